@@ -1,0 +1,42 @@
+"""What every source does: open, read one picture at a time, close."""
+
+from __future__ import annotations
+
+from typing import NamedTuple, Protocol
+
+from ..frames import Picture
+
+
+class Sample(NamedTuple):
+    """One decoded picture as the source gave it."""
+
+    picture: Picture
+    pts: float | None
+    """Seconds on the source's own timeline; None where it has none."""
+    decode: float
+    """Seconds spent in unpacking it, waiting for data not included."""
+
+
+class Source(Protocol):
+    """Something that gives pictures; used by one thread, never retries, raises SourceError."""
+
+    live: bool
+    """Whether pictures are lost if nobody reads them in time: cameras are, files are not."""
+    local: bool
+    """Whether it is on this machine, so that failing at the first opening is a mistake to report, not to retry."""
+    fps: float
+    """Declared frames a second, or 0 where unknown."""
+    description: str
+    """What was negotiated, such as `h264 1280x720 over tcp`; empty before opening."""
+
+    def open(self) -> None:
+        """Connect and learn the format, within the configured time."""
+        ...
+
+    def read(self) -> Sample | None:
+        """The next picture, waiting no longer than the configured time; None at the end of a file."""
+        ...
+
+    def close(self) -> None:
+        """Let go of everything; harmless when called twice or before opening."""
+        ...

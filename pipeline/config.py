@@ -1,0 +1,214 @@
+"""The schema of the configuration: every key, its default and its rule stand here and nowhere else.
+
+Durations are seconds. A section at the top is the default for all cameras; the same section under a
+camera overrides it key by key. `config_file.py` reads YAML into these classes.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+Seconds = Annotated[float, Field(gt=0, le=86400, allow_inf_nan=False)]
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
+
+
+class Section(BaseModel):
+    """A block of keys: unknown ones are errors, values never change after loading."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+
+class Capture(Section):
+    """How a source is opened and read."""
+
+    transport: Literal["tcp", "udp"] = "tcp"
+    """How RTSP carries the pictures: tcp is complete, udp never waits for a lost packet."""
+    open_timeout: Seconds = 5.0
+    """Seconds to connect and learn the format."""
+    read_timeout: Seconds = 2.0
+    """Seconds a read may wait for data before the connection counts as dead."""
+    start_timeout: Seconds = 10.0
+    """Seconds the first picture may take after opening: a camera may wait for its next keyframe."""
+    stall_timeout: Seconds = 3.0
+    """Seconds without a decoded picture until a live source is reopened."""
+    pace: Literal["auto", "realtime", "fast"] = "auto"
+    """How fast a file plays: realtime, fast, or auto (realtime where a window or page shows it)."""
+    loop: bool = False
+    """Whether a file starts again at its end."""
+    width: Annotated[int, Field(ge=0, le=16384)] = 0
+    """Width in pixels to ask a webcam for; 0 leaves it to the camera."""
+    height: Annotated[int, Field(ge=0, le=16384)] = 0
+    """Height in pixels to ask a webcam for; 0 leaves it to the camera."""
+    fps: Annotated[float, Field(ge=0, le=1000, allow_inf_nan=False)] = 0.0
+    """Frames a second to ask a webcam for; 0 leaves it to the camera."""
+    fourcc: Annotated[str, Field(pattern=r"^([ -~]{4})?$")] = "MJPG"
+    """Pixel format to ask a webcam for, four letters; empty leaves it to the camera."""
+
+
+class Detect(Section):
+    """Which detections count."""
+
+    threshold: Annotated[float, Field(gt=0, lt=1, allow_inf_nan=False)] = 0.5
+    """Detections with a lower score are left out."""
+    labels: tuple[str, ...] = ()
+    """Labels to keep, such as [person]; empty keeps all the model knows."""
+
+
+class Overlay(Section):
+    """What is drawn on the picture."""
+
+    enabled: bool = True
+    """Whether anything is drawn at all."""
+    boxes: bool = True
+    """A box around every detection."""
+    labels: bool = True
+    """Label and score at every box."""
+    title: bool = True
+    """The line with the camera's name, people, frames a second and age of the picture."""
+    scale: Annotated[float, Field(ge=0.25, le=4, allow_inf_nan=False)] = 1.0
+    """Size of lines and letters, times what fits the picture."""
+
+
+class Camera(Section):
+    """One source; its sections start from the ones at the top."""
+
+    source: Annotated[str, Field(min_length=1, max_length=4096)]
+    """Camera number, /dev/video*, rtsp:// or http:// address, file, or demo."""
+    capture: Capture = Capture()
+    """As `capture` at the top."""
+    detect: Detect = Detect()
+    """As `detect` at the top."""
+    overlay: Overlay = Overlay()
+    """As `overlay` at the top."""
+
+    @field_validator("source", mode="before")
+    @classmethod
+    def _number(cls, value: Any) -> Any:
+        return str(value) if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else value
+
+
+class Model(Section):
+    """Which detector runs."""
+
+    name: Annotated[str, Field(min_length=1)] = "person-detection-0202"
+    """A known model (`lookout models` lists them) or the path of an .xml or .onnx file."""
+    precision: Literal["FP16-INT8", "FP16", "FP32"] = "FP16-INT8"
+    """Which of the official files of a known model."""
+    folder: str | None = None
+    """Where to look first, laid out NAME/PRECISION/NAME.xml; also LOOKOUT_MODELS in the environment."""
+    download: bool = True
+    """Whether a known model that is not at hand may be fetched."""
+    labels: tuple[str, ...] = ()
+    """Names of the classes 0, 1, ... of a model given by path."""
+
+
+class Infer(Section):
+    """How the model runs."""
+
+    device: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.:,()-]+$")] = "AUTO"
+    """CPU, GPU, GPU.1, NPU, AUTO, AUTO:GPU,CPU, HETERO:GPU,CPU or MULTI:GPU,CPU."""
+    hint: Literal["auto", "latency", "throughput"] = "auto"
+    """What to optimise; auto takes latency where a source is live, throughput for files."""
+    requests: Annotated[int, Field(ge=0, le=256)] = 0
+    """Pictures in flight on the device; 0 takes what the device advises."""
+    streams: Annotated[int, Field(ge=0, le=256)] = 0
+    """Parallel streams of the device; 0 leaves it to the hint."""
+    threads: Annotated[int, Field(ge=0, le=1024)] = 0
+    """CPU threads for inference; 0 leaves it to the device."""
+    timeout: Seconds = 10.0
+    """Seconds one inference may take before the device counts as hung."""
+    cache: str | None = None
+    """Folder for compiled models: quicker starts on GPU and NPU."""
+    properties: dict[str, str | int | float | bool] = Field(default_factory=dict)
+    """Any other OpenVINO property, such as INFERENCE_PRECISION_HINT: f32."""
+
+
+class Window(Section):
+    """A window on this machine's screen."""
+
+    width: Annotated[int, Field(ge=160, le=16384)] = 1280
+    """Width in pixels of the window when it opens."""
+    full_screen: bool = False
+    """Whether it starts over the whole screen."""
+
+
+class Web(Section):
+    """A page with all cameras."""
+
+    host: Annotated[str, Field(min_length=1)] = "127.0.0.1"
+    """Address to listen on; only this machine can connect to 127.0.0.1."""
+    port: Annotated[int, Field(ge=0, le=65535)] = 8080
+    """Port to listen on; 0 takes any free one."""
+    quality: Annotated[int, Field(ge=1, le=100)] = 80
+    """JPEG quality."""
+    viewers: Annotated[int, Field(ge=1, le=10000)] = 32
+    """Most viewers at once."""
+
+
+class Video(Section):
+    """An H.264 video file of each camera with the overlay."""
+
+    path: Annotated[str, Field(min_length=1)]
+    """File to write, .mp4 or .mkv; {camera} stands for the camera's name."""
+    bitrate: Annotated[int, Field(ge=0, le=200_000_000)] = 0
+    """Bits a second; 0 keeps a constant quality instead."""
+    overlay: bool = True
+    """Whether the overlay is in the picture."""
+
+
+class Events(Section):
+    """A JSON line for every frame."""
+
+    path: Annotated[str, Field(min_length=1)]
+    """File to append to, or - for standard output; {camera} stands for the camera's name."""
+    empty: bool = True
+    """Whether frames without detections get a line too."""
+
+
+class Output(Section):
+    """One place that results go to: exactly one of the keys."""
+
+    window: Window | None = None
+    """A window on this machine's screen."""
+    web: Web | None = None
+    """A page with all cameras."""
+    video: Video | None = None
+    """An H.264 video file of each camera."""
+    events: Events | None = None
+    """A JSON line for every frame."""
+
+    @property
+    def kind(self) -> str:
+        """Which of the keys is given."""
+        return next(key for key in type(self).model_fields if getattr(self, key) is not None)
+
+    @model_validator(mode="after")
+    def _exactly_one(self) -> Output:
+        if sum(getattr(self, key) is not None for key in type(self).model_fields) != 1:
+            raise ValueError(f"must be exactly one of {', '.join(type(self).model_fields)}")
+        return self
+
+
+class Config(Section):
+    """The whole configuration; `Config()` is the drawn demo."""
+
+    cameras: Annotated[dict[Name, Camera], Field(min_length=1, max_length=256)] = Field(
+        default_factory=lambda: {"demo": Camera(source="demo")}
+    )
+    """NAME: ADDRESS, or NAME: with source: ADDRESS and the sections to override."""
+    capture: Capture = Capture()
+    """How sources are opened and read."""
+    detect: Detect = Detect()
+    """Which detections count."""
+    overlay: Overlay = Overlay()
+    """What is drawn on the picture."""
+    model: Model = Model()
+    """Which detector runs."""
+    infer: Infer = Infer()
+    """How the model runs."""
+    outputs: tuple[Output, ...] | None = None
+    """Where results go; none given opens a window, or the page where there is no display."""
+    stop_timeout: Seconds = 2.0
+    """Seconds everything may take to end."""

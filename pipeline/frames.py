@@ -1,0 +1,130 @@
+"""What flows from stage to stage: a Frame becomes a Result, and nothing else crosses."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+Image = NDArray[np.uint8]
+
+
+class Picture(Protocol):
+    """The pixels of one frame, converted only when somebody asks; safe to use from any thread."""
+
+    @property
+    def width(self) -> int:
+        """Pixels."""
+        ...
+
+    @property
+    def height(self) -> int:
+        """Pixels."""
+        ...
+
+    def bgr(self) -> Image:
+        """The picture at full size: height x width x 3, uint8, BGR, not writeable, converted once."""
+        ...
+
+    def resized(self, width: int, height: int) -> Image:
+        """The picture scaled to `width` x `height` in one step from its original format, aspect not kept."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Frame:
+    """One picture of one camera."""
+
+    camera: str
+    """Name from the configuration."""
+    seq: int
+    """Counts every frame the source gave from 0, dropped ones included, so gaps show."""
+    pts: float | None
+    """Seconds on the source's own timeline; None where the source gives none."""
+    captured: float
+    """Monotonic seconds when the read returned; every latency counts from here."""
+    picture: Picture
+
+
+class Detection(NamedTuple):
+    """One object found in one frame."""
+
+    label: str
+    score: float
+    """0 to 1."""
+    box: tuple[float, float, float, float]
+    """Left, top, right, bottom in pixels of the frame."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Detections:
+    """What was found in one frame, as arrays of equal length N, best score first."""
+
+    boxes: NDArray[np.float32]
+    """N x 4: left, top, right, bottom in pixels of the frame, clipped to it."""
+    scores: NDArray[np.float32]
+    """N scores from 0 to 1."""
+    class_ids: NDArray[np.int32]
+    """N indices into `labels`."""
+    labels: tuple[str, ...]
+    """Names of all classes of the model; shared by all of its frames."""
+
+    @classmethod
+    def empty(cls, labels: tuple[str, ...] = ()) -> Detections:
+        """No objects."""
+        return cls(np.zeros((0, 4), np.float32), np.zeros(0, np.float32), np.zeros(0, np.int32), labels)
+
+    def __len__(self) -> int:
+        return len(self.scores)
+
+    def __getitem__(self, index: Any) -> Detections:
+        """The detections that a mask, a slice or an array of indices selects."""
+        chosen = np.atleast_1d(np.arange(len(self))[index])
+        return Detections(self.boxes[chosen], self.scores[chosen], self.class_ids[chosen], self.labels)
+
+    def __iter__(self) -> Iterator[Detection]:
+        for box, score, class_id in zip(self.boxes.tolist(), self.scores.tolist(), self.class_ids.tolist(), strict=True):
+            yield Detection(self.label(class_id), score, (box[0], box[1], box[2], box[3]))
+
+    def label(self, class_id: int) -> str:
+        """The name of a class, or its number as text where the model names none."""
+        return self.labels[class_id] if 0 <= class_id < len(self.labels) else str(class_id)
+
+    def to_supervision(self) -> Any:
+        """The same as `supervision.Detections`; needs the package supervision."""
+        import supervision
+
+        return supervision.Detections(
+            xyxy=self.boxes,
+            confidence=self.scores,
+            class_id=self.class_ids.astype(int),
+            data={"class_name": np.array([self.label(int(each)) for each in self.class_ids])},
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """Seconds one frame spent in each stage up to its detections."""
+
+    decode: float = 0.0
+    """Unpacking the compressed picture."""
+    wait: float = 0.0
+    """Between capture and its turn for a request."""
+    prepare: float = 0.0
+    """Scaling the picture into the request's input."""
+    infer: float = 0.0
+    """From the start of the request until its result was collected."""
+    parse: float = 0.0
+    """Turning the output rows into detections."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Result:
+    """A frame and what was found in it."""
+
+    frame: Frame
+    detections: Detections
+    timing: Timing = field(default_factory=Timing)

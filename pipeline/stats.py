@@ -1,0 +1,202 @@
+"""What is counted while the program runs: frames, reasons of loss, rates and times of every stage.
+
+For each camera, at any moment: captured = inferred + dropped (by reason) + in flight.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from .clock import Clock, SystemClock
+from .meters import Histogram, Rate, Spread
+
+
+class State(StrEnum):
+    """How a camera is doing."""
+
+    CONNECTING = "connecting"
+    LIVE = "live"
+    LATE = "late"
+    STALLED = "stalled"
+    FROZEN = "frozen"
+    CORRUPT = "corrupt"
+    OFFLINE = "offline"
+    RETRYING = "retrying"
+    ENDED = "ended"
+
+
+@dataclass(frozen=True, slots=True)
+class CameraFigures:
+    """One camera at one moment."""
+
+    name: str
+    state: State
+    reason: str
+    """Why the state is what it is; empty when all is well."""
+    since: datetime
+    """UTC time of the last change of state."""
+    retry_in: float | None
+    """Seconds until the next try to connect; None while none is planned."""
+    source: str
+    """What was negotiated, such as `h264 1280x720 over tcp`; empty before the first opening."""
+    captured: int
+    inferred: int
+    dropped: dict[str, int]
+    shown: int
+    in_flight: int
+    reconnects: int
+    fps_in: float
+    """Frames a second that the source gives."""
+    fps: float
+    """Frames a second that at least one output shows."""
+    people: int
+    """Detections in the newest result."""
+    age: float | None
+    """Seconds since the newest shown picture was captured; None before the first."""
+
+
+class CameraStats:
+    """Counters of one camera; safe from any thread."""
+
+    def __init__(self, name: str, clock: Clock) -> None:
+        self.name = name
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._captured = self._inferred = self._shown = self._reconnects = 0
+        self._dropped: Counter[str] = Counter()
+        self._rate_in, self._rate_shown = Rate(), Rate()
+        self._people = 0
+        self._newest: float | None = None
+        self._state, self._reason, self._since = State.CONNECTING, "", clock.now()
+        self._retry_at: float | None = None
+        self._source = ""
+        self._started = clock.monotonic()
+        self._first_shown: float | None = None
+        self._first = self._last = 0.0
+        self.latency = Histogram()
+
+    def captured(self) -> None:
+        """The source gave a frame."""
+        now = self._clock.monotonic()
+        with self._lock:
+            self._captured += 1
+            self._rate_in.tick(now)
+
+    def dropped(self, reason: str) -> None:
+        """A captured frame will not be inferred."""
+        with self._lock:
+            self._dropped[reason] += 1
+
+    def inferred(self, people: int) -> None:
+        """A frame has its detections."""
+        with self._lock:
+            self._inferred += 1
+            self._people = people
+
+    def shown(self, captured: float) -> None:
+        """A result captured at that monotonic time has reached its first output."""
+        now = self._clock.monotonic()
+        with self._lock:
+            if not self._shown:
+                self._first_shown, self._first = now - self._started, now
+            self._last = now
+            self._shown += 1
+            self._rate_shown.tick(now)
+            self._newest = captured
+            self.latency.add(now - captured)
+
+    def changed(self, state: State, reason: str = "", retry_in: float | None = None) -> bool:
+        """The camera is now in `state`; True if that is news."""
+        with self._lock:
+            news = (state, reason) != (self._state, self._reason)
+            if news:
+                self._since = self._clock.now()
+            self._state, self._reason = state, reason
+            self._retry_at = None if retry_in is None else self._clock.monotonic() + retry_in
+            return news
+
+    def opened(self, source: str, *, again: bool) -> None:
+        """The source answered; `source` says what was negotiated, `again` that it was lost before."""
+        with self._lock:
+            self._source = source
+            self._reconnects += again
+
+    def figures(self) -> CameraFigures:
+        """All of it at this moment."""
+        now = self._clock.monotonic()
+        with self._lock:
+            return CameraFigures(
+                name=self.name,
+                state=self._state,
+                reason=self._reason,
+                since=self._since,
+                retry_in=None if self._retry_at is None else max(0.0, self._retry_at - now),
+                source=self._source,
+                captured=self._captured,
+                inferred=self._inferred,
+                dropped=dict(self._dropped),
+                shown=self._shown,
+                in_flight=self._captured - self._inferred - self._dropped.total(),
+                reconnects=self._reconnects,
+                fps_in=self._rate_in.value(now),
+                fps=self._rate_shown.value(now),
+                people=self._people,
+                age=None if self._newest is None else now - self._newest,
+            )
+
+    def summary(self) -> dict[str, object]:
+        """The stable keys of the summary file; `fps` is shown frames over the time from first to last."""
+        figures = self.figures()
+        with self._lock:
+            span = self._last - self._first
+            return {
+                "captured": figures.captured,
+                "inferred": figures.inferred,
+                "shown": figures.shown,
+                "dropped": figures.dropped,
+                "in_flight": figures.in_flight,
+                "reconnects": figures.reconnects,
+                "fps": round((figures.shown - 1) / span, 2) if span > 0 else 0.0,
+                "people": figures.people,
+                "state": figures.state.value,
+                "source": figures.source,
+                "first_shown_s": None if self._first_shown is None else round(self._first_shown, 3),
+                "latency_ms": self.latency.spread().as_dict(),
+            }
+
+
+class Stats:
+    """Everything that is counted: a CameraStats for each camera and a time histogram for each stage."""
+
+    def __init__(self, cameras: list[str], clock: Clock | None = None) -> None:
+        self.clock: Clock = clock or SystemClock()
+        self.cameras = {name: CameraStats(name, self.clock) for name in cameras}
+        self._stages: dict[str, Histogram] = {}
+        self._lock = threading.Lock()
+
+    def spent(self, stage: str, seconds: float) -> None:
+        """Count the time that one frame took in a stage."""
+        with self._lock:
+            self._stages.setdefault(stage, Histogram()).add(seconds)
+
+    @contextmanager
+    def timed(self, stage: str) -> Iterator[None]:
+        """Count the time of the block."""
+        begun = self.clock.monotonic()
+        yield
+        self.spent(stage, self.clock.monotonic() - begun)
+
+    def figures(self) -> list[CameraFigures]:
+        """Every camera at this moment, in the order of the configuration."""
+        return [camera.figures() for camera in self.cameras.values()]
+
+    def stages(self) -> dict[str, Spread]:
+        """How long each stage took."""
+        with self._lock:
+            return {name: histogram.spread() for name, histogram in self._stages.items()}

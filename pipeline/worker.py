@@ -1,0 +1,60 @@
+"""The only place that makes threads: named, watched, and joined under one deadline."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+
+
+class Crew:
+    """A set of threads that stop together; the first error wins.
+
+    `stopping` is set as soon as anybody wants the end; `stop_first` is then called once, so that
+    the owner can close what the threads wait on.
+    """
+
+    def __init__(self, stop_first: Callable[[], None]) -> None:
+        self.stopping = threading.Event()
+        self.error: BaseException | None = None
+        self._stop_first = stop_first
+        self._lock = threading.Lock()
+        self._threads: list[threading.Thread] = []
+
+    def start(self, name: str, body: Callable[[], None]) -> None:
+        """Run `body` in a thread of that name; an exception in it stops the whole crew."""
+
+        def guarded() -> None:
+            try:
+                body()
+            except BaseException as error:
+                self.stop(error)
+
+        thread = threading.Thread(target=guarded, name=name, daemon=True)
+        with self._lock:
+            self._threads.append(thread)
+        thread.start()
+
+    def stop(self, error: BaseException | None = None) -> None:
+        """Ask every thread to end, because of `error` if given; safe from any thread, any number of times."""
+        with self._lock:
+            first = not self.stopping.is_set()
+            if self.error is None:
+                self.error = error
+            self.stopping.set()
+        if first:
+            self._stop_first()
+
+    def working(self) -> list[str]:
+        """Names of the threads that still run."""
+        with self._lock:
+            return [thread.name for thread in self._threads if thread.is_alive()]
+
+    def join(self, seconds: float) -> list[str]:
+        """Wait for all threads, `seconds` in all; the names of those that would not end."""
+        ends = time.monotonic() + seconds
+        with self._lock:
+            threads = [thread for thread in self._threads if thread is not threading.current_thread()]
+        for thread in threads:
+            thread.join(max(0.0, ends - time.monotonic()))
+        return [thread.name for thread in threads if thread.is_alive()]

@@ -1,0 +1,1 @@
+"""Training, judging, exporting and quantising Lookout's person detector."""
