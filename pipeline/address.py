@@ -19,7 +19,7 @@ def kind(address: str) -> Kind:
     """Which sort of source an address names: `demo`, a camera number or /dev/video*, a network address, or a file."""
     if address == "demo":
         return "demo"
-    if address.isdigit() or address.startswith("/dev/video") or address.startswith("/dev/v4l/"):
+    if address.isdigit() or address.startswith(("/dev/video", "/dev/v4l/")):
         return "webcam"
     return "network" if scheme(address) in _NETWORK else "file"
 

@@ -86,7 +86,8 @@ class Detections:
         return Detections(self.boxes[chosen], self.scores[chosen], self.class_ids[chosen], self.labels)
 
     def __iter__(self) -> Iterator[Detection]:
-        for box, score, class_id in zip(self.boxes.tolist(), self.scores.tolist(), self.class_ids.tolist(), strict=True):
+        rows = zip(self.boxes.tolist(), self.scores.tolist(), self.class_ids.tolist(), strict=True)
+        for box, score, class_id in rows:
             yield Detection(self.label(class_id), score, (box[0], box[1], box[2], box[3]))
 
     def label(self, class_id: int) -> str:
