@@ -20,7 +20,7 @@ class Lane(Generic[T]):
     def __init__(self, changed: threading.Condition, capacity: int, latest: bool, dropped: Callable[[T, str], None]):
         self._changed = changed
         self._capacity = capacity
-        self._latest = latest
+        self.latest = latest
         self._dropped = dropped
         self.items: deque[T] = deque()
         self.closed = False
@@ -30,7 +30,7 @@ class Lane(Generic[T]):
         stale: list[T] = []
         with self._changed:
             while not self.closed and len(self.items) >= self._capacity:
-                if self._latest:
+                if self.latest:
                     stale.append(self.items.popleft())
                 else:
                     self._changed.wait()

@@ -47,6 +47,8 @@ class Frame:
     captured: float
     """Monotonic seconds when the read returned; every latency counts from here."""
     picture: Picture
+    decode: float = 0.0
+    """Seconds spent in unpacking the compressed picture, before `captured`."""
 
 
 class Detection(NamedTuple):

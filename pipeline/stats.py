@@ -5,8 +5,9 @@ For each camera, at any moment: captured = inferred + dropped (by reason) + in f
 
 from __future__ import annotations
 
+import sys
 import threading
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -171,12 +172,36 @@ class CameraStats:
             }
 
 
+class OutputStats:
+    """Counters of one output; safe from any thread."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._shown = self._skipped = 0
+
+    def shown(self) -> None:
+        """A view went somewhere: to the screen, a viewer or a file."""
+        with self._lock:
+            self._shown += 1
+
+    def skipped(self) -> None:
+        """A view gave way to a newer one, or came too late to be shown."""
+        with self._lock:
+            self._skipped += 1
+
+    def summary(self) -> dict[str, int]:
+        """The stable keys of the summary file."""
+        with self._lock:
+            return {"shown": self._shown, "skipped": self._skipped}
+
+
 class Stats:
-    """Everything that is counted: a CameraStats for each camera and a time histogram for each stage."""
+    """Everything that is counted: for each camera, for each output, and a time histogram for each stage."""
 
     def __init__(self, cameras: list[str], clock: Clock | None = None) -> None:
         self.clock: Clock = clock or SystemClock()
         self.cameras = {name: CameraStats(name, self.clock) for name in cameras}
+        self.outputs: defaultdict[str, OutputStats] = defaultdict(OutputStats)
         self._stages: dict[str, Histogram] = {}
         self._lock = threading.Lock()
 
@@ -200,3 +225,13 @@ class Stats:
         """How long each stage took."""
         with self._lock:
             return {name: histogram.spread() for name, histogram in self._stages.items()}
+
+
+def peak_memory() -> int:
+    """Most bytes of memory this process has held so far; 0 where the system does not tell."""
+    if sys.platform == "win32":
+        return 0
+    import resource
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024

@@ -18,7 +18,7 @@ class Crew:
         self.stopping = threading.Event()
         self.error: BaseException | None = None
         self._stop_first = stop_first
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._threads: list[threading.Thread] = []
 
     def start(self, name: str, body: Callable[[], None]) -> None:

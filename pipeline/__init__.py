@@ -1,0 +1,1 @@
+"""Watch people live: capture, infer, render."""

@@ -1,0 +1,49 @@
+"""The way from the results to one output: a queue of its own, so that no output delays another."""
+
+from __future__ import annotations
+
+from ..channel import Funnel, Lane
+from ..stats import Stats
+from .output import Output, View
+
+
+class Outlet:
+    """An output with its queue: live cameras keep only the newest view, files wait for room and lose none."""
+
+    def __init__(self, output: Output, stats: Stats) -> None:
+        self.output = output
+        self.views: Funnel[View] = Funnel()
+        self._stats = stats
+        self._lanes: dict[str, Lane[View]] = {}
+
+    def put(self, view: View) -> None:
+        """Queue a view; called by one thread only."""
+        camera = view.result.frame.camera
+        lane = self._lanes.get(camera)
+        if lane is None:
+            skipped = self._stats.outputs[self.output.name].skipped
+            lane = self._lanes[camera] = self.views.lane(
+                1 if view.live else 2, latest=view.live, dropped=lambda view, reason: skipped()
+            )
+        lane.put(view)
+
+    def run(self) -> None:
+        """Show every view until the queue ends, then close the output."""
+        try:
+            for view in self.views:
+                self.show(view)
+        finally:
+            self.views.close(discard=True)
+            self.output.close()
+
+    def show(self, view: View) -> None:
+        """Hand one view to the output and count what became of it."""
+        clock = self._stats.clock
+        begun = clock.monotonic()
+        went = self.output.show(view)
+        self._stats.spent(f"output.{self.output.name}", clock.monotonic() - begun)
+        if went:
+            self._stats.outputs[self.output.name].shown()
+            if view.claim():
+                frame = view.result.frame
+                self._stats.cameras[frame.camera].shown(frame.captured)

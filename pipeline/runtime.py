@@ -1,0 +1,252 @@
+"""The whole program wired together: it builds the stages, starts their threads, and ends them in order."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any, Literal
+
+from .capture import open_source
+from .capture.camera import Camera
+from .capture.source import Source
+from .channel import Funnel
+from .config import Config, Output, Web, Window
+from .errors import OutputError, StageStuckError
+from .frames import Frame, Image, Result
+from .infer.engine import Engine
+from .infer.model import Detector, load
+from .infer.zoo import locate
+from .render import display_available, open_output
+from .render.outlet import Outlet
+from .render.output import View
+from .render.overlay import Overlay
+from .render.window import WindowOutput
+from .stats import Stats, peak_memory
+from .version import __version__
+from .worker import Crew
+
+_TICK = 1.0
+_POLL = 0.1
+
+
+class Runtime:
+    """One run of a configuration: `run()` on the main thread, `stop()` from anywhere.
+
+    `frames` ends the run after that many results of each camera, `duration` after that many seconds; 0 means never.
+    `notice` hears each line worth printing, `on_tick` the statistics once a second from a thread of its own.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        *,
+        frames: int = 0,
+        duration: float = 0.0,
+        notice: Callable[[str], None] = lambda line: None,
+        on_tick: Callable[[Stats], None] | None = None,
+    ) -> None:
+        self.config = config
+        self.stats = Stats(list(config.cameras))
+        self.detector: Detector | None = None
+        self.marks: dict[str, float] = {}
+        self._frames = frames
+        self._duration = duration
+        self._notice = notice
+        self._on_tick = on_tick
+        self._clock = self.stats.clock
+        self._began = self._clock.monotonic()
+        self._crew = Crew(self._halt)
+        self._intake: Funnel[Frame] = Funnel()
+        self._halts = {name: threading.Event() for name in config.cameras}
+        self._sources: dict[str, Source] = {}
+        self._overlays = {
+            name: Overlay(camera.overlay, self.stats.cameras[name], self._clock)
+            for name, camera in config.cameras.items()
+        }
+        self._outlets: list[Outlet] = []
+        self._delivered: Counter[str] = Counter()
+        self._stages = 0
+        self._lock = threading.Lock()
+        self._stop_wanted = False
+        self._drained = threading.Event()
+
+    def run(self) -> None:
+        """Run until the sources end, a limit is reached, `stop()` is called or something fails: then raise it."""
+        try:
+            self.start(self.config.outputs)
+            ends = self._began + self._duration if self._duration else float("inf")
+            window = next((each for each in self._outlets if isinstance(each.output, WindowOutput)), None)
+            while not (self._stop_wanted or self._crew.stopping.is_set()) and (left := ends - self._clock.monotonic()) > 0:
+                if window is not None:
+                    if not self._turn(window):
+                        break
+                elif self._drained.wait(min(_POLL, left)):
+                    break
+        except BaseException as error:
+            self._crew.stop(error)
+        self.finish()
+
+    def start(self, outputs: tuple[Output, ...] | None, reader: Outlet | None = None) -> None:
+        """Open the outputs and start every thread; `reader` is a queue of results that the caller reads itself."""
+        for output in self._chosen(outputs):
+            self._outlets.append(Outlet(self._opened(output), self.stats))
+        if reader is not None:
+            self._outlets.append(reader)
+        self._mark("outputs_open")
+        self._crew.start("status", self._tick)
+        hint = self._start_cameras()
+        located = locate(self.config.model, self._notice)
+        self._mark("model_found")
+        self.detector = load(located, self.config.infer, hint)
+        self._mark("model_compiled")
+        self._notice(self.detector.report())
+        detect = {name: camera.detect for name, camera in self.config.cameras.items()}
+        engine = Engine(self.detector, self._intake, self._deliver, detect, self.stats, self.config.infer.timeout)
+        self._stage("infer-collect", engine.collect, after=self._close_outlets)
+        for outlet in self._outlets:
+            if outlet is not reader and not isinstance(outlet.output, WindowOutput):
+                self._stage(f"render-{outlet.output.name}", outlet.run)
+        self._crew.start("infer-feed", engine.feed)
+
+    def stop(self) -> None:
+        """Ask for an orderly end; takes no lock, so that a signal handler may call it."""
+        self._stop_wanted = True
+
+    def finish(self) -> None:
+        """End all threads within the configured time and raise the first error, if there was one."""
+        self._crew.stop()
+        patience = self.config.stop_timeout
+        if "infer-collect" not in self._crew.working():
+            self._close_outlets()
+        if self._crew.join(patience * 0.6):
+            self._close_outlets(discard=True)
+        stuck = [name for name in self._crew.join(patience * 0.4) if not name.startswith("capture-")]
+        for outlet in self._outlets:
+            try:
+                outlet.output.close()
+            except Exception as error:
+                self._crew.stop(error)
+        if self._crew.error is not None:
+            raise self._crew.error
+        if stuck:
+            raise StageStuckError(f"still running {patience:g} s after the end: {', '.join(stuck)}")
+
+    def summary(self) -> dict[str, Any]:
+        """Everything that was counted, with stable keys, ready for JSON."""
+        detector = self.detector
+        return {
+            "version": __version__,
+            "seconds": round(self._clock.monotonic() - self._began, 3),
+            "start_s": {name: round(seconds, 3) for name, seconds in self.marks.items()},
+            "cameras": {name: camera.summary() for name, camera in self.stats.cameras.items()},
+            "outputs": {name: output.summary() for name, output in self.stats.outputs.items()},
+            "stages": {name: spread.as_dict() for name, spread in self.stats.stages().items()},
+            "model": detector and {"name": detector.name, "precision": detector.precision},
+            "device": detector
+            and {"devices": detector.devices, "requests": detector.requests, "streams": detector.streams},
+            "peak_memory_mb": round(peak_memory() / 1e6, 1),
+        }
+
+    def _chosen(self, outputs: tuple[Output, ...] | None) -> tuple[Output, ...]:
+        if outputs is not None:
+            return outputs
+        return (Output(window=Window()) if display_available() else Output(web=Web()),)
+
+    def _opened(self, settings: Output) -> Any:
+        output = open_output(settings, self.config, self.stats, self._crew.start)
+        try:
+            output.open()
+        except OutputError:
+            # Nobody asked for this port, so any free one serves as well.
+            if self.config.outputs is not None or settings.web is None:
+                raise
+            output = open_output(Output(web=Web(port=0)), self.config, self.stats, self._crew.start)
+            output.open()
+        if address := getattr(output, "address", ""):
+            self._notice(f"watch on {address}")
+        return output
+
+    def _start_cameras(self) -> Literal["latency", "throughput"]:
+        shown = any(outlet.output.name in ("window", "web") for outlet in self._outlets)
+        for name, camera in self.config.cameras.items():
+            source = self._sources[name] = open_source(camera.source, camera.capture)
+            pace = camera.capture.pace
+            lane = self._intake.lane(
+                1 if source.live else 2,
+                latest=source.live,
+                dropped=lambda frame, reason: self.stats.cameras[frame.camera].dropped(reason),
+            )
+            loop = Camera(
+                name,
+                camera,
+                lane,
+                self.stats.cameras[name],
+                self._halts[name],
+                paced=pace == "realtime" or (pace == "auto" and shown),
+                clock=self._clock,
+                source=source,
+            )
+            self._stage(f"capture-{name}", loop.run, after=lane.close)
+        if self.config.infer.hint != "auto":
+            return self.config.infer.hint
+        return "latency" if any(source.live for source in self._sources.values()) else "throughput"
+
+    def _deliver(self, result: Result) -> None:
+        frame = result.frame
+        if self._frames:
+            if self._delivered[frame.camera] >= self._frames:
+                return
+            self._delivered[frame.camera] += 1
+            if self._delivered[frame.camera] == self._frames:
+                self._halts[frame.camera].set()
+        captured_at = self._clock.now() - timedelta(seconds=self._clock.monotonic() - frame.captured)
+        view = View(result, captured_at, self._draw, self._sources[frame.camera].live)
+        for outlet in self._outlets:
+            outlet.put(view)
+
+    def _draw(self, result: Result) -> Image:
+        with self.stats.timed("overlay"):
+            return self._overlays[result.frame.camera].draw(result)
+
+    def _turn(self, window: Outlet) -> bool:
+        view = window.views.get(_POLL / 10)
+        if view is not None:
+            window.show(view)
+        return bool(window.output.poll()) and not window.views.ended  # type: ignore[attr-defined]
+
+    def _tick(self) -> None:
+        while not self._clock.wait(self._crew.stopping, _TICK):
+            if self._on_tick is not None:
+                self._on_tick(self.stats)
+
+    def _stage(self, name: str, body: Callable[[], None], after: Callable[[], None] = lambda: None) -> None:
+        """Start a thread of the flow; when the last of them ends, the run is over."""
+
+        def counted() -> None:
+            try:
+                body()
+            finally:
+                after()
+                with self._lock:
+                    self._stages -= 1
+                    if not self._stages and self.detector is not None:
+                        self._drained.set()
+
+        with self._lock:
+            self._stages += 1
+        self._crew.start(name, counted)
+
+    def _halt(self) -> None:
+        for halt in self._halts.values():
+            halt.set()
+        self._intake.close(discard=True)
+        self._drained.set()
+
+    def _close_outlets(self, *, discard: bool = False) -> None:
+        for outlet in self._outlets:
+            outlet.views.close(discard=discard)
+
+    def _mark(self, name: str) -> None:
+        self.marks[name] = self._clock.monotonic() - self._began
