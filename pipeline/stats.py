@@ -33,6 +33,18 @@ class State(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Change:
+    """One change of a camera's state."""
+
+    number: int
+    """Counts the changes of this camera from 0."""
+    state: State
+    reason: str
+    at: datetime
+    """UTC."""
+
+
+@dataclass(frozen=True, slots=True)
 class CameraFigures:
     """One camera at one moment."""
 
@@ -75,6 +87,7 @@ class CameraStats:
         self._people = 0
         self._newest: float | None = None
         self._state, self._reason, self._since = State.CONNECTING, "", clock.now()
+        self._changes = deque([Change(0, self._state, self._reason, self._since)], maxlen=256)
         self._retry_at: float | None = None
         self._source = ""
         self._started = clock.monotonic()
@@ -118,9 +131,15 @@ class CameraStats:
             news = (state, reason) != (self._state, self._reason)
             if news:
                 self._since = self._clock.now()
+                self._changes.append(Change(self._changes[-1].number + 1, state, reason, self._since))
             self._state, self._reason = state, reason
             self._retry_at = None if retry_in is None else self._clock.monotonic() + retry_in
             return news
+
+    def changes(self, after: int = -1) -> list[Change]:
+        """The changes of state that follow number `after`, oldest first; the last 256 are kept."""
+        with self._lock:
+            return [change for change in self._changes if change.number > after]
 
     def opened(self, source: str, *, again: bool) -> None:
         """The source answered; `source` says what was negotiated, `again` that it was lost before."""

@@ -57,6 +57,10 @@ class Output(Protocol):
         """Take one view; True if it really went somewhere (a viewer, a file, the screen)."""
         ...
 
+    def poll(self) -> bool:
+        """Do what time asks for though no view comes, a few times a second; False when the user wants to quit."""
+        ...
+
     def close(self) -> None:
         """Finish files, let viewers go; harmless when called twice."""
         ...
