@@ -1,0 +1,62 @@
+"""The parts of a two-headed SSD model in OpenVINO form, found by shape and order rather than by name."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import openvino as ov
+
+from training.errors import TrainingError
+
+
+@dataclass(frozen=True, slots=True)
+class Anatomy:
+    """Nodes of a detector: the two taps, the last convolution (with bias) of each box and class branch, the decoder."""
+
+    model: ov.Model
+    taps: tuple[ov.Output, ov.Output]
+    boxes: tuple[ov.Output, ov.Output]
+    classes: tuple[ov.Output, ov.Output]
+    decoder: ov.Node
+
+
+def read_model(path: Path) -> ov.Model:
+    """OpenVINO model at a path; raises TrainingError in one line where there is none."""
+    if not path.is_file():
+        raise TrainingError(f"{path}: no such model file")
+    try:
+        return ov.Core().read_model(path)
+    except RuntimeError as error:
+        raise TrainingError(f"{path}: not a readable OpenVINO model") from error
+
+
+def dissect(path: Path) -> Anatomy:
+    """Anatomy of the detector at a path; raises TrainingError where it is not one of person-detection-0202's make."""
+    model = read_model(path)
+    decoders = [node for node in model.get_ordered_ops() if node.get_type_name() == "DetectionOutput"]
+    if len(decoders) != 1:
+        raise TrainingError(f"{path}: has no DetectionOutput, so it is not an SSD detector")
+    decoder = decoders[0]
+    boxes = [_ancestor(source, "Add") for source in _joined(decoder.input_value(0))]
+    classes = [_ancestor(source, "Add") for source in _joined(decoder.input_value(1))]
+    shapes = [tuple(output.get_partial_shape()[1].get_length() for output in part) for part in (boxes, classes)]
+    if shapes != [(16, 20), (8, 10)]:
+        raise TrainingError(f"{path}: its heads give {shapes[0]} and {shapes[1]} channels, not (16, 20) and (8, 10)")
+    taps = [_ancestor(output, "GroupConvolution").get_node().input_value(0) for output in boxes]
+    return Anatomy(model, (taps[0], taps[1]), (boxes[0], boxes[1]), (classes[0], classes[1]), decoder)
+
+
+def _ancestor(output: ov.Output, kind: str) -> ov.Output:
+    node = output.get_node()
+    while node.get_type_name() != kind:
+        if not node.get_input_size():
+            raise TrainingError(f"model: found no {kind} before {output.get_node().get_friendly_name()}")
+        node = node.input_value(0).get_node()
+    found: ov.Output = node.output(0)
+    return found
+
+
+def _joined(output: ov.Output) -> list[ov.Output]:
+    join = _ancestor(output, "Concat").get_node()
+    return [join.input_value(index) for index in range(join.get_input_size())]

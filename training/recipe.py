@@ -1,0 +1,77 @@
+"""How to train: everything that shapes the result, in one value that goes into the journal."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """Settings of a run. Rates are learning rates at their peak; `sizes` maps picture sizes to their share of steps.
+
+    Batches at smaller sizes hold more pictures, so that every step costs about the same. `milestones` are fractions of
+    the run at which a step schedule divides its rate by ten; without any the rate falls along a cosine.
+    """
+
+    optimiser: str
+    backbone_rate: float
+    head_rate: float
+    decay: float
+    batch: int
+    warm_up: int
+    warm_up_start: float
+    momentum: float = 0.9
+    milestones: tuple[float, ...] = ()
+    sizes: tuple[tuple[int, float], ...] = ((512, 1.0),)
+    average: float = 0.998
+    clip: float = 10.0
+    frozen: int = 0
+    box_weight: float = 1.0
+    tap_weight: float = 0.0
+    reader_steps: int = 0
+
+    def factor(self, step: int, steps: int) -> float:
+        """What to multiply the peak rates by at a step of so many."""
+        warm = min(1.0, self.warm_up_start + (1 - self.warm_up_start) * (step + 1) / max(self.warm_up, 1))
+        progress = step / max(steps, 1)
+        if self.milestones:
+            return warm * 0.1 ** sum(progress >= milestone for milestone in self.milestones)
+        return warm * (0.5 * (1 + math.cos(math.pi * progress)) * 0.99 + 0.01)
+
+    def pictures(self, size: int) -> int:
+        """Pictures in a batch of a size."""
+        return max(1, round(self.batch * (512 / size) ** 2))
+
+
+# The published recipe: 20 epochs with steps after the 8th, 15th and 18th, 60 pictures a batch at a rate of 0.05. The
+# rate is for that batch; `scaled` adapts it (Goyal et al. 2017: proportional to the batch).
+CARD = Recipe(
+    optimiser="sgd",
+    backbone_rate=0.05,
+    head_rate=0.05,
+    decay=5e-4,
+    batch=60,
+    warm_up=1200,
+    warm_up_start=1 / 3,
+    milestones=(0.4, 0.75, 0.9),
+)
+# Gentle steps from weights that already find people.
+TUNE = Recipe(
+    optimiser="adamw", backbone_rate=1e-4, head_rate=4e-4, decay=1e-4, batch=16, warm_up=50, warm_up_start=0.05, frozen=3
+)
+# Learning from a teacher's dense outputs.
+DISTIL = Recipe(
+    optimiser="adamw",
+    backbone_rate=4e-4,
+    head_rate=1.5e-3,
+    decay=1e-4,
+    batch=16,
+    warm_up=100,
+    warm_up_start=0.02,
+    sizes=((512, 0.6), (320, 0.4)),
+    frozen=3,
+    tap_weight=0.5,
+    reader_steps=100,
+)
+RECIPES = {"card": CARD, "tune": TUNE, "distil": DISTIL}

@@ -1,0 +1,143 @@
+"""One training run: collect pictures and weights, learn, keep the journal."""
+
+from __future__ import annotations
+
+import dataclasses
+import platform
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from training.clips import extract_frames
+from training.collage import Composer, Variety
+from training.detection import detect
+from training.errors import TrainingError
+from training.journal import plot
+from training.judgement import Labels
+from training.manifest import write_manifest
+from training.measurement import measure_network
+from training.network import Detector
+from training.pictures import SUFFIXES, Entry, read_coco, read_folders
+from training.recipe import Recipe
+from training.sources import first_weights
+from training.stream import Batches
+from training.teacher import Teacher
+from training.trainer import CHECKPOINT, Pace, Trainer
+
+SCORED_PICTURES = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What to learn from, in which way, and where to keep it.
+
+    `unlabelled` folders may hold pictures and clips; of clips every tenth frame is taken. `teacher` is an OpenVINO model.
+    """
+
+    data: Path
+    folder: Path
+    start: str
+    recipe: Recipe
+    pace: Pace
+    seed: int = 0
+    teacher: Path | None = None
+    mirrored: bool = False
+    unlabelled: tuple[Path, ...] = ()
+    variety: Variety = Variety()
+    models: Path | None = None
+    device: str = "cpu"
+    threads: int = 0
+    compiled: bool = False
+
+
+def fit(run: Run, resume: bool, progress: Callable[[int, str], None]) -> Path:
+    """Carry a run out, or on; returns the file of the averaged weights, `weights.pt` in the run's folder.
+
+    Raises TrainingError in one line for input that cannot be used.
+    """
+    if (run.folder / CHECKPOINT).exists() and not resume:
+        raise TrainingError(f"{run.folder}: holds a run already; add --resume to go on with it, or name another folder")
+    labelled = read_coco(run.data, "train")
+    has_validation = (run.data / "val.json").is_file()
+    run.folder.mkdir(parents=True, exist_ok=True)
+    unlabelled = _unlabelled(run)
+    if run.threads:
+        torch.set_num_threads(run.threads)
+    torch.manual_seed(run.seed)
+    network = Detector()
+    teacher = Teacher(run.teacher, run.mirrored, run.threads or torch.get_num_threads()) if run.teacher else None
+    composer = Composer(labelled, unlabelled, run.variety, run.seed)
+    resuming = resume and (run.folder / CHECKPOINT).exists()
+    if not resuming:
+        first_weights(network, run.start, run.models, labelled)
+    trainer = Trainer(network, run.recipe, Batches(composer, run.recipe, run.seed), run.folder, teacher, run.device)
+    trainer.resume()
+    _open_journal(run, trainer, [*labelled, *unlabelled])
+    if run.compiled:
+        trainer.compile()
+    labels = Labels(run.data, "val", SCORED_PICTURES) if has_validation and run.pace.score else None
+
+    def score(averaged: Detector) -> dict[str, float]:
+        if labels is None:
+            return {}
+        judgement = labels.judge(measure_network(averaged, run.data, "val", labels, detect))
+        return {
+            "average_precision": judgement.average_precision,
+            "average_precision_50": judgement.average_precision_50,
+        }
+
+    trainer.run(run.pace, progress, score)
+    target = run.folder / "weights.pt"
+    torch.save(trainer.averaged().state_dict(), target)
+    plot(trainer.journal, run.folder / "journal.png")
+    return target
+
+
+def _unlabelled(run: Run) -> list[Entry]:
+    if not run.unlabelled:
+        return []
+    for folder in run.unlabelled:
+        if not folder.is_dir():
+            raise TrainingError(f"{folder}: no such folder")
+    frames = run.folder / "frames"
+    found = extract_frames(run.unlabelled, frames)
+    with_pictures = [f for f in run.unlabelled if any(p.suffix.lower() in SUFFIXES for p in f.rglob("*"))]
+    return read_folders([*with_pictures, *([frames] if found else [])])
+
+
+def _open_journal(run: Run, trainer: Trainer, entries: list[Entry]) -> None:
+    roots = {run.data.resolve(): "data", run.folder.resolve(): "run"}
+    roots |= {folder.resolve(): folder.name for folder in run.unlabelled}
+
+    def name(path: Path) -> str:
+        for root, label in roots.items():
+            if path.resolve().is_relative_to(root):
+                return f"{label}/{path.resolve().relative_to(root).as_posix()}"
+        return path.name
+
+    files = [(name(entry.path), entry.path) for entry in entries] + [("data/train.json", run.data / "train.json")]
+    digest = write_manifest(run.folder / "manifest.sha256", files)
+    trainer.journal.write(
+        "run" if trainer.step == 0 else "resume",
+        step=trainer.step,
+        steps=run.pace.steps,
+        seed=run.seed,
+        start=run.start,
+        recipe=dataclasses.asdict(run.recipe),
+        variety=dataclasses.asdict(run.variety),
+        teacher=run.teacher.name if run.teacher else None,
+        mirrored=run.mirrored,
+        pictures=len(entries),
+        manifest=digest,
+        torch=torch.__version__,
+        python=platform.python_version(),
+        command=" ".join(_shown(argument) for argument in sys.argv[1:]),
+    )
+
+
+def _shown(argument: str) -> str:
+    """An argument without the folders of this machine."""
+    return Path(argument).name if "/" in argument else argument

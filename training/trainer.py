@@ -1,0 +1,173 @@
+"""The training loop: from a step to the next, with checkpoints from which a killed run goes on as if nothing happened."""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from training.averaging import WeightAverage
+from training.checkpoint import read_checkpoint, save_checkpoint
+from training.journal import Journal
+from training.losses import TapMatching, distillation_loss, label_loss
+from training.network import Detector, Prediction
+from training.recipe import Recipe
+from training.stream import Batch, Batches, stream
+from training.targets import correct
+from training.teacher import Lesson, Teacher
+
+CHECKPOINT = "checkpoint.pt"
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How far to go and how often to stop: steps in all, between journal lines, checkpoints and scores (0: never)."""
+
+    steps: int
+    journal: int = 25
+    checkpoint: int = 100
+    score: int = 0
+    workers: int = 1
+
+
+class Trainer:
+    """A network in training, with everything a checkpoint must hold."""
+
+    def __init__(
+        self, network: Detector, recipe: Recipe, batches: Batches, folder: Path, teacher: Teacher | None, device: str = "cpu"
+    ) -> None:
+        self.network = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.recipe, self.folder, self.step = recipe, folder, 0
+        self.journal = Journal(folder / "journal.jsonl")
+        self._batches, self._teacher, self._device = batches, teacher, device
+        self._readers = TapMatching().to(device) if teacher and recipe.tap_weight else None
+        self._freeze()
+        self._optimiser = self._make_optimiser()
+        self.average = WeightAverage(network, recipe.average)
+        self._forward: Callable[[Tensor], Prediction] = network
+
+    def compile(self) -> None:
+        """Let PyTorch generate code for the network: a minute or two at first, then about a sixth faster."""
+        self._forward = torch.compile(self.network, dynamic=False)
+
+    def _freeze(self) -> None:
+        for module in itertools.islice(self.network.shallow, self.recipe.frozen):
+            module.requires_grad_(False)
+
+    def _train_mode(self) -> None:
+        self.network.train()
+        for module in itertools.islice(self.network.shallow, self.recipe.frozen):
+            module.eval()
+
+    def _make_optimiser(self) -> torch.optim.Optimizer:
+        heads = [*self.network.boxes.parameters(), *self.network.classes.parameters()]
+        if self._readers is not None:
+            heads += list(self._readers.parameters())
+        backbone = [p for p in (*self.network.shallow.parameters(), *self.network.deep.parameters()) if p.requires_grad]
+        groups: list[dict[str, Any]] = [
+            {"params": backbone, "lr": 0.0, "peak": self.recipe.backbone_rate},
+            {"params": heads, "lr": 0.0, "peak": self.recipe.head_rate},
+        ]
+        if self.recipe.optimiser == "sgd":
+            return torch.optim.SGD(groups, lr=0.0, momentum=self.recipe.momentum, weight_decay=self.recipe.decay)
+        return torch.optim.AdamW(groups, lr=0.0, weight_decay=self.recipe.decay)
+
+    def resume(self) -> bool:
+        """Go on from the folder's checkpoint, if there is one; returns whether there was."""
+        path = self.folder / CHECKPOINT
+        if not path.exists():
+            return False
+        content = read_checkpoint(path)
+        self.network.load_state_dict(content["network"])
+        self.average.state, self.average.updates = content["average"], content["updates"]
+        self._optimiser.load_state_dict(content["optimiser"])
+        if self._readers is not None and content["readers"] is not None:
+            self._readers.load_state_dict(content["readers"])
+        self.step = content["step"]
+        self.journal.cut(self.step)
+        return True
+
+    def save(self) -> None:
+        """Write the checkpoint of the present step."""
+        content = {
+            "step": self.step,
+            "network": self.network.state_dict(),
+            "average": self.average.state,
+            "updates": self.average.updates,
+            "optimiser": self._optimiser.state_dict(),
+            "readers": self._readers.state_dict() if self._readers is not None else None,
+        }
+        save_checkpoint(self.folder / CHECKPOINT, content)
+
+    def run(self, pace: Pace, progress: Callable[[int, str], None], score: Callable[[Detector], dict[str, float]]) -> None:
+        """Learn until `pace.steps`; `progress` hears of every step, `score` judges the averaged network."""
+        sums: dict[str, float] = {}
+        pictures, since = 0, time.monotonic()
+        self._train_mode()
+        for batch in stream(self._batches, self.step, pace.steps, pace.workers):
+            parts = self._learn(batch, pace.steps)
+            self.step += 1
+            self.average.update(self.network)
+            pictures += len(batch.pictures)
+            for name, value in parts.items():
+                sums[name] = sums.get(name, 0.0) + value
+            progress(self.step, f"loss {parts['loss']:.3f}")
+            if self.step % pace.journal == 0:
+                speed = pictures / (time.monotonic() - since)
+                means = {name: value / pace.journal for name, value in sums.items()}
+                rate = self.recipe.factor(self.step, pace.steps) * self.recipe.backbone_rate
+                self.journal.write("step", step=self.step, **means, rate=rate, pictures_per_second=speed)
+                sums, pictures, since = {}, 0, time.monotonic()
+            if self.step % pace.checkpoint == 0 or self.step == pace.steps:
+                self.save()
+            if pace.score and (self.step % pace.score == 0 or self.step == pace.steps):
+                self.journal.write("score", step=self.step, **score(self.averaged()))
+                since = time.monotonic()
+
+    def averaged(self) -> Detector:
+        """A copy of the network with the averaged weights, ready to be judged or exported."""
+        network = Detector()
+        network.load_state_dict({name: value.cpu() for name, value in self.average.state.items()})
+        return network.eval()
+
+    def _learn(self, batch: Batch, steps: int) -> dict[str, float]:
+        factor = self.recipe.factor(self.step, steps)
+        for group in self._optimiser.param_groups:
+            group["lr"] = group["peak"] * factor
+        pictures = batch.pictures.to(self._device).float().contiguous(memory_format=torch.channels_last)
+        lesson = self._teacher.teach(batch.pictures.numpy()) if self._teacher else None
+        with torch.autocast(self._device.split(":")[0], torch.bfloat16):
+            raw = self._forward(pictures)
+        prediction = Prediction(raw.offsets.float(), raw.logits.float(), raw.taps)
+        parts = self._losses(prediction, batch, lesson)
+        loss = parts["classes"] + self.recipe.box_weight * parts["boxes"]
+        if "taps" in parts:
+            loss = loss + self.recipe.tap_weight * parts["taps"]
+        self._optimiser.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        trained = [p for group in self._optimiser.param_groups for p in group["params"]]
+        nn.utils.clip_grad_norm_(trained, self.recipe.clip)
+        self._optimiser.step()
+        return {"loss": float(loss.detach()), **{name: float(value.detach()) for name, value in parts.items()}}
+
+    def _losses(self, prediction: Prediction, batch: Batch, lesson: Lesson | None) -> dict[str, Tensor]:
+        size = batch.pictures.shape[-1]
+        if lesson is None:
+            classes, boxes = label_loss(prediction, batch.boxes, size)
+            return {"classes": classes, "boxes": boxes}
+        target = correct(lesson, batch.boxes, batch.trust, size).to(self._device)
+        classes, boxes = distillation_loss(prediction, target)
+        parts = {"classes": classes, "boxes": boxes}
+        if self._readers is not None:
+            taps = prediction.taps
+            if self.step < self.recipe.reader_steps:
+                taps = (taps[0].detach(), taps[1].detach())
+            wanted = (lesson.taps[0].to(self._device), lesson.taps[1].to(self._device))
+            parts["taps"] = self._readers((taps[0].float(), taps[1].float()), wanted)
+        return parts
