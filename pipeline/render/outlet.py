@@ -7,6 +7,9 @@ from ..stats import Stats
 from .output import Output, View
 
 
+_POLL = 0.25
+
+
 class Outlet:
     """An output with its queue: live cameras keep only the newest view, files wait for room and lose none."""
 
@@ -28,10 +31,16 @@ class Outlet:
         lane.put(view)
 
     def run(self) -> None:
-        """Show every view until the queue ends, then close the output."""
+        """Show every view until the queue ends, then close the output; `poll` it meanwhile."""
+        polled = 0.0
         try:
-            for view in self.views:
-                self.show(view)
+            while not self.views.ended:
+                view = self.views.get(_POLL)
+                if view is not None:
+                    self.show(view)
+                if (now := self._stats.clock.monotonic()) - polled >= _POLL:
+                    polled = now
+                    self.output.poll()
         finally:
             self.views.close(discard=True)
             self.output.close()

@@ -22,25 +22,24 @@ Edges = tuple[int, int, int, int]
 
 
 class Overlay:
-    """Paints the results of one camera; safe from any thread.
+    """Paints the results of one camera; safe from any thread."""
 
-    `live` says whether the source is a camera: only its pictures may be called LIVE.
-    """
-
-    def __init__(self, settings: config.Overlay, stats: CameraStats, clock: Clock, live: bool = True) -> None:
+    def __init__(self, settings: config.Overlay, stats: CameraStats, clock: Clock) -> None:
         self._settings = settings
         self._stats = stats
         self._clock = clock
-        self._live = live
 
-    def draw(self, result: Result) -> Image:
-        """The picture with boxes, tags and title line: height x width x 3, BGR, a new array unless nothing is drawn."""
+    def draw(self, result: Result, live: bool = True) -> Image:
+        """The picture with boxes, tags and title line: height x width x 3, BGR, a new array unless nothing is drawn.
+
+        `live` says whether the source is a camera: only its pictures may be called LIVE.
+        """
         picture = result.frame.picture.bgr()
         if not self._settings.enabled:
             return picture
         figures = self._stats.figures()
         age = self._clock.monotonic() - result.frame.captured
-        found = verdict(figures, self._clock.now(), age, self._live)
+        found = verdict(figures, self._clock.now(), age, live)
         image = picture.copy()
         size = letter_size(image.shape[1], image.shape[0], self._settings.scale)
         top = strip_height(size) if self._settings.title else 0

@@ -98,7 +98,7 @@ class Scene:
 
     def draw(self, result: Result) -> Image:
         self.drawn += 1
-        return Overlay(self.settings, self.camera, self.clock, self.live).draw(result)
+        return Overlay(self.settings, self.camera, self.clock).draw(result, self.live)
 
     def view(self, result: Result | None = None) -> View:
         result = result or self.result()
