@@ -125,7 +125,7 @@ def _open_journal(run: Run, trainer: Trainer, entries: list[Entry]) -> None:
         step=trainer.step,
         steps=run.pace.steps,
         seed=run.seed,
-        start=run.start,
+        start=_shown(run.start),
         recipe=dataclasses.asdict(run.recipe),
         variety=dataclasses.asdict(run.variety),
         teacher=run.teacher.name if run.teacher else None,
