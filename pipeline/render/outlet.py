@@ -6,7 +6,6 @@ from ..channel import Funnel, Lane
 from ..stats import Stats
 from .output import Output, View
 
-
 _POLL = 0.25
 
 

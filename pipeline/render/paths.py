@@ -45,7 +45,8 @@ def make_room(path: Path) -> None:
         raise unwritable(path, error) from error
 
 
-def unwritable(where: Path | str, error: OSError) -> OutputError:
+def unwritable(where: Path | str, error: Exception) -> OutputError:
     """The one line for a place that cannot be written."""
-    code = errno.errorcode.get(error.errno or 0, "")
-    return OutputError(f"cannot write {where}: {_ADVICE.get(code, error.strerror or type(error).__name__)}")
+    code = errno.errorcode.get(getattr(error, "errno", None) or 0, "")
+    reason = _ADVICE.get(code) or getattr(error, "strerror", None) or " ".join(str(error).split())
+    return OutputError(f"cannot write {where}: {reason}")
