@@ -10,7 +10,6 @@ import difflib
 import os
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +17,9 @@ import yaml
 
 from .address import redacted
 from .config import Config
-from .config_checks import SECTIONS, build, complete
-from .config_nodes import Block, Entry, Node, Place, Problem, Sequence, Text, assign, brief, text_of
+from .config_checks import build, complete
+from .config_nodes import Block, Entry, Node, Place, Problem, Sequence, Text, brief, text_of
+from .config_overrides import Override, apply
 from .errors import ConfigError
 
 MAX_BYTES = 256 * 1024
@@ -47,19 +47,6 @@ _SCAN_ERRORS = {
 _ABOUT_THE_START = ("must be closed", "must end", "must be 'key: value'")
 
 
-@dataclass(frozen=True, slots=True)
-class Override:
-    """A value that replaces what the file says, such as an option of the command line."""
-
-    option: str
-    """What messages name as its place, such as `--threshold 3`."""
-    path: tuple[str, ...]
-    value: Any
-    """Text that means what it would mean in YAML, or a list or dict of such."""
-    everywhere: bool = False
-    """Whether cameras that set the same key themselves give way too."""
-
-
 class _Refused(Exception):
     """The text cannot be read any further."""
 
@@ -79,7 +66,9 @@ def parse(text: str, name: str = "configuration", overrides: tuple[Override | st
     """The configuration in a text; `name` stands in the place of the file's name in messages."""
     problems: list[Problem] = []
     root = _Composer(text, lambda line, column: Place(name, line, column), problems).document()
-    if root is None and not problems:
+    if root is None and not problems and overrides:
+        root = Block(Place(name, 1, 1))
+    elif root is None and not problems:
         problems.append(
             Problem(Place(name, 1, 1), (), "is empty; name a camera, such as 'cameras: {door: rtsp://address}'")
         )
@@ -94,7 +83,9 @@ def _config(root: Node | None, problems: list[Problem], overrides: tuple[Overrid
     if isinstance(root, Block):
         complete(root, problems)
         for each in overrides:
-            _override(root, _parsed(each, problems) if isinstance(each, str) else each, problems)
+            override = _parsed(each, problems) if isinstance(each, str) else each
+            if override is not None:
+                apply(root, override, problems)
         complete(root, problems)
         config = build(root, problems)
     if config is None or problems:
@@ -102,22 +93,6 @@ def _config(root: Node | None, problems: list[Problem], overrides: tuple[Overrid
         more = [f"and {len(lines) - MAX_PROBLEMS} more"] if len(lines) > MAX_PROBLEMS else []
         raise ConfigError("\n".join(lines[:MAX_PROBLEMS] + more))
     return config
-
-
-def _override(root: Block, override: Override | None, problems: list[Problem]) -> None:
-    if override is None:
-        return
-    place = Place(override.option)
-    node = override.value if isinstance(override.value, Node) else _node(override.value, place, override.path, problems)
-    wrong = assign(root, override.path, node)
-    if wrong:
-        problems.append(Problem(place, override.path, wrong))
-    cameras = root.entries.get("cameras")
-    if override.everywhere and override.path[0] in SECTIONS and cameras and isinstance(cameras.node, Block):
-        for camera in cameras.node.entries.values():
-            section = camera.node.entries.get(override.path[0]) if isinstance(camera.node, Block) else None
-            if section and isinstance(section.node, Block):
-                section.node.entries.pop(override.path[1], None)
 
 
 def _parsed(assignment: str, problems: list[Problem]) -> Override | None:
@@ -129,15 +104,6 @@ def _parsed(assignment: str, problems: list[Problem]) -> Override | None:
         return None
     node = _Composer(value, lambda line, column: Place(option), problems, path).document()
     return Override(option, path, node or Text(Place(option), "", "")) if node or not value.strip() else None
-
-
-def _node(value: Any, place: Place, key: tuple[str, ...], problems: list[Problem]) -> Node:
-    if isinstance(value, dict):
-        entries = {name: Entry(place, _node(each, place, (*key, name), problems)) for name, each in value.items()}
-        return Block(place, entries)
-    if isinstance(value, list):
-        return Sequence(place, [_node(each, place, (*key, str(i)), problems) for i, each in enumerate(value)])
-    return text_of(value, place, key, problems)
 
 
 def _read(name: str) -> str:

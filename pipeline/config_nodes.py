@@ -158,25 +158,3 @@ def brief(text: str) -> str:
     if at and not before.endswith("://***"):
         line = f"***@{after}"
     return line if len(line) <= _LONGEST_SHOWN else f"{line[: _LONGEST_SHOWN - 3]}..."
-
-
-def assign(root: Block, path: tuple[str, ...], node: Node) -> str:
-    """Put a value at a dotted path, making blocks on the way; what is wrong with the path, or nothing."""
-    here: Node = root
-    for depth, part in enumerate(path):
-        last = depth == len(path) - 1
-        if isinstance(here, Sequence):
-            if not part.isascii() or not part.isdigit() or int(part) >= len(here.nodes):
-                return f"no such entry; the list has {len(here.nodes)}, counted from 0"
-            if last:
-                here.nodes[int(part)] = node
-            here = here.nodes[int(part)]
-        elif isinstance(here, Block):
-            if last:
-                here.set(part, node)
-            elif part not in here.entries or (isinstance(below := here.entries[part].node, Text) and below.empty):
-                here.set(part, Block(node.place))
-            here = here.entries[part].node
-        else:
-            return f"{'.'.join(map(brief, path[:depth]))} has no keys"
-    return ""
