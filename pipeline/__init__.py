@@ -1,1 +1,78 @@
-"""Watch people live: capture, infer, render."""
+"""Watch the people in front of your cameras: capture, infer, render.
+
+    import pipeline
+
+    with pipeline.open("config/minimal.yaml") as results:
+        for result in results:
+            print(result.frame.camera, result.frame.seq, [(d.label, round(d.score, 2)) for d in result.detections])
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from .config import Config
+from .errors import ConfigError, PipelineError, SourceError
+from .frames import Detection, Detections, Frame, Result
+from .version import __version__
+
+if TYPE_CHECKING:
+    from .results import Results
+
+__all__ = [
+    "Config",
+    "ConfigError",
+    "Detection",
+    "Detections",
+    "Frame",
+    "PipelineError",
+    "Result",
+    "SourceError",
+    "__version__",
+    "load",
+    "open",
+    "run",
+]
+
+
+def load(path: str | Path, *overrides: str) -> Config:
+    """The configuration in a YAML file; each override is `key.path=value`. Raises ConfigError with every problem."""
+    from .config_file import load as read
+
+    return read(Path(path), overrides)
+
+
+def open(config: str | Path | Config | None = None, *overrides: str) -> Results:
+    """Start the pipeline and iterate over its results.
+
+    `config` is a YAML file, a Config, or nothing for the drawn demo. Outputs that the configuration names
+    work beside the iteration; a window does not. Raises PipelineError: see pipeline.errors.
+    """
+    from .results import Results
+
+    return Results(_config(config, overrides))
+
+
+def run(config: str | Path | Config | None = None, *overrides: str) -> dict[str, object]:
+    """Run the configured outputs until the sources end, on the main thread; returns the summary.
+
+    Without outputs in the configuration it opens a window, or a page where there is no display.
+    """
+    from .runtime import Runtime
+
+    runtime = Runtime(_config(config, overrides))
+    runtime.run()
+    return runtime.summary()
+
+
+def _config(config: str | Path | Config | None, overrides: tuple[str, ...]) -> Config:
+    if isinstance(config, Config):
+        if overrides:
+            raise ConfigError("overrides go with a file; give a Config the values itself")
+        return config
+    if config is None:
+        from .config_file import parse
+
+        return parse("", "overrides", overrides) if overrides else Config()
+    return load(config, *overrides)

@@ -6,7 +6,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable
 from datetime import timedelta
-from typing import Any, Literal
+from typing import Any, Literal, NoReturn
 
 from .capture import open_source
 from .capture.camera import Camera
@@ -56,7 +56,7 @@ class Runtime:
         self._notice = notice
         self._on_tick = on_tick
         self._clock = self.stats.clock
-        self._began = self._clock.monotonic()
+        self.began = self._clock.monotonic()
         self._crew = Crew(self._halt)
         self._intake: Funnel[Frame] = Funnel()
         self._halts = {name: threading.Event() for name in config.cameras}
@@ -76,16 +76,16 @@ class Runtime:
         """Run until the sources end, a limit is reached, `stop()` is called or something fails: then raise it."""
         try:
             self.start(self.config.outputs)
-            ends = self._began + self._duration if self._duration else float("inf")
+            ends = self.began + self._duration if self._duration else float("inf")
             window = next((each for each in self._outlets if isinstance(each.output, WindowOutput)), None)
-            while not (self._stop_wanted or self._crew.stopping.is_set()) and (left := ends - self._clock.monotonic()) > 0:
+            while not self._stopped and (left := ends - self._clock.monotonic()) > 0:
                 if window is not None:
-                    if not self._turn(window):
+                    if not window.turn(_POLL / 10):
                         break
                 elif self._drained.wait(min(_POLL, left)):
                     break
         except BaseException as error:
-            self._crew.stop(error)
+            self.abort(error)
         self.finish()
 
     def start(self, outputs: tuple[Output, ...] | None, reader: Outlet | None = None) -> None:
@@ -133,12 +133,27 @@ class Runtime:
         if stuck:
             raise StageStuckError(f"still running {patience:g} s after the end: {', '.join(stuck)}")
 
+    @property
+    def _stopped(self) -> bool:
+        return self._stop_wanted or self._crew.stopping.is_set()
+
+    @property
+    def error(self) -> BaseException | None:
+        """The first error of any stage, if there was one."""
+        return self._crew.error
+
+    def abort(self, error: BaseException) -> NoReturn:
+        """End all threads because of `error` and raise it."""
+        self._crew.stop(error)
+        self.finish()
+        raise error
+
     def summary(self) -> dict[str, Any]:
         """Everything that was counted, with stable keys, ready for JSON."""
         detector = self.detector
         return {
             "version": __version__,
-            "seconds": round(self._clock.monotonic() - self._began, 3),
+            "seconds": round(self._clock.monotonic() - self.began, 3),
             "start_s": {name: round(seconds, 3) for name, seconds in self.marks.items()},
             "cameras": {name: camera.summary() for name, camera in self.stats.cameras.items()},
             "outputs": {name: output.summary() for name, output in self.stats.outputs.items()},
@@ -210,12 +225,6 @@ class Runtime:
         with self.stats.timed("overlay"):
             return self._overlays[result.frame.camera].draw(result)
 
-    def _turn(self, window: Outlet) -> bool:
-        view = window.views.get(_POLL / 10)
-        if view is not None:
-            window.show(view)
-        return bool(window.output.poll()) and not window.views.ended  # type: ignore[attr-defined]
-
     def _tick(self) -> None:
         while not self._clock.wait(self._crew.stopping, _TICK):
             if self._on_tick is not None:
@@ -249,4 +258,4 @@ class Runtime:
             outlet.views.close(discard=discard)
 
     def _mark(self, name: str) -> None:
-        self.marks[name] = self._clock.monotonic() - self._began
+        self.marks[name] = self._clock.monotonic() - self.began

@@ -8,6 +8,8 @@ from .output import Output, View
 
 _POLL = 0.25
 
+_PATIENCE = 0.25
+
 
 class Outlet:
     """An output with its queue: live cameras keep only the newest view, files wait for room and lose none."""
@@ -30,19 +32,20 @@ class Outlet:
         lane.put(view)
 
     def run(self) -> None:
-        """Show every view until the queue ends, then close the output; `poll` it meanwhile."""
-        polled = 0.0
+        """Show every view until the queue ends, then close the output."""
         try:
-            while not self.views.ended:
-                view = self.views.get(_POLL)
-                if view is not None:
-                    self.show(view)
-                if (now := self._stats.clock.monotonic()) - polled >= _POLL:
-                    polled = now
-                    self.output.poll()
+            while self.turn(_PATIENCE):
+                pass
         finally:
             self.views.close(discard=True)
             self.output.close()
+
+    def turn(self, patience: float) -> bool:
+        """Show the next view, or wait `patience` seconds for one; False when there will be no more or nobody wants any."""
+        view = self.views.get(patience)
+        if view is not None:
+            self.show(view)
+        return self.output.poll() and not self.views.ended
 
     def show(self, view: View) -> None:
         """Hand one view to the output and count what became of it."""
