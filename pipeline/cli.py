@@ -1,0 +1,278 @@
+"""The command line. Exit codes: 0 good, 1 other, 2 configuration, 3 source, 4 model or device, 5 output, 130 Ctrl-C."""
+
+from __future__ import annotations
+
+import difflib
+import json
+import os
+import signal
+import sys
+import traceback
+from collections.abc import Sequence
+from importlib import import_module
+from pathlib import Path, PurePath
+from typing import Annotated
+
+import typer
+from typer import Argument, Option
+
+from .address import kind, redacted, scrub
+from .config import Config, Model
+from .config_file import load
+from .config_overrides import Override
+from .errors import ConfigError, PipelineError, SourceError
+from .interrupt import Interrupt
+from .options import overrides
+from .stats import Stats
+from .status import Status, Terminal
+from .summary import SummaryFile, show
+from .version import __version__
+
+# Typer hides its copy of click; the root of its usage errors is still reachable from this one.
+_USAGE_ERROR: type[BaseException] = typer.BadParameter.__bases__[0]
+COMMANDS = ("run", "check", "devices", "models", "schema", "version")
+_VIDEOS = (".mp4", ".mkv", ".avi", ".mov", ".webm", ".ts", ".m4v", ".h264", ".mjpg")
+
+app = typer.Typer(
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Watch the people in front of your cameras, boxed live.",
+    epilog="Without a command: run. Its options: lookout run --help.",
+)
+models = typer.Typer(help="The models that Lookout knows by name.")
+app.add_typer(models, name="models")
+
+ConfigFile = Annotated[str | None, Argument(metavar="CONFIG", help="YAML file; without one, a drawn demo.")]
+Verbose = Annotated[bool, Option("--verbose", "-v", help="Show where in the program an error came from.")]
+Settings = Annotated[
+    list[str] | None, Option("--set", metavar="KEY.PATH=VALUE", help="Any other key; may be repeated.")
+]
+
+
+@app.command()
+def run(
+    config: ConfigFile = None,
+    source: Annotated[
+        list[str] | None,
+        Option("-i", "--source", metavar="ADDRESS", help="Camera number, address or file; may be repeated."),
+    ] = None,
+    model: Annotated[str | None, Option("-m", "--model", metavar="NAME", help="Known model, or path of one.")] = None,
+    device: Annotated[str | None, Option("-d", "--device", metavar="NAME", help="CPU, GPU, NPU, AUTO, ...")] = None,
+    threshold: Annotated[str | None, Option("-t", "--threshold", metavar="SCORE", help="Least score, 0 to 1.")] = None,
+    output: Annotated[str | None, Option("-o", "--output", metavar="FILE", help="Video file to write.")] = None,
+    window: Annotated[bool | None, Option("--window/--no-window", help="Show a window.", show_default=False)] = None,
+    web: Annotated[str | None, Option("--web", metavar="[HOST:]PORT", help="Serve a page.")] = None,
+    no_web: Annotated[bool, Option("--no-web", help="Serve no page.")] = False,
+    events: Annotated[
+        str | None, Option("--events", metavar="FILE", help="JSON lines to append to; - to print.")
+    ] = None,
+    loop: Annotated[bool, Option("--loop", help="Start files again at their end.")] = False,
+    duration: Annotated[
+        float, Option("--duration", metavar="SECONDS", min=0, show_default=False, help="End after so long.")
+    ] = 0.0,
+    frames: Annotated[
+        int, Option("--frames", metavar="N", min=0, show_default=False, help="Results a camera until the end.")
+    ] = 0,
+    summary: Annotated[str | None, Option("--summary", metavar="FILE", help="Write the numbers as JSON.")] = None,
+    settings: Settings = None,
+    verbose: Verbose = False,
+) -> int:
+    """Watch: the cameras of CONFIG, or the ones given with -i. Naming any output leaves the automatic one out."""
+    changes = overrides(
+        sources=source or (),
+        model=model,
+        device=device,
+        threshold=threshold,
+        video=output,
+        window=window,
+        web=web,
+        no_web=no_web,
+        events=events,
+        loop=loop,
+    )
+    _require_opencv()
+    return _watch(_loaded(config, (*changes, *(settings or ()))), frames, duration, summary)
+
+
+@app.command()
+def check(
+    config: Annotated[str, Argument(metavar="CONFIG")], settings: Settings = None, verbose: Verbose = False
+) -> int:
+    """Say what a configuration means, or everything that is wrong with it."""
+    loaded = _loaded(config, tuple(settings or ()))
+    count = len(loaded.cameras)
+    outputs = "automatic output" if loaded.outputs is None else ", ".join(each.kind for each in loaded.outputs)
+    print(
+        f"{config}: good: {count} camera{'s' * (count != 1)}, {loaded.model.name} {loaded.model.precision} "
+        f"on {loaded.infer.device}, {outputs or 'no output'}"
+    )
+    return 0
+
+
+@app.command()
+def devices(verbose: Verbose = False) -> int:
+    """List the devices that OpenVINO finds on this machine."""
+    from .infer.device import devices as found
+
+    for name, title in found():
+        print(f"{name}  {title}")
+    return 0
+
+
+@app.command()
+def schema() -> int:
+    """Print the JSON Schema of the configuration, for editors."""
+    from .config_schema import schema as described
+
+    print(json.dumps(described(), indent=2))
+    return 0
+
+
+@app.command()
+def version() -> int:
+    """Print the version."""
+    print(f"lookout {__version__}")
+    return 0
+
+
+@models.callback(invoke_without_command=True)
+def list_models(context: typer.Context) -> int:
+    """List, fetch and verify the models that Lookout knows by name."""
+    return 0 if context.invoked_subcommand else list_known()
+
+
+@models.command("list")
+def list_known() -> int:
+    """List the known models with their precisions, input sizes and labels."""
+    from .infer.zoo import known
+
+    for each in known():
+        print(f"{each.name}  {each.width}x{each.height}  {' '.join(each.releases)}  {', '.join(each.labels)}")
+    return 0
+
+
+@models.command("fetch")
+def fetch_model(name: str, precision: str = "FP16-INT8", verbose: Verbose = False) -> int:
+    """Fetch a known model into the cache, so that no network is needed later."""
+    from .infer.zoo import fetch
+
+    print(fetch(name, precision, _complain).xml)
+    return 0
+
+
+@models.command("verify")
+def verify_models(folder: str | None = None, verbose: Verbose = False) -> int:
+    """Check the files of all known models on this machine against their official size and SHA-384."""
+    from .infer.zoo import verify
+
+    faults = 0
+    for found in verify(Model(folder=folder)):
+        print(f"{found.name}  {found.precision}  {found.folder}  {found.fault or 'good'}")
+        faults += bool(found.fault)
+    return 4 if faults else 0
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; returns the exit code, after one line for each problem and never a traceback unasked."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    program = "run.py" if Path(sys.argv[0]).name == "run.py" else "lookout"
+    try:
+        code = app(_with_command(given), prog_name=program, standalone_mode=False) or 0
+        sys.stdout.flush()
+        return int(code)
+    except (Exception, KeyboardInterrupt) as error:
+        if {"-v", "--verbose"} & set(given) and not isinstance(error, BrokenPipeError):
+            _complain("".join(traceback.format_exception(error)).rstrip())
+        return _report(error, program)
+
+
+def _report(error: BaseException, program: str) -> int:
+    """Print what a person needs to know of an error; returns the exit code."""
+    if isinstance(error, PipelineError):
+        _complain(str(error))
+        return error.exit_code
+    if isinstance(error, _USAGE_ERROR):
+        _complain(f"{program}: {getattr(error, 'format_message', error.__str__)()}")
+        return 2
+    if isinstance(error, KeyboardInterrupt | typer.Abort):
+        return 128 + signal.SIGINT
+    if isinstance(error, BrokenPipeError):
+        # Whoever read our output has seen enough; the flush at exit must not complain of it again.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    _complain(f"{program}: unexpected {type(error).__name__}: {' '.join(str(error).split())}; -v shows where")
+    return 1
+
+
+def _complain(text: str) -> None:
+    print(scrub(text), file=sys.stderr)
+
+
+def _with_command(arguments: list[str]) -> list[str]:
+    """The arguments with `run` in front where no command is named."""
+    first = arguments[0] if arguments else ""
+    if first in COMMANDS or first in ("--help", "-h"):
+        return ["--help"] if first == "-h" else arguments
+    if first and not first.startswith("-") and len(arguments) > 1 and not arguments[1].startswith("-"):
+        raise _no_such(first)
+    return ["run", *arguments]
+
+
+def _no_such(word: str) -> ConfigError:
+    names = [*COMMANDS, *sorted(each.name for each in Path().glob("*.y*ml"))]
+    near = difflib.get_close_matches(word, names, n=1)
+    hint = f"did you mean {near[0]}?" if near else f"commands: {', '.join(COMMANDS)}"
+    return ConfigError(f"{redacted(word)}: no such command or file; {hint}")
+
+
+def _loaded(config: str | None, changes: tuple[Override | str, ...]) -> Config:
+    if config is not None and not config.lower().endswith((".yaml", ".yml")):
+        if config.lower().endswith(_VIDEOS) or kind(config) != "file":
+            raise ConfigError(f"{redacted(config)}: is a source, not a configuration; put -i in front of it")
+        if not Path(config).exists() and PurePath(config).name == config:
+            raise _no_such(config)
+    return load(config, changes)
+
+
+def _require_opencv() -> None:
+    try:
+        # Only a probe: without these libraries the import of any stage would end in a traceback.
+        import_module("cv2")
+    except ImportError as error:
+        raise PipelineError(
+            f"OpenCV cannot be loaded ({error}); on Debian and Ubuntu: apt-get install libgl1 libglib2.0-0"
+        ) from error
+
+
+def _watch(config: Config, frames: int, duration: float, summary: str | None) -> int:
+    from .runtime import Runtime
+
+    file = SummaryFile(summary) if summary else None
+    printing = any(each.events is not None and each.events.path == "-" for each in config.outputs or ())
+    with Status(Terminal(stderr=True)) as status:
+
+        def tick(stats: Stats) -> None:
+            # Until the model is there, the progress bar of its download has the terminal.
+            if runtime.detector is not None:
+                status.tick(stats.figures())
+
+        runtime = Runtime(
+            config, frames=frames, duration=duration, notice=lambda line: status.notice(scrub(line)), on_tick=tick
+        )
+        with Interrupt(runtime.stop) as interrupt:
+            try:
+                runtime.run()
+            finally:
+                status.close()
+                numbers = runtime.summary()
+                captured = sum(each["captured"] for each in numbers["cameras"].values())
+                if captured:
+                    show(numbers, Terminal(stderr=printing))
+                if file is not None:
+                    file.write(numbers)
+    if interrupt.number:
+        return 130 if interrupt.number == signal.SIGINT else 0
+    if not captured:
+        states = ", ".join(f"{each.name}: {each.reason or each.state}" for each in runtime.stats.figures())
+        raise SourceError(f"no camera gave a picture: {states}")
+    return 0
