@@ -7,11 +7,26 @@ from typing import Any
 
 import openvino
 from openvino import layout_helpers
+from openvino.frontend import (
+    FrontEndManager,
+    GeneralFailure,
+    InitializationFailure,
+    NotImplementedFailure,
+    OpConversionFailure,
+    OpValidationFailure,
+)
 from openvino.preprocess import PrePostProcessor
 
 from ..errors import ModelError
 from .device import plain
 
+_READER_ERRORS = (
+    GeneralFailure,
+    InitializationFailure,
+    NotImplementedFailure,
+    OpConversionFailure,
+    OpValidationFailure,
+)
 _LAYOUTS = ("NCHW", "NHWC")
 _EXPECTED = "expected one image input [1,3,H,W] or [1,H,W,3] of fixed size and one output [1,1,N,7]"
 
@@ -23,8 +38,8 @@ def read(core: openvino.Core, path: Path) -> openvino.Model:
     """
     _check_head(path)
     try:
-        model = core.read_model(path)
-    except RuntimeError as error:
+        model = core.read_model(path) if path.suffix.lower() == ".xml" else _read_onnx(path)
+    except (RuntimeError, *_READER_ERRORS) as error:
         raise ModelError(f"{path}: damaged or not a model: {plain(error)}") from error
     layout = _fitting_layout(model)
     if layout is None:
@@ -50,6 +65,12 @@ def _check_head(path: Path) -> None:
     if not good:
         kind = "an OpenVINO IR" if path.suffix.lower() == ".xml" else "an ONNX model"
         raise ModelError(f"{path}: not {kind}: {'the file is empty' if not head else 'it starts with other content'}")
+
+
+def _read_onnx(path: Path) -> openvino.Model:
+    """The model through the ONNX reader alone: of a damaged file OpenVINO asks all its readers, and some print."""
+    reader = FrontEndManager().load_by_framework("onnx")
+    return reader.convert(reader.load(str(path)))
 
 
 def _fitting_layout(model: openvino.Model) -> str | None:

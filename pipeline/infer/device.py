@@ -11,7 +11,7 @@ from ..errors import DeviceError
 
 VIRTUAL = ("AUTO", "HETERO", "MULTI")
 _COUNT = re.compile(r"\(\d+\)$")
-_POSITION = re.compile(r"(Exception from|Check '.*?' failed at) \S+:\d+:\s*", re.DOTALL)
+_POSITION = re.compile(r"(Exception from|Check '.*?' failed at) \S+:\d+:\s*|FrontEnd API failed with \w+:", re.DOTALL)
 
 
 def devices(core: openvino.Core | None = None) -> list[tuple[str, str]]:
@@ -28,7 +28,8 @@ def resolve(wanted: str, available: list[str]) -> str:
     head, colon, tail = wanted.upper().partition(":")
     if head not in VIRTUAL:
         _require(wanted, wanted.upper(), available)
-        return wanted.upper()
+        only = wanted.upper().removesuffix(".0")
+        return only if only in available else wanted.upper()
     members = [_COUNT.sub("", each.strip()) for each in tail.split(",")] if colon else []
     for each in members:
         _require(wanted, each.removeprefix("-") if head == "AUTO" else each, available)
@@ -59,11 +60,10 @@ def plain(error: Exception) -> str:
 
 def _require(wanted: str, name: str, available: list[str]) -> None:
     families = {each.partition(".")[0] for each in available}
-    first = name.removesuffix(".0")
-    if name in available or name in families or first in available:
+    if name in available or name in families or name.removesuffix(".0") in available:
         return
     part = "" if name == wanted.upper() else f" {name}"
-    near = difflib.get_close_matches(name, sorted({*families, *VIRTUAL}), n=1, cutoff=0.7)
+    near = difflib.get_close_matches(name, sorted({*families, *VIRTUAL}), n=1, cutoff=0.7) if "." not in name else []
     hint = f" (did you mean {near[0]}?)" if near else ""
     raise DeviceError(f"device {wanted}:{part} not found{hint}; use AUTO or the devices found: {_listed(available)}")
 
