@@ -6,12 +6,13 @@ import hashlib
 import sys
 import threading
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from rich.console import Console
-from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColumn, TransferSpeedColumn
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
 from ..errors import ModelError
 from ..worker import Crew
@@ -65,8 +66,10 @@ def fetch(files: tuple[File, ...], folder: Path, patience: Patience) -> None:
     """
     crew = Crew(stop_first=lambda: None)
     crew.start("fetch-model", lambda: _fetch_all(files, folder, patience, crew.stopping))
-    late = crew.join(patience.whole)
-    crew.stop()
+    try:
+        late = crew.join(patience.whole)
+    finally:
+        crew.stop()
     server = urlsplit(files[0].url).hostname
     if late:
         raise ModelError(f"{server} did not deliver within {patience.whole:g} s")
@@ -79,52 +82,32 @@ def _fetch_all(files: tuple[File, ...], folder: Path, patience: Patience, stoppi
 
     pooch.get_logger().setLevel("ERROR")
     for file in files:
-        progress = _Progress(file, stopping)
-        timeout = (patience.connect, patience.read)
-        downloader = pooch.HTTPDownloader(progressbar=progress, chunk_size=_CHUNK, timeout=timeout)
-        try:
-            pooch.retrieve(file.url, f"sha384:{file.sha384}", fname=file.name, path=folder, downloader=downloader)
-        finally:
-            progress.close()
+        receive = partial(_receive, size=file.size, patience=patience, stopping=stopping)
+        pooch.retrieve(file.url, f"sha384:{file.sha384}", fname=file.name, path=folder, downloader=receive)
 
 
-class _Progress:
-    """A bar on a terminal; anywhere else only the brake: too many bytes or nobody waiting ends the download."""
+def _receive(url: str, target: str, _pooch: None, size: int, patience: Patience, stopping: threading.Event) -> None:
+    """Write what the address sends into `target`; stops at too many bytes, or when nobody waits any more."""
+    import requests
 
-    def __init__(self, file: File, stopping: threading.Event) -> None:
-        self.total = file.size
-        self._file = file
-        self._stopping = stopping
-        self._received = 0
-        self._bar: Progress | None = None
-        self._task = TaskID(0)
+    with (
+        requests.get(url, stream=True, timeout=(patience.connect, patience.read)) as answer,
+        open(target, "wb") as file,
+        _bar() as bar,
+    ):
+        answer.raise_for_status()
+        task = bar.add_task(url.rpartition("/")[2], total=size)
+        for chunk in answer.iter_content(_CHUNK):
+            file.write(chunk)
+            bar.update(task, completed=file.tell(), refresh=True)
+            if stopping.is_set() or file.tell() > size:
+                raise ValueError("not the official file, or nobody waits for it any more")
 
-    def update(self, size: int) -> None:
-        self._received += size
-        if self._stopping.is_set():
-            raise ValueError("nobody waits for this download any more")
-        if self._received > self._file.size + _CHUNK:
-            raise ValueError("more bytes than the official file has")
-        if self._bar is None and sys.stderr.isatty():
-            self._bar = Progress(
-                TextColumn("{task.description}"),
-                BarColumn(),
-                DownloadColumn(),
-                TransferSpeedColumn(),
-                console=Console(stderr=True),
-                auto_refresh=False,
-            )
-            self._bar.start()
-            self._task = self._bar.add_task(self._file.name, total=self._file.size)
-        if self._bar is not None:
-            self._bar.update(self._task, completed=min(self._received, self._file.size), refresh=True)
 
-    def reset(self) -> None:
-        self._received = 0
-
-    def close(self) -> None:
-        if self._bar is not None:
-            self._bar.stop()
+def _bar() -> Progress:
+    """Shown on a terminal only."""
+    columns = TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn()
+    return Progress(*columns, console=Console(stderr=True), auto_refresh=False, disable=not sys.stderr.isatty())
 
 
 def _reason(error: BaseException, server: str, folder: Path, patience: Patience) -> str:

@@ -116,7 +116,7 @@ def official_files() -> Path:
     return Path(OFFICIAL_FILES)
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture
 def places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """No model is at hand: an empty cache (returned), LOOKOUT_MODELS unset, no proxy."""
     for name in ("LOOKOUT_MODELS", "http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
