@@ -18,7 +18,9 @@ def street(path: Path, frames: int, fps: int = 30) -> Path:
     part = path.with_name("part-" + path.name)
     drawn = Street()
     with av.open(str(part), "w") as container:
-        stream = container.add_stream("libx264", fps, options={"preset": "veryfast", "crf": "23", "tune": "zerolatency"})
+        stream = container.add_stream(
+            "libx264", fps, options={"preset": "veryfast", "crf": "23", "tune": "zerolatency"}
+        )
         stream.width, stream.height, stream.pix_fmt = 1280, 720, "yuv420p"
         stream.codec_context.gop_size = fps
         for seq in range(frames):

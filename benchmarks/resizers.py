@@ -1,6 +1,6 @@
 """Which resizer serves accuracy best: AP of one model on labelled pictures, each scaled straight from YUV.
 
-    python -m benchmarks.resizers MODEL.xml ANNOTATIONS.json PICTURES [--limit N]
+python -m benchmarks.resizers MODEL.xml ANNOTATIONS.json PICTURES [--limit N]
 """
 
 from __future__ import annotations
@@ -41,7 +41,9 @@ def pictures(frame: av.VideoFrame, width: int, height: int) -> dict[str, np.ndar
     return made
 
 
-def rows(detector: Detector, picture: np.ndarray[Any, Any], width: int, height: int, image: int) -> list[dict[str, Any]]:
+def rows(
+    detector: Detector, picture: np.ndarray[Any, Any], width: int, height: int, image: int
+) -> list[dict[str, Any]]:
     """One picture's detections in COCO's result form."""
     request = detector.request()
     detector.input(request)[:] = picture

@@ -91,7 +91,10 @@ def main() -> None:
         alone = theirs(options.model, options.seconds)
         rate, summary = ours(options.clip, options.model, options.seconds)
         ratios.append(rate / alone)
-        print(f"pair {pair + 1}: pipeline {rate:.1f} fps, benchmark_app {alone:.1f} fps, ratio {ratios[-1]:.3f}", flush=True)
+        print(
+            f"pair {pair + 1}: pipeline {rate:.1f} fps, benchmark_app {alone:.1f} fps, ratio {ratios[-1]:.3f}",
+            flush=True,
+        )
     print(f"median ratio {statistics.median(ratios):.3f} of {options.pairs} pairs")
     for stage, spread in summary["stages"].items():
         print(f"  {stage:16} p50 {spread['p50']:8.3f} ms  p95 {spread['p95']:8.3f} ms")

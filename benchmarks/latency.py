@@ -1,0 +1,90 @@
+"""A 720p30 RTSP camera from arrival to overlay done, beside synchronous inference on the same machine.
+
+    python -m benchmarks.latency [--seconds 20] [--rounds 3] [--model person-detection-0202]
+
+Arrival is the moment FFmpeg hands over the compressed picture; the time to unpack it counts.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import time
+from pathlib import Path
+
+import numpy as np
+from tests.servers.rtsp import RtspServer
+
+from benchmarks.clip import street
+from benchmarks.throughput import Painted
+from pipeline.config import Config, Infer, Model
+from pipeline.infer.model import load
+from pipeline.infer.zoo import locate
+from pipeline.render.outlet import Outlet
+from pipeline.runtime import Runtime
+
+
+def synchronous(model: str, count: int) -> float:
+    """Median milliseconds of one inference alone."""
+    detector = load(locate(Model(name=model), lambda line: None), Infer(), "latency")
+    request = detector.request()
+    detector.input(request)[:] = np.random.default_rng(0).integers(
+        0, 255, (detector.height, detector.width, 3), np.uint8
+    )
+    times = []
+    for _ in range(count):
+        begun = time.perf_counter()
+        request.infer()
+        times.append(time.perf_counter() - begun)
+    return statistics.median(times[10:]) * 1e3
+
+
+def camera(url: str, model: str, seconds: float) -> tuple[list[float], Runtime]:
+    """Milliseconds from arrival to overlay done of every frame after the first two seconds."""
+    config = Config.model_validate({"cameras": {"camera": {"source": url}}, "model": {"name": model}, "outputs": []})
+    runtime = Runtime(config)
+    outlet = Outlet(Painted(), runtime.stats)
+    runtime.start((), outlet)
+    times: list[float] = []
+    first = 0.0
+    for view in outlet.views:
+        outlet.show(view)
+        now = time.monotonic()
+        first = first or now
+        if now - first > 2.0:
+            times.append((now - view.result.frame.captured + view.result.frame.decode) * 1e3)
+        if now - first > seconds + 2.0:
+            break
+    outlet.views.close(discard=True)
+    runtime.finish()
+    return times, runtime
+
+
+def main() -> None:
+    """Measure the rounds and print percentiles and the ratio."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seconds", type=float, default=20.0)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--model", default="person-detection-0202")
+    options = parser.parse_args()
+    clip = street(Path("out/street-720p.mp4"), 600)
+    ratios = []
+    with RtspServer({"live": clip}) as server:
+        for number in range(options.rounds):
+            alone = synchronous(options.model, 200)
+            times, runtime = camera(server.url("live"), options.model, options.seconds)
+            p50, p95, p99 = np.percentile(times, (50, 95, 99))
+            ratios.append(p95 / alone)
+            counted = runtime.summary()["cameras"]["camera"]
+            print(
+                f"round {number + 1}: synchronous {alone:.1f} ms; arrival to overlay p50 {p50:.1f} p95 {p95:.1f} "
+                f"p99 {p99:.1f} ms of {len(times)} frames, dropped {counted['dropped']}; p95 ratio {ratios[-1]:.2f}",
+                flush=True,
+            )
+    print(f"median p95 ratio {statistics.median(ratios):.2f}")
+    for stage, spread in runtime.summary()["stages"].items():
+        print(f"  {stage:16} p50 {spread['p50']:8.3f} ms  p95 {spread['p95']:8.3f} ms")
+
+
+if __name__ == "__main__":
+    main()
