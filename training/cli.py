@@ -35,6 +35,7 @@ def fit(
     recipe: Annotated[str, typer.Option(help="card (the published one), tune or distil.")] = "card",
     steps: Annotated[int, typer.Option(min=1, help="Batches to learn from in all.")] = 1000,
     batch: Annotated[int | None, typer.Option(min=1, help="Pictures in a batch at 512 pixels.")] = None,
+    size: Annotated[int | None, typer.Option(min=64, help="Pixels of training pictures, a multiple of 32.")] = None,
     rate: Annotated[float | None, typer.Option(min=0, help="Factor on the learning rates of the recipe.")] = None,
     seed: Annotated[int, typer.Option(help="Of pictures and weights; the same seed gives the same run.")] = 0,
     teacher: Annotated[Path | None, typer.Option(help="OpenVINO model to learn from (recipe distil).")] = None,
@@ -42,6 +43,7 @@ def fit(
     unlabelled: Annotated[list[Path] | None, typer.Option(help="Folder of pictures or clips, for a teacher.")] = None,
     resume: Annotated[bool, typer.Option(help="Go on with the run in the folder.")] = False,
     score_every: Annotated[int, typer.Option(min=0, help="Steps between scores on val; 0 for none.")] = 0,
+    checkpoint_every: Annotated[int, typer.Option(min=1, help="Steps between checkpoints.")] = 100,
     threads: Annotated[int, typer.Option(min=0, help="Processor threads; 0 leaves it to PyTorch.")] = 0,
     workers: Annotated[int, typer.Option(min=0, help="Processes that prepare pictures.")] = 1,
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
@@ -68,12 +70,16 @@ def fit(
         chosen = dataclasses.replace(
             chosen, backbone_rate=chosen.backbone_rate * rate, head_rate=chosen.head_rate * rate
         )
+    if size is not None:
+        if size % 32:
+            raise TrainingError(f"--size {size}: must be a multiple of 32")
+        chosen = dataclasses.replace(chosen, sizes=((size, 1.0),))
     run = Run(
         data=data,
         folder=out,
         start=start,
         recipe=chosen,
-        pace=Pace(steps=steps, score=score_every, workers=workers),
+        pace=Pace(steps, checkpoint=checkpoint_every, score=score_every, workers=workers),
         seed=seed,
         teacher=teacher,
         mirrored=mirrored,
@@ -84,10 +90,90 @@ def fit(
         compiled=compiled,
     )
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console) as bar:
-        task = bar.add_task("training", total=steps)
-        weights = carry_out(run, resume, lambda step, text: bar.update(task, completed=step, description=text))
+    bar = Progress(*columns, console=console)
+    task = bar.add_task("", total=steps)
+
+    def show(step: int, text: str) -> None:
+        bar.start()
+        bar.update(task, completed=step, description=text)
+
+    try:
+        weights = carry_out(run, resume, show)
+    finally:
+        bar.stop()
     console.print(f"weights in {weights}, journal and its picture beside them")
+
+
+@app.command()
+def evaluate(
+    model: Annotated[Path, typer.Argument(help="OpenVINO model (.xml) with one picture in and rows of seven out.")],
+    data: Data,
+    part: Annotated[str, typer.Option(help="Which pictures: val or train, or any DATA/PART.json.")] = "val",
+    limit: Annotated[int, typer.Option(min=0, help="Pictures to take, evenly spread; 0 for all.")] = 0,
+    label: Annotated[int | None, typer.Option(help="The model's label of a person, where it is not the usual.")] = None,
+    threads: Annotated[int, typer.Option(min=0, help="Processor threads; 0 leaves it to OpenVINO.")] = 0,
+) -> None:
+    """Judge a model on labelled pictures."""
+    from training.judgement import Labels
+    from training.measurement import measure_model
+    from training.report import as_table
+
+    labels = Labels(data, part, limit)
+    detections, milliseconds = measure_model(model, data, part, labels, label, threads)
+    Console().print(as_table({model.stem: (labels.judge(detections), milliseconds)}))
+
+
+@app.command()
+def export(
+    weights: Annotated[Path, typer.Argument(help="weights.pt or checkpoint.pt of a run.")],
+    target: Annotated[Path, typer.Argument(help="OpenVINO model to write (.xml).")],
+    single: Annotated[bool, typer.Option(help="Keep weights in single precision.")] = False,
+) -> None:
+    """Write the OpenVINO model of a run's weights."""
+    from training.export import build_model, save
+    from training.network import Detector
+    from training.weights import load_run
+
+    network = Detector().eval()
+    load_run(network, weights)
+    save(build_model(network), _xml(target), half=not single)
+    console.print(f"{target}")
+
+
+@app.command()
+def quantize(
+    model: Annotated[Path, typer.Argument(help="OpenVINO model that export wrote (.xml).")],
+    data: Data,
+    target: Annotated[Path, typer.Argument(help="OpenVINO model to write (.xml).")],
+    pictures: Annotated[int, typer.Option(min=1, help="Training pictures to calibrate on.")] = 400,
+    fast: Annotated[bool, typer.Option(help="Correct all biases in one pass: quicker, less exact.")] = False,
+    seed: Annotated[int, typer.Option(help="Of the choice of pictures.")] = 0,
+    limit: Annotated[int, typer.Option(min=0, help="Pictures of val to judge on; 0 for all.")] = 0,
+) -> None:
+    """Write an INT8 model, and show how accurate both are."""
+    from training.export import save
+    from training.judgement import Labels
+    from training.measurement import measure_model
+    from training.pictures import read_coco
+    from training.quantization import quantise
+    from training.report import as_table
+
+    _xml(target)
+    save(quantise(model, read_coco(data, "train"), pictures, seed, accurate=not fast), target)
+    if (data / "val.json").is_file():
+        labels = Labels(data, "val", limit)
+        rows = {}
+        for name, path in (("before", model), ("after", target)):
+            detections, milliseconds = measure_model(path, data, "val", labels)
+            rows[name] = labels.judge(detections), milliseconds
+        Console().print(as_table(rows))
+    console.print(f"{target}")
+
+
+def _xml(path: Path) -> Path:
+    if path.suffix != ".xml":
+        raise TrainingError(f"{path}: the name of an OpenVINO model ends in .xml")
+    return path
 
 
 def main() -> None:

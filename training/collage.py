@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -68,8 +69,8 @@ class Composer:
         if draw < self._variety.drawn:
             return draw_scene(rng)
         if self._unlabelled and draw < self._variety.drawn + self._variety.unlabelled:
-            return self._unlabelled[rng.integers(len(self._unlabelled))].read()
-        return self._labelled[rng.integers(len(self._labelled))].read()
+            return self._unlabelled[int(rng.integers(len(self._unlabelled)))].read()
+        return self._labelled[int(rng.integers(len(self._labelled)))].read()
 
     def _view(self, rng: np.random.Generator, share: float = 1.0) -> Scene:
         scene = self._scene(rng)
@@ -87,8 +88,8 @@ class Composer:
         trust = np.empty((cells, cells), np.float32)
         boxes: list[Boxes] = []
         lines = [self._lines(rng, cells, tiles) for _ in range(2)]
-        for top, bottom in zip(lines[0], lines[0][1:], strict=False):
-            for left, right in zip(lines[1], lines[1][1:], strict=False):
+        for top, bottom in pairwise(lines[0]):
+            for left, right in pairwise(lines[1]):
                 scene = fit(self._view(rng), (right - left) * CELL, (bottom - top) * CELL)
                 image[top * CELL : bottom * CELL, left * CELL : right * CELL] = scene.image
                 trust[top:bottom, left:right] = scene.trust
@@ -111,7 +112,7 @@ class Composer:
         height, width = image.shape[:2]
         boxes = [scene.boxes]
         for _ in range(int(rng.integers(1, 4))):
-            source = self._people[rng.integers(len(self._people))].read()
+            source = self._people[int(rng.integers(len(self._people)))].read()
             x0, y0, x1, y1 = source.boxes[rng.integers(len(source.boxes)), :4]
             margin_x, margin_y = (x1 - x0) * 0.08, (y1 - y0) * 0.05
             limit_y, limit_x = source.image.shape[:2]

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from training.pictures import Picture
 
 Generator = np.random.Generator
 
 
-def _clip(values: np.ndarray[tuple[int, ...], np.dtype[np.float32]]) -> Picture:
+def _clip(values: NDArray[np.floating[Any]]) -> Picture:
     return values.clip(0, 255).astype(np.uint8)
 
 

@@ -79,16 +79,18 @@ class Labels:
         if not rows or not people:
             nothing = 0.0 if people else -1.0
             recall = dict.fromkeys(FALSE_ALARMS, nothing)
-            values = [nothing] * 5
-            return Judgement(len(self.images), people, *values, recall, false_alarms)
+            return Judgement(
+                len(self.images), people, nothing, nothing, nothing, nothing, nothing, recall, false_alarms
+            )
         with contextlib.redirect_stdout(io.StringIO()):
             evaluation = COCOeval(self._coco, self._coco.loadRes(rows), "bbox")
             evaluation.evaluate()
             evaluation.accumulate()
             evaluation.summarize()
         stats = [float(value) for value in evaluation.stats]
+        recall = self._recall(evaluation, people)
         return Judgement(
-            len(self.images), people, stats[0], stats[1], *stats[3:6], self._recall(evaluation, people), false_alarms
+            len(self.images), people, stats[0], stats[1], stats[3], stats[4], stats[5], recall, false_alarms
         )
 
     def _recall(self, evaluation: COCOeval, people: int) -> dict[float, float]:

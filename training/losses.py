@@ -16,8 +16,10 @@ BOX_BETA = 0.1
 
 
 def label_loss(prediction: Prediction, boxes: list[Tensor], size: int) -> tuple[Tensor, Tensor]:
-    """Class and box loss on labels alone (Liu et al. 2016, section 2.2): cross-entropy with the hardest negatives, three
-    for every positive, and smooth L1 with a beta of 1 on the offsets of positives; each divided by the positives."""
+    """Class and box loss on labels alone, each divided by the number of positives (Liu et al. 2016, section 2.2).
+
+    Cross-entropy of positives and of the hardest negatives, three for each; smooth L1 with a beta of 1 on offsets.
+    """
     priors = prior_boxes(size)
     device = prediction.logits.device
     entropy = functional.softplus(prediction.logits[..., 0] - prediction.logits[..., 1])

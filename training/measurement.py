@@ -20,10 +20,11 @@ from training.judgement import Labels
 from training.network import INPUT_SIZE, Detector
 
 Detections = dict[int, NDArray[np.float32]]
+Prepared = tuple[int, NDArray[np.uint8]]
 
 
-def prepared(data: Path, part: str, labels: Labels, width: int, height: int) -> Iterator[tuple[int, NDArray[np.uint8]]]:
-    """Identifier and planes [3,H,W] of every labelled picture, stretched to a size; TrainingError where one is missing."""
+def prepared(data: Path, part: str, labels: Labels, width: int, height: int) -> Iterator[Prepared]:
+    """Identifier and planes [3,H,W] of every labelled picture, stretched to a size; TrainingError if one is missing."""
     for image in labels.images:
         path = data / part / image["file_name"]
         picture = cv2.imread(str(path), cv2.IMREAD_COLOR)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -23,7 +24,13 @@ class ConvolutionUnit(nn.Sequential):
     """Convolution without bias, batch normalisation and, unless linear, ReLU6."""
 
     def __init__(
-        self, inputs: int, outputs: int, kernel: int, stride: int = 1, groups: int = 1, activation: nn.Module | None = None
+        self,
+        inputs: int,
+        outputs: int,
+        kernel: int,
+        stride: int = 1,
+        groups: int = 1,
+        activation: nn.Module | None = None,
     ) -> None:
         convolution = nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, groups=groups, bias=False)
         layers: list[nn.Module] = [convolution, nn.BatchNorm2d(outputs)]
@@ -115,13 +122,14 @@ def initialise_heads(network: Detector, person_probability: float = 0.01) -> Non
         for layer in (branch.depthwise[0], branch.predict):
             assert isinstance(layer, nn.Conv2d)
             nn.init.normal_(layer.weight, std=0.03 if layer.groups == 1 else 0.2)
-        nn.init.zeros_(branch.predict.bias)
-    margin = torch.logit(torch.tensor(person_probability))
-    for branch in network.classes:
-        assert isinstance(branch, Branch)
-        with torch.no_grad():
-            branch.predict.bias[0::2] = margin / 2
-            branch.predict.bias[1::2] = -margin / 2
+    margin = math.log(person_probability / (1 - person_probability))
+    for branches, person in ((network.boxes, 0.0), (network.classes, margin / 2)):
+        for branch in branches:
+            assert isinstance(branch, Branch)
+            assert branch.predict.bias is not None
+            with torch.no_grad():
+                branch.predict.bias[0::2] = person
+                branch.predict.bias[1::2] = -person
 
 
 def count_operations(network: Detector, size: int = INPUT_SIZE) -> tuple[int, int]:
@@ -143,5 +151,3 @@ def count_operations(network: Detector, size: int = INPUT_SIZE) -> tuple[int, in
     for hook in hooks:
         hook.remove()
     return parameters, operations
-
-

@@ -17,13 +17,14 @@ from training.graph import read_model
 from training.network import INPUT_SIZE
 from training.pictures import Entry
 
+FLOATING = ("Softmax", "SoftMax", "PriorBoxClustered", "DetectionOutput")
 CALM = Variety(drawn=0.1, unlabelled=0.1, collages=0.2, pasted=0.0, stepped_back=0.1, cuts=0.3)
 
 
 def quantise(
     path: Path, labelled: Sequence[Entry], pictures: int = 400, seed: int = 0, accurate: bool = True
 ) -> ov.Model:
-    """An INT8 version of the model at a path, calibrated on pictures of a collection, three quarters of them as they are.
+    """An INT8 version of the model at a path, calibrated on pictures of a collection, most of them as they are.
 
     Weights become symmetric 8-bit per channel, activations asymmetric where they have both signs; the softmax, the
     priors and the decoder stay in floating point. `accurate` corrects biases layer after layer instead of in one pass.
@@ -53,5 +54,5 @@ def quantise(
         target_device=nncf.TargetDevice.CPU,
         subset_size=len(chosen),
         fast_bias_correction=not accurate,
-        ignored_scope=nncf.IgnoredScope(types=["DetectionOutput", "SoftMax", "Softmax", "PriorBoxClustered"], validate=False),
+        ignored_scope=nncf.IgnoredScope(types=list(FLOATING), validate=False),
     )

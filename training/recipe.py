@@ -58,7 +58,14 @@ CARD = Recipe(
 )
 # Gentle steps from weights that already find people.
 TUNE = Recipe(
-    optimiser="adamw", backbone_rate=1e-4, head_rate=4e-4, decay=1e-4, batch=16, warm_up=50, warm_up_start=0.05, frozen=3
+    optimiser="adamw",
+    backbone_rate=1e-4,
+    head_rate=4e-4,
+    decay=1e-4,
+    batch=16,
+    warm_up=50,
+    warm_up_start=0.05,
+    frozen=3,
 )
 # Learning from a teacher's dense outputs.
 DISTIL = Recipe(

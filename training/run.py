@@ -6,7 +6,7 @@ import dataclasses
 import platform
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
@@ -34,7 +34,8 @@ SCORED_PICTURES = 200
 class Run:
     """What to learn from, in which way, and where to keep it.
 
-    `unlabelled` folders may hold pictures and clips; of clips every tenth frame is taken. `teacher` is an OpenVINO model.
+    `unlabelled` folders may hold pictures and clips; of clips every tenth frame is taken. `teacher` is the
+    path of an OpenVINO model.
     """
 
     data: Path
@@ -46,7 +47,7 @@ class Run:
     teacher: Path | None = None
     mirrored: bool = False
     unlabelled: tuple[Path, ...] = ()
-    variety: Variety = Variety()
+    variety: Variety = field(default_factory=Variety)
     models: Path | None = None
     device: str = "cpu"
     threads: int = 0

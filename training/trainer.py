@@ -1,4 +1,4 @@
-"""The training loop: from a step to the next, with checkpoints from which a killed run goes on as if nothing happened."""
+"""The training loop, with checkpoints from which a killed run goes on as if nothing had happened."""
 
 from __future__ import annotations
 
@@ -23,6 +23,8 @@ from training.targets import correct
 from training.teacher import Lesson, Teacher
 
 CHECKPOINT = "checkpoint.pt"
+Progress = Callable[[int, str], None]
+Score = Callable[[Detector], dict[str, float]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +42,13 @@ class Trainer:
     """A network in training, with everything a checkpoint must hold."""
 
     def __init__(
-        self, network: Detector, recipe: Recipe, batches: Batches, folder: Path, teacher: Teacher | None, device: str = "cpu"
+        self,
+        network: Detector,
+        recipe: Recipe,
+        batches: Batches,
+        folder: Path,
+        teacher: Teacher | None,
+        device: str = "cpu",
     ) -> None:
         self.network = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.recipe, self.folder, self.step = recipe, folder, 0
@@ -105,7 +113,7 @@ class Trainer:
         }
         save_checkpoint(self.folder / CHECKPOINT, content)
 
-    def run(self, pace: Pace, progress: Callable[[int, str], None], score: Callable[[Detector], dict[str, float]]) -> None:
+    def run(self, pace: Pace, progress: Progress, score: Score) -> None:
         """Learn until `pace.steps`; `progress` hears of every step, `score` judges the averaged network."""
         sums: dict[str, float] = {}
         pictures, since = 0, time.monotonic()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from training.pictures import Picture, Scene
+from training.pictures import Boxes, Picture, Scene
 
 # A person of whom less than this share is left is no longer one to be found, nor one to be blamed for finding.
 VISIBLE_SHARE = 0.4
@@ -24,9 +24,10 @@ def cut(scene: Scene, left: int, top: int, right: int, bottom: int) -> Scene:
     return Scene(scene.image[top:bottom, left:right], boxes, scene.trust)
 
 
-def area(boxes: np.ndarray[tuple[int, ...], np.dtype[np.float32]]) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
+def area(boxes: Boxes) -> Boxes:
     """Areas of corner boxes."""
-    return (boxes[:, 2] - boxes[:, 0]).clip(0) * (boxes[:, 3] - boxes[:, 1]).clip(0)
+    areas: Boxes = (boxes[:, 2] - boxes[:, 0]).clip(0) * (boxes[:, 3] - boxes[:, 1]).clip(0)
+    return areas
 
 
 def random_cut(scene: Scene, rng: np.random.Generator, smallest: float = 0.3) -> Scene:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -14,11 +15,11 @@ from training.network import PIXEL_SCALE, Bottleneck, Branch, ConvolutionUnit, D
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_DEVIATION = (0.229, 0.224, 0.225)
 
-State = dict[str, Tensor]
+State = dict[str, Any]
 
 
 def read_state(path: Path) -> State:
-    """State dictionary in a .pt file, without running any code that the file may hold.
+    """Dictionary in a .pt file, without running any code that the file may hold.
 
     Raises TrainingError where the file is missing or holds something else.
     """
@@ -31,6 +32,16 @@ def read_state(path: Path) -> State:
     if not isinstance(state, dict):
         raise TrainingError(f"{path}: holds a {type(state).__name__}, not a dictionary of tensors")
     return state
+
+
+def load_run(network: Detector, path: Path) -> None:
+    """Load the weights.pt of a run, or the averaged weights of its checkpoint; raises TrainingError for other files."""
+    state = read_state(path)
+    state = state.get("average", state)
+    try:
+        network.load_state_dict(state)
+    except (RuntimeError, TypeError, AttributeError) as error:
+        raise TrainingError(f"{path}: not the weights of a run of lookout-train") from error
 
 
 def load_torchvision_layout(network: Detector, state: State) -> bool:
