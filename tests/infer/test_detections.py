@@ -19,7 +19,7 @@ def test_a_row_becomes_a_box_in_pixels() -> None:
     found = parsed((0, 1, 0.75, 0.1, 0.2, 0.5, 0.8))
     assert [(each.label, each.score) for each in found] == [("bike", 0.75)]
     np.testing.assert_allclose(found.boxes, [[20, 20, 100, 80]], rtol=1e-6)
-    assert (found.boxes.dtype, found.scores.dtype, found.class_ids.dtype) == (np.float32, np.float32, np.int32)
+    assert [str(each.dtype) for each in (found.boxes, found.scores, found.class_ids)] == ["float32", "float32", "int32"]
 
 
 def test_rows_end_at_the_first_negative_image_id() -> None:

@@ -27,7 +27,7 @@ def located(path: Path, labels: tuple[str, ...] = ("blue", "green", "red")) -> L
 
 
 def loaded(path: Path, **settings: object) -> Detector:
-    return load(located(path), config.Infer(**{"device": "CPU", "properties": F32, **settings}), "latency")
+    return load(located(path), config.Infer.model_validate({"device": "CPU", "properties": F32} | settings), "latency")
 
 
 def found_in(detector: Detector, picture: Image, threshold: float = 0.01) -> list[tuple[str, float]]:
@@ -56,7 +56,7 @@ def test_pixels_reach_the_network_as_bgr_from_0_to_255(tmp_path: Path, layout: s
 def test_the_input_is_the_requests_own_memory(colours: Path) -> None:
     detector = loaded(colours)
     view = detector.input(detector.request())
-    assert (view.shape, view.dtype, view.flags.writeable) == ((24, 32, 3), np.uint8, True)
+    assert (view.shape, str(view.dtype), view.flags.writeable) == ((24, 32, 3), "uint8", True)
     request = detector.request()
     detector.input(request)[:] = 255
     assert request.get_input_tensor().data.min() == 255
@@ -317,7 +317,7 @@ def test_a_cache_that_cannot_be_used_costs_one_notice(colours: Path, tmp_path: P
 def test_an_official_model_finds_what_a_plain_run_of_it_finds(
     official_files: Path, name: str, precision: str, size: tuple[int, int]
 ) -> None:
-    settings = config.Model(name=name, precision=precision, folder=str(official_files))
+    settings = config.Model.model_validate({"name": name, "precision": precision, "folder": str(official_files)})
     model = locate(settings, print)
     detector = load(model, config.Infer(device="CPU"), "latency")
     assert (detector.width, detector.height) == size
