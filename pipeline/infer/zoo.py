@@ -69,6 +69,14 @@ class Found:
     """What is wrong with them, in one line; empty if they are the official ones."""
 
 
+class _AbsentError(ModelError):
+    """Nowhere on this machine, and not fetched for `reason`."""
+
+    def __init__(self, message: str, reason: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
 @cache
 def registry() -> dict[str, Known]:
     """Every known model by name."""
@@ -140,7 +148,8 @@ def _automatic(settings: config.Model, notice: Callable[[str], None]) -> Located
             raise
         precision = next(iter(bundled.releases))
         located = _obtain(bundled, settings.model_copy(update={"precision": precision}), notice, _QUICK)
-        notice(f"using the bundled model {BUNDLED}: {error}")
+        reason = error.reason if isinstance(error, _AbsentError) else str(error)
+        notice(f"{OFFICIAL} is not at hand ({reason}); using the bundled {BUNDLED}")
         return located
 
 
@@ -192,14 +201,14 @@ def _obtain(model: Known, settings: config.Model, notice: Callable[[str], None],
         looked += ", LOOKOUT_MODELS (not set)"
     source = releases[0][0].url.rpartition("/")[0]
     remedy = f"put {model.name}.xml and {model.name}.bin from {source} into {places[0][1]}"
-    if not settings.download:
-        raise ModelError(f"{title}: not in {looked}; not fetched because model.download is false; {remedy}")
-    folder = places[-1][1]
-    try:
-        _download(model, precision, folder, notice, patience)
-    except ModelError as error:
-        raise ModelError(f"{title}: not in {looked}; {error}; {remedy}") from error
-    return Located(model.name, precision, folder / f"{model.name}.xml", labels, "download")
+    reason = "not fetched because model.download is false"
+    if settings.download:
+        try:
+            _download(model, precision, places[-1][1], notice, patience)
+            return Located(model.name, precision, places[-1][1] / f"{model.name}.xml", labels, "download")
+        except ModelError as error:
+            reason = str(error)
+    raise _AbsentError(f"{title}: not in {looked}; {reason}; {remedy}", reason)
 
 
 def _download(model: Known, precision: str, folder: Path, notice: Callable[[str], None], patience: Patience) -> None:

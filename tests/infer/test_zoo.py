@@ -389,12 +389,15 @@ def test_auto_takes_the_official_model_where_it_can_be_had(
 def test_auto_says_so_when_it_takes_the_bundled_model(
     shop: Shop, stock: Stock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, notices: list[str], precision: str
 ) -> None:
-    stock(shop.known(NAME, "hanging"), bundle(shop, tmp_path / "package", monkeypatch))
+    entry = shop.known(NAME, "hanging")
+    official = Known(NAME, entry.labels, 32, 24, {precision: entry.releases["FP16-INT8"]}, bundled=False)
+    stock(official, bundle(shop, tmp_path / "package", monkeypatch))
     hurried(monkeypatch, Patience(connect=0.3, read=0.3, whole=1))
     found = locate(config.Model.model_validate({"name": "auto", "precision": precision}), notices.append)
     xml = tmp_path / "package" / "bundled" / f"{zoo.BUNDLED}.xml"
     assert found == Located(zoo.BUNDLED, "FP16-INT8", xml, ("person",), "bundled")
-    assert notices[-1].startswith(f"using the bundled model {zoo.BUNDLED}: model {NAME}")
+    reason = "127.0.0.1 fell silent for 0.3 s"
+    assert notices[-1] == f"{NAME} is not at hand ({reason}); using the bundled {zoo.BUNDLED}"
 
 
 def test_auto_goes_past_a_damaged_official_model_and_says_so(
@@ -405,7 +408,8 @@ def test_auto_goes_past_a_damaged_official_model_and_says_so(
     xml = put(tmp_path / "models", known, shop.goods)
     xml.write_bytes(b"")
     assert locate(config.Model(name="auto", folder=str(tmp_path / "models")), notices.append).name == zoo.BUNDLED
-    assert notices[0].startswith(f"using the bundled model {zoo.BUNDLED}: {xml}: damaged: ")
+    assert notices[0].startswith(f"{NAME} is not at hand ({xml}: damaged: ")
+    assert notices[0].endswith(f"); using the bundled {zoo.BUNDLED}")
 
 
 def test_auto_without_a_bundled_model_explains_the_official_one(shop: Shop, stock: Stock, notices: list[str]) -> None:
