@@ -233,5 +233,5 @@ def _inner(kind: Any) -> Any:
 
 
 def _nearest(key: str, known: list[str]) -> str:
-    near = difflib.get_close_matches(key[:64].lower(), known, n=1, cutoff=0.5)
+    near = difflib.get_close_matches(key[:64].lower(), known, n=1)
     return f"did you mean '{near[0]}'?" if near else f"known here: {', '.join(known)}"

@@ -15,10 +15,9 @@ from typing import Any
 
 import yaml
 
-from .address import redacted
 from .config import Config
 from .config_checks import build, complete
-from .config_nodes import Block, Entry, Node, Place, Problem, Sequence, Text, brief, text_of
+from .config_nodes import Block, Entry, Node, Place, Problem, Sequence, Text, brief, text_of, visible
 from .config_overrides import Override, apply
 from .errors import ConfigError
 
@@ -44,7 +43,7 @@ _SCAN_ERRORS = {
     r"unexpected end of stream|unexpected document separator": "must end with the quote it starts with",
     r"unknown escape character": "unknown escape after \\; use single quotes to keep \\ as it is",
 }
-_ABOUT_THE_START = ("must be closed", "must end", "must be 'key: value'")
+_ABOUT_THE_START = (_ANCHOR, _ALIAS, _TAG, "must be closed", "must end", "must be 'key: value'")
 
 
 class _Refused(Exception):
@@ -111,11 +110,12 @@ def _read(name: str) -> str:
         with open(name, "rb") as file:
             data = file.read(MAX_BYTES + 1)
     except FileNotFoundError:
-        raise ConfigError(f"{redacted(name)}: no such file{_similar(Path(name))}") from None
+        raise ConfigError(f"{visible(name)}: no such file{_similar(Path(name))}") from None
     except IsADirectoryError:
         raise ConfigError(f"{name}: is a folder, not a configuration file") from None
     except (OSError, ValueError) as error:
-        raise ConfigError(f"{redacted(name)}: cannot be read: {getattr(error, 'strerror', None) or error}") from None
+        reason = getattr(error, "strerror", None) or error
+        raise ConfigError(f"{visible(name)}: cannot be read: {reason}") from None
     if len(data) > MAX_BYTES:
         raise ConfigError(f"{name}: must have at most {MAX_BYTES // 1024} KiB")
     if data.startswith((b"\xff\xfe", b"\xfe\xff")):

@@ -153,8 +153,12 @@ def shown(node: Node, key: tuple[str, ...]) -> str:
 
 def brief(text: str) -> str:
     """A text cut to a length that fits a message, on one line, without secrets."""
-    line = " ".join(redacted(text).split())
-    before, at, after = line.rpartition("@")
-    if at and not before.endswith("://***"):
-        line = f"***@{after}"
+    line = visible(text)
     return line if len(line) <= _LONGEST_SHOWN else f"{line[: _LONGEST_SHOWN - 3]}..."
+
+
+def visible(text: str) -> str:
+    """A text on one line that a terminal may show, without secrets."""
+    line = " ".join(_CONTROL.sub(" ", redacted(text)).split())
+    before, at, after = line.rpartition("@")
+    return f"***@{after}" if at and not before.endswith("://***") else line
