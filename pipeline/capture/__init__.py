@@ -1,0 +1,22 @@
+"""From the world to frames: the address chooses the source."""
+
+from __future__ import annotations
+
+import threading
+
+from .. import address as addresses
+from ..config import Capture
+from .demo import DemoSource
+from .ffmpeg import FfmpegSource
+from .source import Source
+from .webcam import WebcamSource
+
+
+def open_source(address: str, settings: Capture, stopping: threading.Event | None = None) -> Source:
+    """The source that an address names, not yet opened; once `stopping` is set, a wait inside it ends soon."""
+    kind = addresses.kind(address)
+    if kind == "demo":
+        return DemoSource(live=settings.pace != "fast")
+    if kind == "webcam":
+        return WebcamSource(address, settings, stopping)
+    return FfmpegSource(address, settings, stopping)

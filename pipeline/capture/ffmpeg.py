@@ -175,8 +175,7 @@ class FfmpegSource:
         self._packets = iter(())
         self._frames.clear()
         if container is not None:
-            with self._patience.until(time.monotonic() + 0.5):
-                container.close()
+            container.close()
 
     def _finished(self) -> bool:
         return self._scheme in ("http", "https") and urlsplit(self._name).path.lower().endswith(_FINISHED)

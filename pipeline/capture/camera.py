@@ -1,0 +1,149 @@
+"""The loop around a source: numbers and stamps its pictures, keeps their pace, and never gives a camera up."""
+
+from __future__ import annotations
+
+import logging
+import random
+import threading
+
+from .. import config
+from ..channel import Lane
+from ..clock import Clock
+from ..errors import SourceError
+from ..frames import Frame
+from ..stats import CameraStats, State
+from . import open_source
+from .source import Sample, Source
+
+DELAYS = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 10.0)
+"""Seconds before each new try to connect, 20 % more or less; the last one for ever."""
+HEALTHY = 30.0
+"""Seconds of pictures after which a loss starts again at the first delay."""
+LOCKED_OUT = 60.0
+"""Least seconds between tries with a password the camera has refused, because cameras lock users out."""
+
+_JITTER = 0.2
+_CATCH_UP = 0.25
+_PAUSE = 10.0
+
+log = logging.getLogger(__name__)
+
+
+class Camera:
+    """One source on its way into the pipeline; `run` is the body of its thread."""
+
+    def __init__(
+        self,
+        name: str,
+        settings: config.Camera,
+        lane: Lane[Frame],
+        stats: CameraStats,
+        stopping: threading.Event,
+        *,
+        paced: bool,
+        clock: Clock,
+        source: Source | None = None,
+    ) -> None:
+        """Take where frames go and what counts them; `paced` plays a file at its own speed."""
+        self.name = name
+        self.source = source or open_source(settings.source, settings.capture, stopping)
+        self._settings = settings.capture
+        self._lane = lane
+        self._stats = stats
+        self._stopping = stopping
+        self._clock = clock
+        self._pace = Pace(clock, stopping) if paced else None
+        self._seq = 0
+        self._opened = False
+        self._live_since: float | None = None
+        self._losses = 0
+        self._random = random.Random(name)
+
+    def run(self) -> None:
+        """Feed the lane until the file ends, nobody reads, or the stop; SourceError if the source is of no use."""
+        try:
+            while not self._stopping.is_set():
+                try:
+                    if not self._open_and_play():
+                        return
+                except SourceError as error:
+                    if self._stopping.is_set():
+                        return
+                    if not self.source.live or (self.source.local and not self._opened):
+                        raise
+                    self.source.close()
+                    self._wait(error)
+        finally:
+            self.source.close()
+
+    def _open_and_play(self) -> bool:
+        """One connection from its opening to its end; False when there will be no other."""
+        self._stats.changed(State.RETRYING if self._losses else State.CONNECTING)
+        self._live_since = None
+        self.source.open()
+        self._stats.opened(self.source.description, again=self._opened)
+        self._opened = True
+        shift = 0.0
+        last: float | None = None
+        while not self._stopping.is_set():
+            sample = self.source.read()
+            if sample is None:
+                if not self._settings.loop or last is None:
+                    self._stats.changed(State.ENDED)
+                    return False
+                self.source.open()
+                shift = last + 1 / (self.source.fps or 25.0)
+                continue
+            pts = None if sample.pts is None else sample.pts + shift
+            last = pts if pts is not None else last or 0.0
+            if not self._pass_on(sample, pts):
+                return False
+        return False
+
+    def _pass_on(self, sample: Sample, pts: float | None) -> bool:
+        if self._pace is not None and not self.source.live:
+            self._pace.wait(pts if pts is not None else self._seq / (self.source.fps or 25.0))
+        captured = self._clock.monotonic()
+        if self._live_since is None:
+            self._live_since = captured
+            self._stats.changed(State.LIVE)
+            log.info("%s: live, %s", self.name, self.source.description)
+        frame = Frame(self.name, self._seq, pts, captured, sample.picture, sample.decode)
+        self._seq += 1
+        self._stats.captured()
+        return self._lane.put(frame)
+
+    def _wait(self, error: SourceError) -> None:
+        played = 0.0 if self._live_since is None else self._clock.monotonic() - self._live_since
+        if played >= HEALTHY:
+            self._losses = 0
+        delay = DELAYS[min(self._losses, len(DELAYS) - 1)]
+        if error.reason == "unauthorized":
+            delay = LOCKED_OUT / (1 - _JITTER)
+        delay *= self._random.uniform(1 - _JITTER, 1 + _JITTER)
+        self._losses += 1
+        stalled = error.reason == "timed out" and self._live_since is not None
+        self._stats.changed(State.STALLED if stalled else State.OFFLINE, error.reason, delay)
+        log.info("%s: %s; next try in %.1f s", self.name, error, delay)
+        self._clock.wait(self._stopping, delay)
+
+
+class Pace:
+    """Holds pictures back until their time on the source's own timeline has come."""
+
+    def __init__(self, clock: Clock, stopping: threading.Event) -> None:
+        self._clock = clock
+        self._stopping = stopping
+        self._start: float | None = None
+        self._last = 0.0
+
+    def wait(self, pts: float) -> None:
+        """Wait until `pts` is due; a timeline that jumps, or a reader that is slow, starts the count anew."""
+        now = self._clock.monotonic()
+        jumped = not 0 <= pts - self._last <= _PAUSE
+        if self._start is None or jumped or now - self._start - pts > _CATCH_UP:
+            self._start = now - pts
+        self._last = pts
+        ahead = self._start + pts - now
+        if ahead > 0:
+            self._clock.wait(self._stopping, ahead)
