@@ -46,7 +46,7 @@ class Detector:
         _, self.height, self.width, _ = (int(size) for size in compiled.input(0).shape)
         self.device = device
         self.precision = precision
-        self.streams = int(_asked(compiled, "NUM_STREAMS") or 0)
+        self.streams = sum(int(each) for each in _of_each_device(compiled, "NUM_STREAMS"))
         self.requests = requests or int(_asked(compiled, "OPTIMAL_NUMBER_OF_INFER_REQUESTS") or 1)
         self.compiled_in = compiled_in
 
@@ -113,7 +113,7 @@ def load(
     begun = time.perf_counter()
     compiled = _compile_cached(core, model, device, options, settings, notice)
     took = time.perf_counter() - begun
-    return Detector(located, compiled, device, _precision(core, compiled, quantized), settings.requests, took)
+    return Detector(located, compiled, device, _precision(compiled, quantized), settings.requests, took)
 
 
 def _compile_cached(
@@ -174,12 +174,19 @@ def _check_properties(core: openvino.Core, device: str, properties: dict[str, st
             raise ConfigError(f"infer.properties.{key}: {device} lets it be read, not set")
 
 
-def _precision(core: openvino.Core, compiled: openvino.CompiledModel, quantized: bool) -> str:
-    kind = _asked(compiled, "INFERENCE_PRECISION_HINT")
-    if kind is None:
-        return "i8" if quantized else ""
-    name = kind.get_type_name() if isinstance(kind, openvino.Type) else str(kind)
-    return f"i8/{name}" if quantized else name
+def _precision(compiled: openvino.CompiledModel, quantized: bool) -> str:
+    kinds = _of_each_device(compiled, "INFERENCE_PRECISION_HINT")
+    names = [kind.get_type_name() if isinstance(kind, openvino.Type) else str(kind) for kind in kinds]
+    return "/".join(dict.fromkeys(["i8"] * quantized + names))
+
+
+def _of_each_device(compiled: openvino.CompiledModel, name: str) -> list[Any]:
+    """A property of every device that executes: AUTO, HETERO and MULTI tell those of their members."""
+    value = _asked(compiled, name)
+    if value is not None:
+        return [value]
+    members = _asked(compiled, "DEVICE_PROPERTIES") or {}
+    return [member[name] for member in members.values() if name in member]
 
 
 def _asked(compiled: openvino.CompiledModel, name: str) -> Any:

@@ -251,8 +251,8 @@ def test_auto_says_what_it_came_to(colours: Path) -> None:
 
 def test_compound_devices_run(colours: Path) -> None:
     for device in ("AUTO:CPU", "HETERO:CPU", "MULTI:CPU"):
-        detector = loaded(colours, device=device, properties={})
-        assert detector.devices == ("CPU",)
+        detector = loaded(colours, device=device, streams=1)
+        assert (detector.devices, detector.precision, detector.streams) == (("CPU",), "f32", 1)
         assert [label for label, _ in found_in(detector, np.full((24, 32, 3), 255, np.uint8))] == [
             "blue",
             "green",
