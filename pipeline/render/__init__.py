@@ -1,0 +1,30 @@
+"""Results to eyes and files: a window, a page, video files, lines of events."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from .. import config
+from ..stats import Stats
+from .display import display_available
+from .events import EventsOutput
+from .output import Output
+from .video import VideoOutput
+from .web import WebOutput
+from .window import WindowOutput
+
+__all__ = ["display_available", "open_output"]
+
+
+def open_output(
+    settings: config.Output, whole: config.Config, stats: Stats, start: Callable[[str, Callable[[], None]], None]
+) -> Output:
+    """The output that the settings ask for, not yet open; `start(name, body)` makes a thread."""
+    if settings.window is not None:
+        return WindowOutput(settings.window, stats, stats.clock)
+    if settings.web is not None:
+        return WebOutput(settings.web, stats, stats.clock, start)
+    if settings.video is not None:
+        return VideoOutput(settings.video, tuple(whole.cameras))
+    assert settings.events is not None
+    return EventsOutput(settings.events, stats, stats.clock)

@@ -6,8 +6,6 @@ from ..channel import Funnel, Lane
 from ..stats import Stats
 from .output import Output, View
 
-_POLL = 0.25
-
 _PATIENCE = 0.25
 
 
@@ -41,7 +39,7 @@ class Outlet:
             self.output.close()
 
     def turn(self, patience: float) -> bool:
-        """Show the next view, or wait `patience` seconds for one; False when there will be no more or nobody wants any."""
+        """Show the next view, or wait `patience` seconds for one; False when the user or the queue is at the end."""
         view = self.views.get(patience)
         if view is not None:
             self.show(view)

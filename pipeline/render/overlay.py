@@ -86,12 +86,14 @@ def counted(detections: Detections) -> str:
 
 
 def stale(picture: Image, found: Verdict, name: str, scale: float = 1.0) -> Image:
-    """A new picture, grey and dark, with the reason in a red line that covers the old title."""
+    """A new picture with the verdict in a solid line that covers the old title, grey and dark if it is a stale one."""
     height, width = picture.shape[:2]
-    grey = cv2.convertScaleAbs(cv2.cvtColor(picture, cv2.COLOR_BGR2GRAY), alpha=0.5)
-    image = np.asarray(cv2.cvtColor(grey, cv2.COLOR_GRAY2BGR), np.uint8)
-    size = letter_size(width, height, scale)
-    _title(image, size, name, [], found)
+    if found.stale:
+        grey = cv2.convertScaleAbs(cv2.cvtColor(picture, cv2.COLOR_BGR2GRAY), alpha=0.5)
+        image = np.asarray(cv2.cvtColor(grey, cv2.COLOR_GRAY2BGR), np.uint8)
+    else:
+        image = picture.copy()
+    _title(image, letter_size(width, height, scale), name, [], found, solid=True)
     return image
 
 
@@ -121,11 +123,11 @@ def _tag(image: Image, text: str, size: int, box: Edges, top: int, fill: Colour)
     type_.draw(image, text, left + pad, upper + tall // 2, INK)
 
 
-def _title(image: Image, size: int, name: str, facts: list[str], found: Verdict) -> None:
+def _title(image: Image, size: int, name: str, facts: list[str], found: Verdict, solid: bool = False) -> None:
     height, width = image.shape[:2]
     tall = min(strip_height(size), height)
     strip = image[:tall]
-    if found.stale:
+    if solid:
         strip[:] = _BADGE[found.level]
     else:
         cv2.convertScaleAbs(strip, strip, _STRIP_DARKNESS)
@@ -133,7 +135,7 @@ def _title(image: Image, size: int, name: str, facts: list[str], found: Verdict)
     gap, middle = size, tall // 2
     badge = small.fitted(found.text, width - 2 * gap)
     wide = small.width(badge) + 2 * gap
-    if not found.stale:
+    if not solid:
         inset = max(2, size // 3)
         pill(image, width - wide - inset, inset, width - inset - 1, tall - inset - 1, _BADGE[found.level])
         small.draw(image, badge, width - wide - inset + gap, middle, WHITE)

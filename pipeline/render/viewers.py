@@ -1,0 +1,196 @@
+"""The newest picture of each camera and who looks at it: encoded once for all, and only while somebody looks."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import cv2
+
+from ..address import scrub
+from ..errors import OutputError
+from ..frames import Image
+from ..stats import Stats
+from .events import timestamp
+from .output import View
+from .overlay import blank, stale
+from .verdict import Verdict, verdict
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Shot:
+    """One view as a JPEG."""
+
+    view: View
+    jpeg: bytes
+
+
+class Viewer:
+    """One page or program that looks at some cameras; lives on the server's event loop."""
+
+    def __init__(self) -> None:
+        self.names: frozenset[str] = frozenset()
+        self._fresh = asyncio.Event()
+
+    def wake(self) -> None:
+        """Something may be new."""
+        self._fresh.set()
+
+    async def wait(self, seconds: float) -> None:
+        """Until something may be new, `seconds` at most."""
+        try:
+            await asyncio.wait_for(self._fresh.wait(), seconds)
+        except TimeoutError:
+            return
+        self._fresh.clear()
+
+
+class Gallery:
+    """Newest views in, JPEGs out; safe from any thread."""
+
+    def __init__(self, stats: Stats, quality: int, most_viewers: int) -> None:
+        self.stats = stats
+        self.closed = False
+        self._quality = quality
+        self._most = most_viewers
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._lock = threading.Lock()
+        self._encoding = threading.Lock()
+        self._views: dict[str, View] = {}
+        self._shots: dict[str, Shot] = {}
+        self._dimmed: dict[str, tuple[View | None, str, bytes]] = {}
+        self._viewers: set[Viewer] = set()
+
+    def attach(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Wake viewers on this event loop from now on."""
+        self._loop = loop
+
+    def show(self, view: View) -> bool:
+        """Take a camera's newest view; True if somebody looks at that camera."""
+        name = view.result.frame.camera
+        with self._lock:
+            self._views[name] = view
+            watchers = [viewer for viewer in self._viewers if name in viewer.names]
+        if watchers:
+            self._shoot(view)
+            self._wake(watchers)
+        return bool(watchers)
+
+    def enter(self, names: Iterable[str] = ()) -> Viewer | None:
+        """A new viewer of those cameras; None when there are as many as allowed."""
+        viewer = Viewer()
+        viewer.names = frozenset(names)
+        with self._lock:
+            if self.closed or len(self._viewers) >= self._most:
+                return None
+            self._viewers.add(viewer)
+        return viewer
+
+    def watch(self, viewer: Viewer, names: Iterable[str]) -> None:
+        """The viewer now looks at those cameras; unknown ones are ignored."""
+        with self._lock:
+            viewer.names = frozenset(names) & self.stats.cameras.keys()
+        viewer.wake()
+
+    def leave(self, viewer: Viewer) -> None:
+        """The viewer has gone."""
+        with self._lock:
+            self._viewers.discard(viewer)
+
+    def close(self) -> None:
+        """Let every viewer go and take no new one."""
+        with self._lock:
+            self.closed = True
+            viewers = list(self._viewers)
+        self._wake(viewers)
+
+    def viewers(self, name: str = "") -> int:
+        """How many look, at that camera if one is named."""
+        with self._lock:
+            return sum(not name or name in viewer.names for viewer in self._viewers)
+
+    def shot(self, name: str) -> Shot | None:
+        """The newest view of a camera as a JPEG, encoded now if it was not yet; None before the first."""
+        with self._lock:
+            view = self._views.get(name)
+        return None if view is None else self._shoot(view)
+
+    def judged(self, name: str) -> tuple[View | None, float | None, Verdict]:
+        """The newest view of a camera, its age in seconds, and what to say about it."""
+        with self._lock:
+            view = self._views.get(name)
+        clock = self.stats.clock
+        age = None if view is None else max(0.0, clock.monotonic() - view.result.frame.captured)
+        live = view is None or view.live
+        return view, age, verdict(self.stats.cameras[name].figures(), clock.now(), age, live)
+
+    def honest(self, name: str) -> bytes:
+        """A JPEG for one who cannot see the page's own badges: the newest picture, dimmed with the reason if stale."""
+        view, _, found = self.judged(name)
+        if view is not None and not found.stale:
+            return self._shoot(view).jpeg
+        with self._encoding:
+            known = self._dimmed.get(name)
+            if known is None or known[0] is not view or known[1] != found.text:
+                image = blank(640, 360, found, name) if view is None else stale(view.plain(), found, name)
+                known = self._dimmed[name] = (view, found.text, self._encode(image))
+            return known[2]
+
+    def card(self, name: str) -> dict[str, Any]:
+        """What is known of a camera, for JSON."""
+        view, age, found = self.judged(name)
+        figures = self.stats.cameras[name].figures()
+        picture = None if view is None else view.result.frame.picture
+        return {
+            "name": name,
+            "state": figures.state.value,
+            "reason": scrub(figures.reason),
+            "since": timestamp(figures.since),
+            "retry_in": None if figures.retry_in is None else round(figures.retry_in, 1),
+            "level": found.level.value,
+            "text": found.text,
+            "stale": found.stale,
+            "live": view is None or view.live,
+            "source": figures.source,
+            "width": None if picture is None else picture.width,
+            "height": None if picture is None else picture.height,
+            "people": figures.people,
+            "fps": round(figures.fps, 1),
+            "fps_in": round(figures.fps_in, 1),
+            "age_ms": None if age is None else round(age * 1e3),
+            "captured": figures.captured,
+            "inferred": figures.inferred,
+            "shown": figures.shown,
+            "dropped": figures.dropped,
+            "in_flight": figures.in_flight,
+            "reconnects": figures.reconnects,
+            "viewers": self.viewers(name),
+        }
+
+    def _wake(self, viewers: list[Viewer]) -> None:
+        if self._loop is None or not viewers:
+            return
+        try:
+            for viewer in viewers:
+                self._loop.call_soon_threadsafe(viewer.wake)
+        except RuntimeError:
+            # The loop has ended, and with it every viewer.
+            self._loop = None
+
+    def _shoot(self, view: View) -> Shot:
+        name = view.result.frame.camera
+        with self._encoding:
+            known = self._shots.get(name)
+            if known is None or known.view is not view:
+                known = self._shots[name] = Shot(view, self._encode(view.painted()))
+            return known
+
+    def _encode(self, image: Image) -> bytes:
+        with self.stats.timed("jpeg"):
+            done, data = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, self._quality])
+        if not done:
+            raise OutputError(f"cannot encode a picture of {image.shape[1]}x{image.shape[0]} as JPEG for the page")
+        return data.tobytes()

@@ -1,0 +1,146 @@
+"""A page with all cameras, served on this machine."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import socket
+import threading
+from collections.abc import Callable
+
+import uvicorn
+
+from .. import config
+from ..clock import Clock
+from ..errors import ConfigError, OutputError
+from ..stats import Stats
+from .guard import Guard, TimedProtocol
+from .output import View
+from .site import Site
+from .viewers import Gallery
+
+_LOOPBACK = ("127.0.0.1", "localhost", "::1")
+_GRACE = 0.3
+_SEND_BUFFER = 256 * 1024
+_GONE_AFTER_MS = 15_000
+
+
+class WebOutput:
+    """Serves the page from a thread of its own, which `start(name, body)` makes."""
+
+    name = "web"
+
+    def __init__(
+        self, settings: config.Web, stats: Stats, clock: Clock, start: Callable[[str, Callable[[], None]], None]
+    ) -> None:
+        if settings.host not in _LOOPBACK:
+            raise ConfigError(
+                f"outputs.web.host: must be one of {', '.join(_LOOPBACK)} because the page has no login, "
+                f"got '{settings.host}'"
+            )
+        self._settings = settings
+        self._start = start
+        self._gallery = Gallery(stats, settings.quality, settings.viewers)
+        self._listener: socket.socket | None = None
+        self._server: uvicorn.Server | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._ended = threading.Event()
+        self.address = ""
+        """Where to point a browser; known once open."""
+
+    def open(self) -> None:
+        """Take the port and start serving."""
+        self._listener = _listen(self._settings.host, self._settings.port)
+        host, port = self._listener.getsockname()[:2]
+        self.address = f"http://{f'[{host}]' if ':' in host else host}:{port}/"
+        names = frozenset({"localhost", "127.0.0.1", "[::1]"})
+        self._server = uvicorn.Server(
+            uvicorn.Config(
+                Guard(Site(self._gallery).app(), names),
+                http=TimedProtocol,
+                ws="websockets-sansio",
+                loop="asyncio",
+                lifespan="off",
+                log_config=None,
+                log_level="critical",
+                access_log=False,
+                server_header=False,
+                limit_concurrency=self._settings.viewers + 100,
+                timeout_graceful_shutdown=1,
+                ws_max_size=65_536,
+                ws_ping_interval=5.0,
+                ws_ping_timeout=10.0,
+                ws_per_message_deflate=False,
+            )
+        )
+        self._start("web-server", self._serve)
+
+    def show(self, view: View) -> bool:
+        """Pass a view to whoever looks at that camera; True if somebody does."""
+        return self._gallery.show(view)
+
+    def poll(self) -> bool:
+        """Nothing waits here: the server keeps its own pace."""
+        return True
+
+    def close(self) -> None:
+        """Let viewers go and end the server; takes at most about a second."""
+        self._gallery.close()
+        server, loop, listener = self._server, self._loop, self._listener
+        if server is None:
+            return
+        server.should_exit = True
+        if not self._ended.wait(2 * _GRACE) and loop is not None and not loop.is_closed():
+            loop.call_soon_threadsafe(self._drop_connections)
+            self._ended.wait(2 * _GRACE)
+        if listener is not None:
+            listener.close()
+
+    def _serve(self) -> None:
+        async def serve() -> None:
+            assert self._server is not None
+            assert self._listener is not None
+            self._loop = asyncio.get_running_loop()
+            self._gallery.attach(self._loop)
+            await self._server.serve(sockets=[self._listener])
+
+        try:
+            asyncio.run(serve())
+        finally:
+            self._ended.set()
+
+    def _drop_connections(self) -> None:
+        """End those that do not take their last bytes."""
+        if self._server is not None:
+            for connection in list(self._server.server_state.connections):
+                connection.transport.abort()
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    """A listening socket; raises OutputError in one line."""
+    listener = None
+    try:
+        family, kind, protocol, _, where = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        listener = socket.socket(family, kind, protocol)
+        if hasattr(socket, "SO_EXCLUSIVEADDRUSE"):
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_EXCLUSIVEADDRUSE, 1)
+        else:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        # Connections inherit these: little can pile up for a slow viewer, and a vanished one is noticed.
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        if hasattr(socket, "TCP_USER_TIMEOUT"):
+            listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _GONE_AFTER_MS)
+        listener.bind(where)
+        listener.listen(128)
+        listener.setblocking(False)
+    except OSError as error:
+        if listener is not None:
+            listener.close()
+        if error.errno == errno.EADDRINUSE:
+            raise OutputError(f"port {port} on {host} is in use; choose another with --web PORT") from error
+        if error.errno in (errno.EACCES, errno.EPERM):
+            raise OutputError(f"port {port} on {host} needs more rights; choose another with --web PORT") from error
+        reason = error.strerror or "no such address"
+        raise OutputError(f"cannot listen on {host} port {port}: {reason}; use 127.0.0.1") from error
+    return listener
