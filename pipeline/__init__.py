@@ -40,7 +40,7 @@ def load(path: str | Path, *overrides: str) -> Config:
     """The configuration in a YAML file; each override is `key.path=value`. Raises ConfigError with every problem."""
     from .config_file import load as read
 
-    return read(Path(path), overrides)
+    return read(path, overrides)
 
 
 def open(config: str | Path | Config | None = None, *overrides: str) -> Results:
@@ -71,8 +71,6 @@ def _config(config: str | Path | Config | None, overrides: tuple[str, ...]) -> C
         if overrides:
             raise ConfigError("overrides go with a file; give a Config the values itself")
         return config
-    if config is None:
-        from .config_file import parse
+    from .config_file import load as read
 
-        return parse("", "overrides", overrides) if overrides else Config()
-    return load(config, *overrides)
+    return read(config, overrides)

@@ -92,8 +92,8 @@ class Camera(Section):
 class Model(Section):
     """Which detector runs."""
 
-    name: Annotated[str, Field(min_length=1)] = "person-detection-0202"
-    """A known model (`lookout models` lists them) or the path of an .xml or .onnx file."""
+    name: Annotated[str, Field(min_length=1)] = "auto"
+    """A known model, an .xml or .onnx file, or auto: person-detection-0202, or the bundled one if that is out of reach."""
     precision: Literal["FP16-INT8", "FP16", "FP32"] = "FP16-INT8"
     """Which of the official files of a known model."""
     folder: str | None = None

@@ -186,7 +186,7 @@ class Runtime:
     def _start_cameras(self) -> Literal["latency", "throughput"]:
         shown = any(outlet.output.name in ("window", "web") for outlet in self._outlets)
         for name, camera in self.config.cameras.items():
-            source = self._sources[name] = open_source(camera.source, camera.capture)
+            source = self._sources[name] = open_source(camera.source, camera.capture, self._halts[name])
             pace = camera.capture.pace
             lane = self._intake.lane(
                 1 if source.live else 2,

@@ -102,9 +102,7 @@ class Engine:
             flight.request, picture.width, picture.height, detect.threshold, detect.labels
         )
         parsed = self._clock.monotonic()
-        timing = Timing(
-            frame.decode, flight.wait, flight.prepare, collected - flight.started, parsed - collected
-        )
+        timing = Timing(frame.decode, flight.wait, flight.prepare, collected - flight.started, parsed - collected)
         for stage in ("decode", "wait", "prepare", "infer", "parse"):
             self._stats.spent(stage, getattr(timing, stage))
         camera.inferred(len(detections))

@@ -73,7 +73,9 @@ class Device:
         return Detections.empty()
 
 
-def run(device: Device, cameras: dict[str, int], timeout: float = 5.0) -> tuple[list[Result], Stats, list[BaseException]]:
+def run(
+    device: Device, cameras: dict[str, int], timeout: float = 5.0
+) -> tuple[list[Result], Stats, list[BaseException]]:
     """Feed that many frames of each camera through the engine, losslessly."""
     stats = Stats(list(cameras))
     intake: Funnel[Frame] = Funnel()
