@@ -107,9 +107,9 @@ class WindowOutput:
         """Take the window off the screen."""
         if self._is_open:
             self._is_open = False
-            if cv2.getWindowProperty(_TITLE, cv2.WND_PROP_AUTOSIZE) >= 0:
+            if _property(cv2.WND_PROP_AUTOSIZE) >= 0:
                 cv2.destroyWindow(_TITLE)
-            cv2.waitKey(1)
+                cv2.waitKey(1)
 
     def _tile(self, name: str) -> _Tile:
         view = self._views.get(name)
@@ -192,11 +192,17 @@ class WindowOutput:
 
     def _closed_by_user(self) -> bool:
         # Some toolkits never know whether a window is visible (-1), but all forget the flags of one that is gone.
-        visible = cv2.getWindowProperty(_TITLE, cv2.WND_PROP_VISIBLE)
-        known = cv2.getWindowProperty(_TITLE, cv2.WND_PROP_AUTOSIZE)
-        if visible > 0:
-            self._seen = True
-        return known < 0 or (self._seen and visible == 0)
+        visible = _property(cv2.WND_PROP_VISIBLE)
+        self._seen = self._seen or visible > 0
+        return (self._seen and visible == 0) or _property(cv2.WND_PROP_AUTOSIZE) < 0
+
+
+def _property(which: int) -> float:
+    """A property of the window, -1 if there is no such window."""
+    try:
+        return float(cv2.getWindowProperty(_TITLE, which))
+    except cv2.error:
+        return -1.0
 
 
 def _fit(image: Image, cell: Image) -> None:

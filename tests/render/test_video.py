@@ -208,4 +208,4 @@ def test_a_file_that_cannot_grow_ends_in_one_line_and_plays_up_to_there(tmp_path
             for _ in frames:
                 played += 1
     assert packets - 1 <= played <= packets
-    assert played > 100
+    assert played > 50
