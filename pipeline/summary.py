@@ -59,61 +59,49 @@ class SummaryFile:
 
 def show(summary: Mapping[str, Any], console: Console) -> None:
     """Print the tables of a finished run."""
-    console.print(_cameras(summary["cameras"]))
-    if summary["stages"]:
-        console.print(_stages(summary["stages"]))
+    cameras = summary["cameras"]
+    console.print(_counts(cameras))
+    console.print()
+    times = {name: spread for name, spread in summary["stages"].items() if spread["count"]}
+    times |= {f"capture to output, {name}": each["latency_ms"] for name, each in cameras.items() if each["shown"]}
+    if times:
+        console.print(_times(times))
+        console.print()
     facts = [*_facts("model", summary["model"]), *_facts("device", summary["device"])]
-    facts.append(f"peak memory {summary['peak_memory_mb']:.0f} MB")
-    facts.append(f"{summary['seconds']:.1f} s")
+    facts += [f"{summary['seconds']:.1f} s", f"{summary['peak_memory_mb']:.0f} MB of memory at most"]
     console.print(", ".join(facts), markup=False, highlight=False, soft_wrap=True)
 
 
-def _cameras(cameras: Mapping[str, Any]) -> Table:
+def _counts(cameras: Mapping[str, Any]) -> Table:
     table = _table("camera", "captured", "inferred", "shown", "dropped", "fps", "people")
-    _add_times(table, "latency ")
     for name, each in cameras.items():
-        dropped = ", ".join(f"{count} {reason}" for reason, count in each["dropped"].items() if count) or "0"
+        dropped = "\n".join(f"{count} {reason}" for reason, count in each["dropped"].items() if count) or "0"
         counts = (str(each[key]) for key in ("captured", "inferred", "shown"))
-        table.add_row(
-            name, *counts, dropped, f"{each['fps']:.1f}", str(each["people"]), *_milliseconds(each["latency_ms"])
-        )
+        table.add_row(name, *counts, dropped, f"{each['fps']:.1f}", str(each["people"]))
     return table
 
 
-def _stages(stages: Mapping[str, Any]) -> Table:
-    table = _table("stage", "frames")
-    _add_times(table, "")
-    for name, spread in stages.items():
-        table.add_row(name, str(spread["count"]), *_milliseconds(spread))
+def _times(times: Mapping[str, Mapping[str, float]]) -> Table:
+    keys = ("p50", "p95", "p99", "max")
+    table = _table("milliseconds", "frames", *keys)
+    for name, spread in times.items():
+        table.add_row(name, str(spread["count"]), *(f"{spread[key]:.1f}" for key in keys))
     return table
 
 
 def _table(first: str, *others: str) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="bold")
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
     table.add_column(first, no_wrap=True)
     for title in others:
-        table.add_column(title, justify="right", no_wrap=title != "dropped")
+        table.add_column(title, justify="right", no_wrap=True)
     return table
 
 
-def _add_times(table: Table, before: str) -> None:
-    for title in (f"{before}p50", "p95", "p99", "max ms"):
-        table.add_column(title, justify="right", no_wrap=True)
-
-
-def _milliseconds(spread: Mapping[str, float]) -> list[str]:
-    return [f"{spread[key]:.1f}" if spread["count"] else "-" for key in ("p50", "p95", "p99", "max")]
-
-
 def _facts(title: str, values: Mapping[str, Any] | None) -> list[str]:
+    """What is known of the model or the device, as phrases; `no model` if the run ended before it was there."""
     if not values:
         return [f"no {title}"]
-    told = {key: ", ".join(map(str, each)) if isinstance(each, list | tuple) else each for key, each in values.items()}
-    return [
-        f"{title} "
-        + " ".join(
-            f"{each}" if key in ("name", "precision", "devices") else f"{key} {each}"
-            for key, each in told.items()
-            if each not in ("", None)
-        )
-    ]
+    plain = [values.get(key) for key in ("name", "precision", "devices")]
+    named = [", ".join(each) if isinstance(each, list | tuple) else str(each) for each in plain if each]
+    numbers = [f"{key} {each}" for key, each in values.items() if isinstance(each, int)]
+    return [" ".join([title, *named]), *numbers]
