@@ -1,0 +1,43 @@
+"""What every test may rely on: no thread of ours outlives it."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+OURS = ("capture-", "infer-", "render-", "status", "signals", "web")
+
+
+@pytest.fixture(autouse=True)
+def no_thread_left() -> Iterator[None]:
+    """Fail a test that leaves one of our threads running."""
+    yield
+    ends = time.monotonic() + 3
+    while (left := [each.name for each in threading.enumerate() if each.name.startswith(OURS)]) and (
+        time.monotonic() < ends
+    ):
+        time.sleep(0.02)
+    assert not left, f"threads left: {left}"
+
+
+@pytest.fixture(scope="session")
+def official_models() -> Path:
+    """The folder with the official models, laid out NAME/PRECISION/NAME.xml."""
+    folder = os.environ.get("LOOKOUT_MODELS")
+    if not folder:
+        pytest.skip("LOOKOUT_MODELS names no folder with official models")
+    return Path(folder)
+
+
+@pytest.fixture(scope="session")
+def real_clips() -> Path:
+    """The folder with clips of real people."""
+    folder = os.environ.get("LOOKOUT_CLIPS")
+    if not folder:
+        pytest.skip("LOOKOUT_CLIPS names no folder with clips of real people")
+    return Path(folder)
