@@ -23,7 +23,8 @@ def open_output(
     if settings.window is not None:
         return WindowOutput(settings.window, stats, stats.clock)
     if settings.web is not None:
-        return WebOutput(settings.web, stats, stats.clock, start)
+        overlays = {name: camera.overlay for name, camera in whole.cameras.items()}
+        return WebOutput(settings.web, stats, start, overlays)
     if settings.video is not None:
         return VideoOutput(settings.video, tuple(whole.cameras))
     assert settings.events is not None

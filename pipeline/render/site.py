@@ -13,6 +13,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response, Strea
 from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
+from .. import config
 from .overlay import title_share
 from .viewers import Gallery, Viewer
 
@@ -155,12 +156,13 @@ class _Page:
         self._sent[name] = shot
         self._unseen.add(name)
         frame = shot.view.result.frame
+        scale = self._gallery.overlays.get(name, config.Overlay()).scale
         header = {
             "camera": name,
             "seq": frame.seq,
             "age_ms": round((self._gallery.stats.clock.monotonic() - frame.captured) * 1e3),
             "live": shot.view.live,
-            "title": round(title_share(frame.picture.width, frame.picture.height), 4),
+            "title": round(title_share(frame.picture.width, frame.picture.height, scale), 4),
         }
         text = json.dumps(header).encode()
         await self._socket.send_bytes(len(text).to_bytes(4, "big") + text + shot.jpeg)

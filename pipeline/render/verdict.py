@@ -57,7 +57,8 @@ def verdict(figures: CameraFigures, now: datetime, age: float | None, live: bool
         case State.CORRUPT:
             return Verdict(Level.BAD, f"damaged pictures {since}")
     if age is None:
-        return Verdict(Level.IDLE, _because(figures.state.value, reason))
+        words = "connecting" if figures.state is State.CONNECTING else "waiting for a picture"
+        return Verdict(Level.IDLE, _because(words, reason))
     if not live:
         return Verdict(Level.GOOD, f"FILE {shown}")
     if age > OLD:

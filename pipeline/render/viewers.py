@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import cv2
 
+from .. import config
 from ..address import scrub
 from ..errors import OutputError
 from ..frames import Image
@@ -51,8 +52,9 @@ class Viewer:
 class Gallery:
     """Newest views in, JPEGs out; safe from any thread."""
 
-    def __init__(self, stats: Stats, quality: int, most_viewers: int) -> None:
+    def __init__(self, stats: Stats, quality: int, most_viewers: int, overlays: Mapping[str, config.Overlay]) -> None:
         self.stats = stats
+        self.overlays = overlays
         self.closed = False
         self._quality = quality
         self._most = most_viewers

@@ -6,12 +6,11 @@ import asyncio
 import errno
 import socket
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import uvicorn
 
 from .. import config
-from ..clock import Clock
 from ..errors import ConfigError, OutputError
 from ..stats import Stats
 from .guard import Guard, TimedProtocol
@@ -26,12 +25,19 @@ _GONE_AFTER_MS = 15_000
 
 
 class WebOutput:
-    """Serves the page from a thread of its own, which `start(name, body)` makes."""
+    """Serves the page from a thread of its own, which `start(name, body)` makes.
+
+    `overlays` says how each camera's overlay is drawn: a page must know how much of a picture its title covers.
+    """
 
     name = "web"
 
     def __init__(
-        self, settings: config.Web, stats: Stats, clock: Clock, start: Callable[[str, Callable[[], None]], None]
+        self,
+        settings: config.Web,
+        stats: Stats,
+        start: Callable[[str, Callable[[], None]], None],
+        overlays: Mapping[str, config.Overlay] | None = None,
     ) -> None:
         if settings.host not in _LOOPBACK:
             raise ConfigError(
@@ -40,7 +46,7 @@ class WebOutput:
             )
         self._settings = settings
         self._start = start
-        self._gallery = Gallery(stats, settings.quality, settings.viewers)
+        self._gallery = Gallery(stats, settings.quality, settings.viewers, overlays or {})
         self._listener: socket.socket | None = None
         self._server: uvicorn.Server | None = None
         self._loop: asyncio.AbstractEventLoop | None = None

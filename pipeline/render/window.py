@@ -126,17 +126,21 @@ class WindowOutput:
         wide = (width - _GAP * (columns - 1)) // columns
         tall = wide * 9 // 16
         if len(tiles) == 1:
-            return self._picture(*next(iter(tiles.items())), wide, tall)
+            return self._picture(*next(iter(tiles.items())), (wide, tall), fit=False)
         canvas = np.full((rows * (tall + _GAP) - _GAP, width, 3), 24, np.uint8)
         for place, (name, tile) in enumerate(tiles.items()):
             top, left = place // columns * (tall + _GAP), place % columns * (wide + _GAP)
-            _fit(self._picture(name, tile, wide, tall), canvas[top : top + tall, left : left + wide])
+            _centre(self._picture(name, tile, (wide, tall), fit=True), canvas[top : top + tall, left : left + wide])
         return canvas
 
-    def _picture(self, name: str, tile: _Tile, wide: int, tall: int) -> Image:
+    def _picture(self, name: str, tile: _Tile, cell: tuple[int, int], *, fit: bool) -> Image:
+        """A camera as it looks now, scaled into the cell (width, height) if asked."""
         if tile.view is None:
-            return blank(wide, tall, tile.verdict or Verdict(Level.IDLE, "connecting"), name)
-        image = tile.view.painted() if self._overlay else tile.view.plain()
+            return blank(*cell, tile.verdict or Verdict(Level.IDLE, "connecting"), name)
+        # Boxes and title of a picture that is not of now would only mislead.
+        image = tile.view.painted() if self._overlay and tile.verdict is None else tile.view.plain()
+        if fit:
+            image = _scaled(image, *cell)
         return image if tile.verdict is None else stale(image, tile.verdict, name)
 
     def _present(self, canvas: Image, note: str) -> None:
@@ -205,14 +209,18 @@ def _property(which: int) -> float:
         return -1.0
 
 
-def _fit(image: Image, cell: Image) -> None:
-    """Put the picture into the middle of the cell, as large as it goes."""
-    factor = min(cell.shape[1] / image.shape[1], cell.shape[0] / image.shape[0])
-    wide, tall = max(1, int(image.shape[1] * factor)), max(1, int(image.shape[0] * factor))
-    top, left = (cell.shape[0] - tall) // 2, (cell.shape[1] - wide) // 2
+def _scaled(image: Image, wide: int, tall: int) -> Image:
+    """The picture as large as it fits, its aspect kept."""
+    factor = min(wide / image.shape[1], tall / image.shape[0])
+    size = max(1, int(image.shape[1] * factor)), max(1, int(image.shape[0] * factor))
     way = cv2.INTER_AREA if factor < 1 else cv2.INTER_LINEAR
+    return np.asarray(cv2.resize(image, size, interpolation=way), np.uint8)
+
+
+def _centre(image: Image, cell: Image) -> None:
+    top, left = (cell.shape[0] - image.shape[0]) // 2, (cell.shape[1] - image.shape[1]) // 2
     cell[:] = 0
-    cell[top : top + tall, left : left + wide] = cv2.resize(image, (wide, tall), interpolation=way)
+    cell[top : top + image.shape[0], left : left + image.shape[1]] = image
 
 
 def _panel(canvas: Image, rows: tuple[tuple[str, str], ...]) -> None:

@@ -152,6 +152,7 @@ def test_counts_are_put_in_words() -> None:
         (State.RETRYING, "", None, 9.0, Verdict(Level.BAD, "offline since {since}, trying again")),
         (State.CORRUPT, "", None, 0.1, Verdict(Level.BAD, "damaged pictures since {since}")),
         (State.CONNECTING, "", None, None, Verdict(Level.IDLE, "connecting")),
+        (State.LIVE, "", None, None, Verdict(Level.IDLE, "waiting for a picture")),
         (State.ENDED, "", None, 700.0, Verdict(Level.IDLE, "ended")),
     ],
 )

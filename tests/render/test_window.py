@@ -157,6 +157,11 @@ def show(screen: str, tmp_path: Path) -> Iterator[Callable[..., Shown]]:
         each.end()
 
 
+def half_boxed(image: Image) -> bool:
+    """As `boxed`, where a line of one pixel was halved with the picture."""
+    return share(image, colour("person"), 110) > 0.002
+
+
 def boxed(image: Image) -> bool:
     return share(image, colour("person"), 12) > 0.002
 
@@ -201,7 +206,7 @@ def test_closing_the_window_ends_it(show: Callable[..., Shown]) -> None:
 def test_several_cameras_share_the_window_and_escape_quits(show: Callable[..., Shown]) -> None:
     window = show("door,yard,gate")
     assert window.sees(
-        lambda image: all(boxed(image[y : y + 178, x : x + 318]) for x, y in ((0, 0), (322, 0), (0, 182)))
+        lambda image: all(half_boxed(image[y : y + 178, x : x + 318]) for x, y in ((0, 0), (322, 0), (0, 182)))
     )
     assert share(window.look()[184:350, 324:630], (24, 24, 24), 2) == 1
     window.press("Escape")
