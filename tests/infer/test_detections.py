@@ -69,6 +69,11 @@ def test_the_best_score_comes_first_and_equals_keep_their_order() -> None:
     assert found.boxes[:, 2].round().astype(int).tolist() == [40, 80, 20, 60]
 
 
+def test_many_equal_scores_keep_their_order() -> None:
+    found = parsed(*[(0, each, (0.6, 0.9, 0.7)[each % 3], 0, 0, 1, 1) for each in range(200)])
+    assert found.class_ids.tolist() == [*range(1, 200, 3), *range(2, 200, 3), *range(0, 200, 3)]
+
+
 @pytest.mark.parametrize(
     ("keep", "class_ids"),
     [((), [0, 1, 7]), (("person",), [0]), (("bike", "person"), [0, 1]), (("7",), [7]), (("dog",), [])],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 
@@ -290,11 +291,11 @@ def test_a_compiled_model_without_its_seal_is_not_trusted(colours: Path, tmp_pat
     settings = config.Infer(device="CPU", cache=str(folder))
     load(located(colours), settings, "latency")
     (blob,), (seal,) = folder.glob("*.blob"), folder.glob("*.sha384")
-    blob.write_bytes(b"half")
+    os.utime(blob, (0, 0))
     seal.unlink()
     load(located(colours), settings, "latency", notice=notices.append)
     assert seal.exists()
-    assert blob.read_bytes() != b"half"
+    assert blob.stat().st_mtime > 0, "the blob is still the old one"
     assert notices == []
 
 

@@ -7,6 +7,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -98,6 +99,25 @@ def test_files_of_two_releases_do_not_mix(official_files: Path, tmp_path: Path, 
         f"{target / NAME}.bin: damaged: expected SHA-384 f3c64f38b325f605..., found 56072e46f86cab69...; "
         f"put the official file there: {SERVER}/2022.3/models_bin/1/{NAME}/FP16-INT8/{NAME}.bin"
     )
+
+
+@pytest.mark.parametrize("newest_first", [True, False])
+def test_a_fault_is_told_of_the_release_that_fits_best(
+    shop: Shop, stock: Stock, tmp_path: Path, notices: list[str], newest_first: bool
+) -> None:
+    newer, older = (shop.known(name).releases["FP16-INT8"][0] for name in (NAME, "face-detection-0200"))
+    older = (
+        replace(older[0], name=f"{NAME}.xml", sha384="aa" * 48),
+        replace(older[1], name=f"{NAME}.bin", size=7, sha384="bb" * 48),
+    )
+    entry = shop.known(NAME)
+    stock(replace(entry, releases={"FP16-INT8": (newer, older) if newest_first else (older, newer)}))
+    xml = put(tmp_path / "models", entry, shop.goods)
+    assert locate(config.Model(name=NAME, folder=str(tmp_path / "models")), notices.append).xml == xml
+    weights = xml.with_suffix(".bin")
+    weights.write_bytes(b"")
+    message = failure(notices, name=NAME, folder=str(tmp_path / "models"))
+    assert message.startswith(f"{weights}: damaged: expected {newer[1].size} bytes, found 0; ")
 
 
 def test_places_are_searched_in_order(
@@ -373,7 +393,7 @@ def bundle(shop: Shop, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Known:
         (folder / "bundled" / f"{zoo.BUNDLED}.{kind}").write_bytes(shop.goods[f"{NAME}.{kind}"])
     monkeypatch.setattr(zoo, "_PACKAGE", folder)
     known = shop.known(zoo.BUNDLED)
-    return Known(known.name, known.labels, known.width, known.height, known.releases, bundled=True)
+    return replace(known, bundled=True)
 
 
 def test_auto_takes_the_official_model_where_it_can_be_had(
@@ -390,7 +410,7 @@ def test_auto_says_so_when_it_takes_the_bundled_model(
     shop: Shop, stock: Stock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, notices: list[str], precision: str
 ) -> None:
     entry = shop.known(NAME, "hanging")
-    official = Known(NAME, entry.labels, 32, 24, {precision: entry.releases["FP16-INT8"]}, bundled=False)
+    official = replace(entry, releases={precision: entry.releases["FP16-INT8"]})
     stock(official, bundle(shop, tmp_path / "package", monkeypatch))
     hurried(monkeypatch, Patience(connect=0.3, read=0.3, whole=1))
     found = locate(config.Model.model_validate({"name": "auto", "precision": precision}), notices.append)
