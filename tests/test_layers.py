@@ -40,18 +40,8 @@ ALLOWED: dict[str, set[str]] = {
     "options": {"address", "config_nodes", "config_overrides"},
     "status": {"stats"},
     "summary": {"errors"},
-    "cli": STAGE
-    | {
-        "config_file",
-        "config_overrides",
-        "config_schema",
-        "infer",
-        "interrupt",
-        "options",
-        "runtime",
-        "status",
-        "summary",
-    },
+    "session": {"address", "config", "errors", "interrupt", "runtime", "stats", "status", "summary"},
+    "cli": STAGE | {"config_file", "config_overrides", "config_schema", "infer", "options", "session"},
     "__init__": {"config", "config_file", "errors", "frames", "results", "runtime", "version"},
     "__main__": {"cli"},
 }

@@ -28,7 +28,7 @@ def test_the_first_error_stops_everybody_and_is_kept() -> None:
 def test_a_thread_that_will_not_end_is_named() -> None:
     release = threading.Event()
     crew = Crew(lambda: None)
-    crew.start("stuck", lambda: None if release.wait(5) else None)
+    crew.start("stuck", lambda: release.wait(5) and None)
     crew.stop()
     assert crew.working() == ["stuck"]
     assert crew.join(0.05) == ["stuck"]

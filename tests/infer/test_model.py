@@ -84,6 +84,15 @@ def test_labels_not_asked_for_are_left_out(colours: Path) -> None:
     assert [each.label for each in detector.parse(request, 320, 240, 0.5, keep=("red",))] == ["red"]
 
 
+def test_a_label_that_the_model_does_not_have_is_named(colours: Path) -> None:
+    detector = loaded(colours)
+    for fine in ((), ("red",), ("blue", "green"), ("7",)):
+        detector.check_labels(fine)
+    with pytest.raises(ConfigError) as caught:
+        detector.check_labels(("red", "rde"))
+    assert str(caught.value) == "detect.labels: must be labels of colours (blue, green, red), got 'rde'"
+
+
 def test_requests_run_at_once_and_keep_their_own_answers(colours: Path) -> None:
     detector = loaded(colours, requests=3, streams=2)
     requests = [detector.request() for _ in range(detector.requests)]
