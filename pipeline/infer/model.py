@@ -25,9 +25,9 @@ _OF_THE_CORE = {"ALLOW_AUTO_BATCHING", "AUTO_BATCH_TIMEOUT", "CACHE_DIR", "CACHE
 class Detector:
     """A compiled detector; its requests may be used from any thread, each by one at a time.
 
-    `name`, `labels`; `width` and `height` of its input in pixels; `device` it was compiled for; `precision` it
-    computes in, such as i8/bf16; `streams` (0: the device has none) and `requests` to keep in flight;
-    `compiled_in` seconds.
+    `located` is what it was made from, with its `name` and `labels`; `width` and `height` are its input in pixels,
+    `device` what it was compiled for, `precision` what it computes in (such as i8/bf16), `streams` those of the device
+    (0 if it has none), `requests` how many to keep in flight, `compiled_in` seconds.
     """
 
     def __init__(
@@ -40,7 +40,7 @@ class Detector:
         compiled_in: float,
     ) -> None:
         self._compiled = compiled
-        self._located = located
+        self.located = located
         self.name = located.name
         self.labels = located.labels
         _, self.height, self.width, _ = (int(size) for size in compiled.input(0).shape)
@@ -63,8 +63,15 @@ class Detector:
             _counted(self.requests, "request"),
             f"compiled in {self.compiled_in:.2f} s",
         ]
-        title = f"{self.name} {self._located.precision}".strip()
+        title = f"{self.name} {self.located.precision}".strip()
         return f"{title} on {', '.join(self.devices)}: {', '.join(part for part in parts if part)}"
+
+    def check_labels(self, keep: tuple[str, ...]) -> None:
+        """Raise ConfigError if one of the labels to keep is none of this model's; its class number will do too."""
+        for label in keep:
+            if self.labels and label not in self.labels and not label.isdecimal():
+                known = ", ".join(self.labels)
+                raise ConfigError(f"detect.labels: must be labels of {self.name} ({known}), got {label!r}")
 
     def request(self) -> openvino.InferRequest:
         """A new request: fill `input(request)`, call start_async() and wait(), then `parse(request, ...)`."""
