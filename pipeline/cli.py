@@ -9,7 +9,6 @@ import signal
 import sys
 import traceback
 from collections.abc import Sequence
-from importlib import import_module
 from pathlib import Path, PurePath
 from typing import Annotated
 
@@ -20,12 +19,9 @@ from .address import kind, redacted, scrub
 from .config import Config, Model
 from .config_file import load
 from .config_overrides import Override
-from .errors import ConfigError, PipelineError, SourceError
-from .interrupt import Interrupt
+from .errors import ConfigError, PipelineError
 from .options import overrides
-from .stats import Stats
-from .status import Status, Terminal
-from .summary import SummaryFile, show
+from .session import watch
 from .version import __version__
 
 # Typer hides its copy of click; the root of its usage errors is still reachable from this one.
@@ -90,8 +86,7 @@ def run(
         events=events,
         loop=loop,
     )
-    _require_opencv()
-    return _watch(_loaded(config, (*changes, *(settings or ()))), frames, duration, summary)
+    return watch(_loaded(config, (*changes, *(settings or ()))), frames, duration, summary)
 
 
 @app.command()
@@ -102,9 +97,9 @@ def check(
     loaded = _loaded(config, tuple(settings or ()))
     count = len(loaded.cameras)
     outputs = "automatic output" if loaded.outputs is None else ", ".join(each.kind for each in loaded.outputs)
-    print(
-        f"{config}: good: {count} camera{'s' * (count != 1)}, {loaded.model.name} {loaded.model.precision} "
-        f"on {loaded.infer.device}, {outputs or 'no output'}"
+    cameras = f"{count} camera{'s' * (count != 1)}"
+    _say(
+        f"{config}: good: {cameras}, model {loaded.model.name}, device {loaded.infer.device}, {outputs or 'no output'}"
     )
     return 0
 
@@ -115,7 +110,7 @@ def devices(verbose: Verbose = False) -> int:
     from .infer.device import devices as found
 
     for name, title in found():
-        print(f"{name}  {title}")
+        _say(f"{name}  {title}")
     return 0
 
 
@@ -124,14 +119,14 @@ def schema() -> int:
     """Print the JSON Schema of the configuration, for editors."""
     from .config_schema import schema as described
 
-    print(json.dumps(described(), indent=2))
+    _say(json.dumps(described(), indent=2))
     return 0
 
 
 @app.command()
 def version() -> int:
     """Print the version."""
-    print(f"lookout {__version__}")
+    _say(f"lookout {__version__}")
     return 0
 
 
@@ -147,7 +142,7 @@ def list_known() -> int:
     from .infer.zoo import known
 
     for each in known():
-        print(f"{each.name}  {each.width}x{each.height}  {' '.join(each.releases)}  {', '.join(each.labels)}")
+        _say(f"{each.name}  {each.width}x{each.height}  {' '.join(each.releases)}  {', '.join(each.labels)}")
     return 0
 
 
@@ -156,7 +151,7 @@ def fetch_model(name: str, precision: str = "FP16-INT8", verbose: Verbose = Fals
     """Fetch a known model into the cache, so that no network is needed later."""
     from .infer.zoo import fetch
 
-    print(fetch(name, precision, _complain).xml)
+    _say(str(fetch(name, precision, _complain).xml))
     return 0
 
 
@@ -167,7 +162,7 @@ def verify_models(folder: str | None = None, verbose: Verbose = False) -> int:
 
     faults = 0
     for found in verify(Model(folder=folder)):
-        print(f"{found.name}  {found.precision}  {found.folder}  {found.fault or 'good'}")
+        _say(f"{found.name}  {found.precision}  {found.folder}  {found.fault or 'good'}")
         faults += bool(found.fault)
     return 4 if faults else 0
 
@@ -177,11 +172,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = list(sys.argv[1:] if arguments is None else arguments)
     program = "run.py" if Path(sys.argv[0]).name == "run.py" else "lookout"
     try:
-        code = app(_with_command(given), prog_name=program, standalone_mode=False) or 0
-        sys.stdout.flush()
-        return int(code)
+        return int(app(_with_command(given), prog_name=program, standalone_mode=False) or 0)
     except (Exception, KeyboardInterrupt) as error:
-        if {"-v", "--verbose"} & set(given) and not isinstance(error, BrokenPipeError):
+        if {"-v", "--verbose"} & set(given):
             _complain("".join(traceback.format_exception(error)).rstrip())
         return _report(error, program)
 
@@ -196,12 +189,16 @@ def _report(error: BaseException, program: str) -> int:
         return 2
     if isinstance(error, KeyboardInterrupt | typer.Abort):
         return 128 + signal.SIGINT
-    if isinstance(error, BrokenPipeError):
-        # Whoever read our output has seen enough; the flush at exit must not complain of it again.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
     _complain(f"{program}: unexpected {type(error).__name__}: {' '.join(str(error).split())}; -v shows where")
     return 1
+
+
+def _say(text: str) -> None:
+    try:
+        print(text, flush=True)
+    except BrokenPipeError:
+        # Whoever read our output has seen enough; the flush at exit must not complain of it again.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _complain(text: str) -> None:
@@ -219,9 +216,9 @@ def _with_command(arguments: list[str]) -> list[str]:
 
 
 def _no_such(word: str) -> ConfigError:
-    names = [*COMMANDS, *sorted(each.name for each in Path().glob("*.y*ml"))]
+    names = {each: each for each in COMMANDS} | {each.stem: each.name for each in sorted(Path().glob("*.y*ml"))}
     near = difflib.get_close_matches(word, names, n=1)
-    hint = f"did you mean {near[0]}?" if near else f"commands: {', '.join(COMMANDS)}"
+    hint = f"did you mean {names[near[0]]}?" if near else f"commands: {', '.join(COMMANDS)}"
     return ConfigError(f"{redacted(word)}: no such command or file; {hint}")
 
 
@@ -232,47 +229,3 @@ def _loaded(config: str | None, changes: tuple[Override | str, ...]) -> Config:
         if not Path(config).exists() and PurePath(config).name == config:
             raise _no_such(config)
     return load(config, changes)
-
-
-def _require_opencv() -> None:
-    try:
-        # Only a probe: without these libraries the import of any stage would end in a traceback.
-        import_module("cv2")
-    except ImportError as error:
-        raise PipelineError(
-            f"OpenCV cannot be loaded ({error}); on Debian and Ubuntu: apt-get install libgl1 libglib2.0-0"
-        ) from error
-
-
-def _watch(config: Config, frames: int, duration: float, summary: str | None) -> int:
-    from .runtime import Runtime
-
-    file = SummaryFile(summary) if summary else None
-    printing = any(each.events is not None and each.events.path == "-" for each in config.outputs or ())
-    with Status(Terminal(stderr=True)) as status:
-
-        def tick(stats: Stats) -> None:
-            # Until the model is there, the progress bar of its download has the terminal.
-            if runtime.detector is not None:
-                status.tick(stats.figures())
-
-        runtime = Runtime(
-            config, frames=frames, duration=duration, notice=lambda line: status.notice(scrub(line)), on_tick=tick
-        )
-        with Interrupt(runtime.stop) as interrupt:
-            try:
-                runtime.run()
-            finally:
-                status.close()
-                numbers = runtime.summary()
-                captured = sum(each["captured"] for each in numbers["cameras"].values())
-                if captured:
-                    show(numbers, Terminal(stderr=printing))
-                if file is not None:
-                    file.write(numbers)
-    if interrupt.number:
-        return 130 if interrupt.number == signal.SIGINT else 0
-    if not captured:
-        states = ", ".join(f"{each.name}: {each.reason or each.state}" for each in runtime.stats.figures())
-        raise SourceError(f"no camera gave a picture: {states}")
-    return 0

@@ -34,9 +34,9 @@ class SummaryFile:
     def __init__(self, path: str) -> None:
         self._path = Path(path)
         # A device such as /dev/stdout must not be replaced by a file.
-        self._direct = self._path.exists() and not self._path.is_file()
+        self._direct = os.path.exists(path) and not os.path.isfile(path)
         self._part = self._path if self._direct else self._path.with_name(f".{self._path.name}.{os.getpid()}.part")
-        if self._path.is_dir() or not self._path.name:
+        if os.path.isdir(path) or not self._path.name:
             raise OutputError(f"summary {path}: is a folder, not a file")
         if not self._direct:
             self._write("")
