@@ -58,8 +58,10 @@ def settle(network: Detector, batches: Iterable[Tensor]) -> None:
 
     def collect(layer: nn.Module, inputs: tuple[Tensor, ...], _: object) -> None:
         assert isinstance(layer, nn.BatchNorm2d)
-        values = inputs[0].double()
-        parts = [values.sum((0, 2, 3)), values.square().sum((0, 2, 3)), torch.tensor(values[:, 0].numel())]
+        variance, mean = torch.var_mean(inputs[0], (0, 2, 3), correction=0)
+        count = inputs[0][:, 0].numel()
+        squares = variance.double() + mean.double().square()
+        parts = [mean.double() * count, squares * count, torch.tensor(count)]
         sums[layer] = [a + b for a, b in zip(sums[layer], parts, strict=True)] if layer in sums else parts
 
     layers = [module for module in network.modules() if isinstance(module, nn.BatchNorm2d)]

@@ -51,7 +51,7 @@ def fit(
     models: Models = None,
 ) -> None:
     """Train on one's own pictures."""
-    from training.recipe import RECIPES
+    from training.recipe import RECIPES, VARIETIES
     from training.run import Run
     from training.run import fit as carry_out
     from training.trainer import Pace
@@ -60,6 +60,8 @@ def fit(
         raise TrainingError(f"--recipe {recipe}: not one of {', '.join(RECIPES)}")
     if (recipe == "distil") != (teacher is not None):
         raise TrainingError("--recipe distil and --teacher go together")
+    if unlabelled and teacher is None:
+        raise TrainingError("--unlabelled needs a --teacher to learn from")
     chosen = RECIPES[recipe]
     if batch is not None:
         share = batch / chosen.batch if chosen.optimiser == "sgd" else 1.0
@@ -84,6 +86,7 @@ def fit(
         teacher=teacher,
         mirrored=mirrored,
         unlabelled=tuple(unlabelled or ()),
+        variety=VARIETIES[recipe],
         models=models,
         device=device,
         threads=threads,

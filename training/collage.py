@@ -100,7 +100,7 @@ class Composer:
 
     @staticmethod
     def _lines(rng: np.random.Generator, cells: int, tiles: int) -> list[int]:
-        slack = max(1, cells // (3 * tiles))
+        slack = cells // (3 * tiles)
         inner = [cells * k // tiles + int(rng.integers(-slack, slack + 1)) for k in range(1, tiles)]
         return [0, *inner, cells]
 

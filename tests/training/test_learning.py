@@ -129,9 +129,6 @@ def test_a_killed_run_ends_where_an_unbroken_one_does(drawn: Path, tmp_path: Pat
     child.send_signal(signal.SIGKILL)
     child.wait()
     assert (broken / "checkpoint.pt").exists()
-    refused = subprocess.run(commands[1], env=environment, capture_output=True, text=True, check=False)
-    assert refused.returncode == 2
-    assert "holds a run already; add --resume" in refused.stderr
     subprocess.run([*commands[1], "--resume"], env=environment, check=True, capture_output=True)
     subprocess.run(commands[0], env=environment, check=True, capture_output=True)
     first, second = (torch.load(folder / "weights.pt", weights_only=True) for folder in (whole, broken))
