@@ -54,12 +54,13 @@ def start(tmp_path: Path) -> Iterator[Start]:
         process.communicate()
 
 
-def until(file: Path, process: subprocess.Popen[str]) -> None:
-    """Wait until the process has written something to a file."""
+def until(file: Path, text: str, process: subprocess.Popen[str]) -> None:
+    """Wait until the process has written a text to a file."""
     ends = time.monotonic() + 30
-    while not (file.exists() and file.stat().st_size) and process.poll() is None and time.monotonic() < ends:
+    while not (file.exists() and text in file.read_text()) and time.monotonic() < ends:
+        assert process.poll() is None, process.communicate()
         time.sleep(0.05)
-    assert file.exists(), process.communicate()
+    assert text in file.read_text()
 
 
 def frames(text: str) -> list[dict[str, object]]:
@@ -286,7 +287,7 @@ def test_events_alone_go_to_standard_output(start: Start, model: str) -> None:
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 0)])
 def test_a_signal_ends_the_run_in_order(number: int, code: int, start: Start, model: str, tmp_path: Path) -> None:
     process = start("-m", model, "--events", "e.jsonl", "--summary", "s.json")
-    until(tmp_path / "e.jsonl", process)
+    until(tmp_path / "e.jsonl", "detections", process)
     process.send_signal(number)
     out, err = process.communicate(timeout=20)
     assert process.returncode == code, err
@@ -308,9 +309,9 @@ with Interrupt(lambda: open({str(tmp_path / "asked")!r}, "w").write("x")):
 """
     process = subprocess.Popen([sys.executable, "-c", program], cwd=ROOT, text=True)
     try:
-        until(tmp_path / "ready", process)
+        until(tmp_path / "ready", "x", process)
         process.send_signal(number)
-        until(tmp_path / "asked", process)
+        until(tmp_path / "asked", "x", process)
         assert process.poll() is None
         process.send_signal(number)
         assert process.wait(20) == code
