@@ -194,9 +194,7 @@ class Output(Section):
 class Config(Section):
     """The whole configuration; `Config()` is the drawn demo."""
 
-    cameras: Annotated[dict[Name, Camera], Field(min_length=1, max_length=256)] = Field(
-        default_factory=lambda: {"demo": Camera(source="demo")}
-    )
+    cameras: Annotated[dict[Name, Camera], Field(min_length=1, max_length=256)] = {"demo": Camera(source="demo")}
     """NAME: ADDRESS, or NAME: with source: ADDRESS and the sections to override."""
     capture: Capture = Capture()
     """How sources are opened and read."""
@@ -212,3 +210,28 @@ class Config(Section):
     """Where results go; none given opens a window, or the page where there is no display."""
     stop_timeout: Seconds = 2.0
     """Seconds everything may take to end."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _inherit(cls, data: Any) -> Any:
+        """Let cameras start from the sections at the top, however the configuration was made."""
+        if not isinstance(data, dict) or not isinstance(cameras := data.get("cameras", {"demo": "demo"}), dict):
+            return data
+        top = {key: _plain(data[key]) for key in ("capture", "detect", "overlay") if key in data}
+        return data | {"cameras": {name: _inherited(camera, top) for name, camera in cameras.items()}}
+
+
+def _plain(section: Any) -> Any:
+    return section.model_dump(exclude_unset=True) if isinstance(section, Section) else section
+
+
+def _inherited(camera: Any, top: dict[str, Any]) -> Any:
+    """A camera's keys over those at the top; an address alone is a camera too."""
+    own = {"source": camera} if isinstance(camera, str | int) else _plain(camera)
+    if not isinstance(own, dict):
+        return camera
+    merged = dict(own)
+    for key, default in top.items():
+        section = _plain(own.get(key, {}))
+        merged[key] = default | section if isinstance(default, dict) and isinstance(section, dict) else section
+    return merged

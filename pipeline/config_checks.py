@@ -114,6 +114,9 @@ def build(root: Block, problems: list[Problem]) -> Config | None:
 
 
 def _inherit(root: Block) -> None:
+    if "cameras" not in root.entries:
+        demo = Text(root.place, "demo", "demo")
+        root.set("cameras", Block(root.place, {"demo": Entry(root.place, _long(demo, "source"))}))
     cameras = _below(root, "cameras")
     for camera in cameras.entries.values() if isinstance(cameras, Block) else ():
         if not isinstance(camera.node, Block):
