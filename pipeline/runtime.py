@@ -99,7 +99,9 @@ class Runtime:
         hint = self._start_cameras()
         located = locate(self.config.model, self._notice)
         self._mark("model_found")
-        self.detector = load(located, self.config.infer, hint)
+        self.detector = load(located, self.config.infer, hint, notice=self._notice)
+        for camera in self.config.cameras.values():
+            self.detector.check_labels(camera.detect.labels)
         self._mark("model_compiled")
         self._notice(self.detector.report())
         detect = {name: camera.detect for name, camera in self.config.cameras.items()}
@@ -158,7 +160,13 @@ class Runtime:
             "cameras": {name: camera.summary() for name, camera in self.stats.cameras.items()},
             "outputs": {name: output.summary() for name, output in self.stats.outputs.items()},
             "stages": {name: spread.as_dict() for name, spread in self.stats.stages().items()},
-            "model": detector and {"name": detector.name, "precision": detector.precision},
+            "model": detector
+            and {
+                "name": detector.name,
+                "files": detector.located.precision,
+                "precision": detector.precision,
+                "origin": detector.located.origin,
+            },
             "device": detector
             and {"devices": detector.devices, "requests": detector.requests, "streams": detector.streams},
             "peak_memory_mb": round(peak_memory() / 1e6, 1),

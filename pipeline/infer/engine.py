@@ -14,6 +14,7 @@ from ..config import Detect
 from ..errors import DeviceError
 from ..frames import Frame, Result, Timing
 from ..stats import Stats
+from .device import plain
 from .model import Detector
 
 _POLL = 0.1
@@ -129,5 +130,4 @@ class Engine:
             flight.request.cancel()
 
     def _device_error(self, error: Exception) -> DeviceError:
-        detail = " ".join(str(error).split()) or type(error).__name__
-        return DeviceError(f"{self._detector.name}: inference failed: {detail[:300]}")
+        return DeviceError(f"{self._detector.name}: inference failed: {plain(error)}")
