@@ -59,7 +59,7 @@ class Overlay:
         ]
         if self._settings.boxes:
             for label, _, left, upper, right, lower in found:
-                frame_box(image, left, upper, right, lower, colour(label), max(1, round(size / 8)))
+                frame_box(image, left, upper, right, lower, colour(label), max(2, round(size / 7)))
         if self._settings.labels:
             for label, score, left, upper, right, lower in found:
                 _tag(image, f"{printable(label)} {score:.2f}", size, (left, upper, right, lower), top, colour(label))

@@ -120,11 +120,7 @@ class Shown:
         return np.asarray(cv2.imdecode(np.frombuffer(done.stdout, np.uint8), cv2.IMREAD_COLOR), np.uint8)
 
     def sees(self, true: Callable[[Image], bool]) -> bool:
-        r = until(lambda: true(self.look()), 8)
-        if not r:
-            cv2.imwrite("/work/scratch/render/flake.png", self.look())
-            print("XX", self.process.poll(), self.look().shape)
-        return r
+        return until(lambda: true(self.look()), 8)
 
     def press(self, key: str) -> None:
         command = ["xdotool", "key", "--window", self._number(), key]
