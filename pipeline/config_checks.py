@@ -191,9 +191,9 @@ def _problem(root: Block, sort: str, loc: tuple[int | str, ...], context: dict[s
         rule = "must be text, a number, true or false"
     if sort == "literal_error":
         rule = rule.replace("'", "")
-    if sort == "value_error" or sort == "too_short":
+    if sort in ("value_error", "too_short", "too_long"):
         return Problem(node.place, key, rule)
-    if key == ("cameras",):
+    if sort == "dict_type" and key == ("cameras",):
         rule = "must be a block of 'name: address' lines"
     return Problem(node.place, key, f"{rule}, got {shown(node, key)}{_hint(node, sort, rule)}")
 

@@ -70,6 +70,7 @@ BAD = [
     # Blocks, lists and texts in each other's places.
     ("cameras:", "1:9: cameras: must be a block of 'name: address' lines, got nothing"),
     ("cameras: {}", "1:10: cameras: must name at least one camera"),
+    (f"cameras: {{{', '.join(f'c{i}: demo' for i in range(257))}}}", "1:10: cameras: must have at most 256 entries"),
     ("cameras: [demo]", "1:10: cameras: must be a block of 'name: address' lines, got a list"),
     ("cameras: {a: [demo]}", "1:14: cameras.a: must be a block of keys, got a list"),
     ("capture: fast", "1:10: capture: must be a block of keys, got 'fast'"),

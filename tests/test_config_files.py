@@ -160,7 +160,7 @@ def test_without_a_file_there_are_still_overrides() -> None:
 
 def test_default_yaml_lists_every_key_with_its_default() -> None:
     text = (FOLDER / "default.yaml").read_text()
-    assert text == default_yaml()
+    assert text == default_yaml(), "write it anew: from pipeline.config_schema import default_yaml"
     assert parse(text) == Config()
     known = {key for model in _sections(Config) for key in model.model_fields}
     assert not [key for key in known if f"{key}:" not in text]
