@@ -195,14 +195,15 @@ class FfmpegSource:
         longest = str(round(1e6 * (settings.open_timeout + max(settings.start_timeout, settings.read_timeout))))
         options = {"timeout": longest, "rw_timeout": longest}
         if self.live:
-            options["fflags"] = "nobuffer"
+            options["analyzeduration"] = "1000000"
+        # No nobuffer: it throws away what was read while probing, which is the keyframe many cameras start with.
         if self._scheme.startswith("rtsp"):
             udp = settings.transport == "udp"
             options |= {
                 "rtsp_transport": settings.transport,
                 "allowed_media_types": "video",
                 "probesize": "1000000" if thorough else "32768",
-                "analyzeduration": "2000000" if thorough else "300000",
+                "analyzeduration": "2000000" if thorough else "100000",
                 "fpsprobesize": "0",
                 "max_delay": "100000" if udp else "0",
                 "reorder_queue_size": "64" if udp else "0",

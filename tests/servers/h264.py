@@ -5,6 +5,7 @@ from __future__ import annotations
 import fractions
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import av
@@ -36,12 +37,20 @@ def number_in(picture: Image) -> int:
 
 def street(count: int, width: int = 640, height: int = 360) -> Iterator[Image]:
     """The first `count` pictures of the drawn street, each with its number."""
-    world = Street()
-    for number in range(count):
-        picture = world.picture(number)
-        if (width, height) != (world.width, world.height):
-            picture = np.asarray(cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
-        yield stamped(picture, number)
+    return (_street_picture(number, width, height) for number in range(count))
+
+
+@lru_cache(maxsize=128)
+def _street_picture(number: int, width: int, height: int) -> Image:
+    picture = _world().picture(number)
+    if (width, height) != (picture.shape[1], picture.shape[0]):
+        picture = np.asarray(cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
+    return stamped(picture, number)
+
+
+@lru_cache(maxsize=1)
+def _world() -> Street:
+    return Street()
 
 
 @dataclass(frozen=True)
