@@ -98,37 +98,18 @@ def _long(node: Node, key: str) -> Node:
 
 def build(root: Block, problems: list[Problem]) -> Config | None:
     """The configuration that the nodes mean; None, with problems added, where they mean none."""
-    _inherit(root)
     try:
         return Config.model_validate(_value(root, Config))
     except ValidationError as failure:
         errors = failure.errors(include_url=False, include_input=False)
     told = {(problem.place, problem.rule) for problem in problems}
-    # What a camera takes from the top fails once more under it: the shortest key is where it was written.
+    # What a camera takes from the top fails there first, and once more under the camera.
     for error in sorted(errors, key=lambda each: len(each["loc"])):
         problem = _problem(root, error["type"], error["loc"], error.get("ctx", {}))
         if problem is not None and (problem.place, problem.rule) not in told:
             told.add((problem.place, problem.rule))
             problems.append(problem)
     return None
-
-
-def _inherit(root: Block) -> None:
-    if "cameras" not in root.entries:
-        demo = Text(root.place, "demo", "demo")
-        root.set("cameras", Block(root.place, {"demo": Entry(root.place, _long(demo, "source"))}))
-    cameras = _below(root, "cameras")
-    for camera in cameras.entries.values() if isinstance(cameras, Block) else ():
-        if not isinstance(camera.node, Block):
-            continue
-        for section in SECTIONS:
-            if section not in root.entries:
-                continue
-            default, own = root.entries[section], camera.node.entries.get(section)
-            if own is None or (isinstance(own.node, Text) and own.node.empty):
-                camera.node.entries[section] = default
-            elif isinstance(own.node, Block) and isinstance(default.node, Block):
-                own.node.entries = default.node.entries | own.node.entries
 
 
 def _below(root: Block, key: str) -> Node | None:
@@ -158,10 +139,21 @@ def _value(node: Node, kind: Any) -> Any:
     return node.text
 
 
+def _stands(node: Node, path: list[str]) -> bool:
+    """Whether the file has a node at a path."""
+    for part in path:
+        if not isinstance(node, Block) or part not in node.entries:
+            return isinstance(node, Sequence)
+        node = node.entries[part].node
+    return True
+
+
 def _problem(root: Block, sort: str, loc: tuple[int | str, ...], context: dict[str, Any]) -> Problem | None:
     """A pydantic error in our words, at the place of what it is about; None if that was reported already."""
     of_key = loc[-1] == "[key]"
     path = [str(part) for part in loc[: -1 if of_key else None]]
+    if path[0] == "cameras" and path[2:] and path[2] in SECTIONS and not _stands(root, path):
+        path = path[2:]
     at: Place = root.place
     node: Node | None = root
     depth = 0

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.config import Capture
 from pipeline.config_file import load, parse
 from pipeline.errors import ConfigError
 
@@ -167,9 +168,24 @@ outputs: [web: x]
 
 
 def test_a_mistake_at_the_top_is_told_once_however_many_cameras_inherit_it() -> None:
+    text = """\
+cameras:
+  a: demo
+  b: {source: demo, capture: }
+  c: {source: demo, capture: {loop: 3}}
+  d: {source: demo, capture: 5}
+capture: {width: big, x: 1}
+detect: {labels: [[x]]}
+"""
     with pytest.raises(ConfigError) as caught:
-        parse("cameras: {a: demo, b: demo, c: {source: 0, capture: {loop: true}}}\ncapture: {width: big}", "s.yaml")
-    assert str(caught.value) == "s.yaml:2:18: capture.width: must be a whole number, got 'big'"
+        parse(text, "s.yaml")
+    assert str(caught.value).splitlines() == [
+        "s.yaml:4:37: cameras.c.capture.loop: must be true or false, got 3",
+        "s.yaml:5:30: cameras.d.capture: must be a block of keys, got 5",
+        "s.yaml:6:18: capture.width: must be a whole number, got 'big'",
+        f"s.yaml:6:23: capture.x: unknown key; known here: {', '.join(Capture.model_fields)}",
+        "s.yaml:7:19: detect.labels.0: must be text, got a list",
+    ]
 
 
 def test_a_flood_of_mistakes_ends_after_fifty() -> None:
