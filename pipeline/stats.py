@@ -71,7 +71,7 @@ class CameraFigures:
     people: int
     """Detections in the newest result."""
     age: float | None
-    """Seconds since the newest shown picture was captured; None before the first."""
+    """Seconds since the newest picture that is ready to be seen was captured; None before the first."""
 
 
 class CameraStats:
@@ -107,11 +107,12 @@ class CameraStats:
         with self._lock:
             self._dropped[reason] += 1
 
-    def inferred(self, people: int) -> None:
-        """A frame has its detections."""
+    def inferred(self, people: int, captured: float | None = None) -> None:
+        """A frame captured at that monotonic time has its detections and is ready to be seen."""
         with self._lock:
             self._inferred += 1
             self._people = people
+            self._seen(captured)
 
     def shown(self, captured: float) -> None:
         """A result captured at that monotonic time has reached its first output."""
@@ -122,8 +123,12 @@ class CameraStats:
             self._last = now
             self._shown += 1
             self._rate_shown.tick(now)
-            self._newest = captured
+            self._seen(captured)
             self.latency.add(now - captured)
+
+    def _seen(self, captured: float | None) -> None:
+        if captured is not None and (self._newest is None or captured > self._newest):
+            self._newest = captured
 
     def changed(self, state: State, reason: str = "", retry_in: float | None = None) -> bool:
         """The camera is now in `state`; True if that is news."""

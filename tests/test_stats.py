@@ -42,7 +42,7 @@ def test_every_frame_is_in_exactly_one_place() -> None:
     assert figures.people == 2
 
 
-def test_the_age_is_that_of_the_newest_shown_picture() -> None:
+def test_the_age_is_that_of_the_newest_picture_ready_to_be_seen() -> None:
     clock = HandClock()
     camera = Stats(["door"], clock).cameras["door"]
     assert camera.figures().age is None

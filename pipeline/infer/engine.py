@@ -106,7 +106,7 @@ class Engine:
         timing = Timing(frame.decode, flight.wait, flight.prepare, collected - flight.started, parsed - collected)
         for stage in ("decode", "wait", "prepare", "infer", "parse"):
             self._stats.spent(stage, getattr(timing, stage))
-        camera.inferred(len(detections))
+        camera.inferred(len(detections), frame.captured)
         return Result(frame, detections, timing)
 
     def _wait(self, flight: _Flight) -> None:
