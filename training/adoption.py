@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from training.errors import TrainingError
 from training.graph import dissect
-from training.network import Branch, ConvolutionUnit, Detector
+from training.network import PIXEL_SCALE, Branch, ConvolutionUnit, Detector
 
 KINDS = ("Convolution", "GroupConvolution")
 
@@ -36,6 +36,8 @@ def adopt(network: Detector, path: Path) -> None:
         raise TrainingError(f"{path}: its backbone has {len(nodes)} convolutions, not {len(units)}")
     for unit, node in zip(units, nodes, strict=True):
         _fill(unit, node, path)
+    with torch.no_grad():
+        units[0][0].weight *= _input_scale(nodes[0]) / PIXEL_SCALE  # type: ignore[operator]
     for branches, outputs in ((network.boxes, anatomy.boxes), (network.classes, anatomy.classes)):
         for branch, output in zip(branches, outputs, strict=True):
             assert isinstance(branch, Branch)
@@ -81,6 +83,16 @@ def settle(network: Detector, batches: Iterable[Tensor]) -> None:
         layer.weight.copy_(scale * (variance + layer.eps).sqrt())
         layer.running_mean.copy_(mean)
         layer.running_var.copy_(variance)
+
+
+def _input_scale(stem: ov.Node) -> float:
+    """What pixels are multiplied by on their way to the first convolution."""
+    scale, node = 1.0, stem.input_value(0).get_node()
+    while node.get_type_name() != "Parameter":
+        if node.get_type_name() == "Multiply":
+            scale *= float(_constant(node.input_value(1)).reshape(-1)[0])
+        node = node.input_value(0).get_node()
+    return scale
 
 
 def _ancestors(node: ov.Node) -> set[str]:

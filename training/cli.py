@@ -162,7 +162,7 @@ def quantize(
     from training.report import as_table
 
     _xml(target)
-    save(quantise(model, read_coco(data, "train"), pictures, seed, accurate=not fast), target)
+    save(quantise(model, read_coco(data, "train"), pictures, seed, accurate=not fast), target, half=False)
     if (data / "val.json").is_file():
         labels = Labels(data, "val", limit)
         rows = {}

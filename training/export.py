@@ -36,11 +36,12 @@ def build_model(network: Detector) -> ov.Model:
     """The OpenVINO model of a network: input `image` [1,3,512,512], output `detection_out` [1,1,200,7], both float32.
 
     A row is picture (0), label (0: person), confidence, x_min, y_min, x_max, y_max as fractions; rows end at a picture
-    of -1. Label 1 is background and never appears.
+    of -1. Label 1 is background and never appears. The scale of the pixels is folded into the stem, so that an INT8
+    version takes bytes as they are.
     """
     image = opset.parameter([1, 3, INPUT_SIZE, INPUT_SIZE], np.float32, name="image")
     image.output(0).set_names({"image"})
-    features = opset.multiply(image, np.float32(PIXEL_SCALE), name="scale")
+    features = image
     taps = []
     for stage in (network.shallow, network.deep):
         for number, block in enumerate(stage):
@@ -89,7 +90,10 @@ def build_model(network: Detector) -> ov.Model:
 
 
 def save(model: ov.Model, path: Path, half: bool = True) -> None:
-    """Write PATH.xml and its .bin with their labels; weights as float16 unless `half` is false."""
+    """Write PATH.xml and its .bin with their labels; float weights as float16 unless `half` is false.
+
+    Keep INT8 models whole: the scales of their weights are too small for float16.
+    """
     model.set_rt_info(" ".join(LABELS), ["model_info", "labels"])
     model.set_rt_info("person-detection-0202", ["model_info", "layout_of"])
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -107,10 +111,11 @@ def _convolve(features: ov.Output, kernel: Array, bias: Array, stride: int, grou
     return opset.add(result, opset.constant(bias[None, :, None, None], name=f"{name}.bias"), name=f"{name}.add")
 
 
-def _unit(features: ov.Output, unit: ConvolutionUnit, name: str) -> ov.Node:
+def _unit(features: ov.Output, unit: ConvolutionUnit, name: str, scale: float = 1.0) -> ov.Node:
     layer = unit[0]
     assert isinstance(layer, nn.Conv2d)
-    result = _convolve(features, *folded(unit), layer.stride[0], layer.groups, name)
+    kernel, bias = folded(unit)
+    result = _convolve(features, kernel * np.float32(scale), bias, layer.stride[0], layer.groups, name)
     activation = unit[2] if len(unit) > 2 else None
     if isinstance(activation, nn.ReLU6):
         return opset.clamp(result, 0.0, 6.0, name=f"{name}.relu6")
@@ -119,7 +124,7 @@ def _unit(features: ov.Output, unit: ConvolutionUnit, name: str) -> ov.Node:
 
 def _block(features: ov.Output, block: nn.Module, name: str) -> ov.Node:
     if isinstance(block, ConvolutionUnit):
-        return _unit(features, block, name)
+        return _unit(features, block, name, PIXEL_SCALE)
     assert isinstance(block, Bottleneck)
     result = _unit(features, block.expand, f"{name}.expand")
     result = _unit(result, block.depthwise, f"{name}.depthwise")

@@ -34,8 +34,9 @@ class Recipe:
     reader_steps: int = 0
 
     def factor(self, step: int, steps: int) -> float:
-        """What to multiply the peak rates by at a step of so many."""
-        warm = min(1.0, self.warm_up_start + (1 - self.warm_up_start) * (step + 1) / max(self.warm_up, 1))
+        """What to multiply the peak rates by at a step of so many; a short run warms up for a fifth of it at most."""
+        warm_up = max(1, min(self.warm_up, steps // 5))
+        warm = min(1.0, self.warm_up_start + (1 - self.warm_up_start) * (step + 1) / warm_up)
         progress = step / max(steps, 1)
         if self.milestones:
             return warm * 0.1 ** sum(progress >= milestone for milestone in self.milestones)

@@ -17,12 +17,12 @@ from training.detection import detect
 from training.errors import TrainingError
 from training.journal import plot
 from training.judgement import Labels
-from training.manifest import write_manifest
+from training.manifest import sha256, write_manifest
 from training.measurement import measure_network
 from training.network import Detector
 from training.pictures import SUFFIXES, Entry, read_coco, read_folders
 from training.recipe import Recipe
-from training.sources import first_weights
+from training.sources import find_weights, first_weights
 from training.stream import Batches
 from training.teacher import Teacher
 from training.trainer import CHECKPOINT, Pace, Trainer
@@ -129,7 +129,9 @@ def _open_journal(run: Run, trainer: Trainer, entries: list[Entry]) -> None:
         start=_shown(run.start),
         recipe=dataclasses.asdict(run.recipe),
         variety=dataclasses.asdict(run.variety),
+        start_sha256=sha256(find_weights(run.start, run.models)),
         teacher=run.teacher.name if run.teacher else None,
+        teacher_sha256=sha256(run.teacher.with_suffix(".bin")) if run.teacher else None,
         mirrored=run.mirrored,
         pictures=len(entries),
         manifest=digest,
