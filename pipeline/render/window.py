@@ -195,6 +195,13 @@ class WindowOutput:
         )
 
     def _closed_by_user(self) -> bool:
+        if not self._gone():
+            return False
+        # A toolkit may need a moment to know its own window; only what stays gone was closed.
+        cv2.waitKey(20)
+        return self._gone()
+
+    def _gone(self) -> bool:
         # Some toolkits never know whether a window is visible (-1), but all forget the flags of one that is gone.
         visible = _property(cv2.WND_PROP_VISIBLE)
         self._seen = self._seen or visible > 0

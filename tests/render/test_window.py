@@ -23,8 +23,8 @@ from pipeline.render.window import WindowOutput
 
 HERE = Path(__file__).parent
 needs_screen = pytest.mark.skipif(
-    any(shutil.which(each) is None for each in ("Xvfb", "xdotool", "import")),
-    reason="needs Xvfb, xdotool and ImageMagick",
+    any(shutil.which(each) is None for each in ("Xvfb", "xdotool", "import", "xwininfo")),
+    reason="needs Xvfb, xdotool, xwininfo and ImageMagick",
 )
 
 SHOWING = f"""
@@ -120,7 +120,10 @@ class Shown:
         return np.asarray(cv2.imdecode(np.frombuffer(done.stdout, np.uint8), cv2.IMREAD_COLOR), np.uint8)
 
     def sees(self, true: Callable[[Image], bool]) -> bool:
-        return until(lambda: true(self.look()), 8)
+        if until(lambda: true(self.look()), 8):
+            return True
+        windows = subprocess.run(["xwininfo", "-root", "-tree"], env=self.environment, capture_output=True, text=True)
+        pytest.fail(f"not seen; exit code {self.process.poll()}, said {list(self.said.queue)}\n{windows.stdout}")
 
     def press(self, key: str) -> None:
         command = ["xdotool", "key", "--window", self._number(), key]
