@@ -2,29 +2,30 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 import pytest
 
-pytest.importorskip("torch", reason="training needs PyTorch: pip install '.[train]'")
-pytest.importorskip("pycocotools", reason="training needs pycocotools: pip install '.[train]'")
-
-import torch
-
 from training.street import draw_scene
 
-# Threads that wait for each other are slow on a machine that has other things to do.
-torch.set_num_threads(1)
+if importlib.util.find_spec("torch"):
+    import torch
+
+    # Threads that wait for each other are slow on a machine that has other things to do.
+    torch.set_num_threads(1)
 
 
 def write_collection(folder: Path, part: str, pictures: int, seed: int) -> None:
-    """A COCO collection of drawn streets, 192 x 160 pixels, every label counted."""
+    """A COCO collection of drawn streets, 320 x 256 pixels, every label counted."""
     rng = np.random.default_rng(seed)
-    images, annotations = [], []
+    images: list[dict[str, Any]] = []
+    annotations: list[dict[str, Any]] = []
     (folder / part).mkdir(parents=True)
     while len(images) < pictures:
         scene = draw_scene(rng, 320, 256, most=3)

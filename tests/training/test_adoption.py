@@ -2,6 +2,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
+pytest.importorskip("torch", reason="training needs PyTorch: pip install '.[train]'")
+pytest.importorskip("pycocotools", reason="training needs pycocotools: pip install '.[train]'")
+
 import cv2
 import numpy as np
 import openvino as ov

@@ -3,6 +3,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+
+pytest.importorskip("torch", reason="training needs PyTorch: pip install '.[train]'")
+pytest.importorskip("pycocotools", reason="training needs pycocotools: pip install '.[train]'")
+
 import torch
 
 from training.cli import main

@@ -5,10 +5,14 @@ import io
 import json
 from pathlib import Path
 
+import pytest
+
+pytest.importorskip("torch", reason="training needs PyTorch: pip install '.[train]'")
+pytest.importorskip("pycocotools", reason="training needs pycocotools: pip install '.[train]'")
+
 import cv2
 import numpy as np
 import openvino as ov
-import pytest
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 

@@ -7,8 +7,12 @@ import sys
 import time
 from pathlib import Path
 
-import numpy as np
 import pytest
+
+pytest.importorskip("torch", reason="training needs PyTorch: pip install '.[train]'")
+pytest.importorskip("pycocotools", reason="training needs pycocotools: pip install '.[train]'")
+
+import numpy as np
 import torch
 
 from training.collage import Composer, Variety

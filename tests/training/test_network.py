@@ -1,5 +1,10 @@
 from __future__ import annotations
 
+import pytest
+
+pytest.importorskip("torch", reason="training needs PyTorch: pip install '.[train]'")
+pytest.importorskip("pycocotools", reason="training needs pycocotools: pip install '.[train]'")
+
 import torch
 
 from training.export import folded
