@@ -32,5 +32,8 @@ def test_the_demo_takes_the_sections_at_the_top_too() -> None:
 
 def test_yaml_and_python_mean_the_same() -> None:
     text = "capture: {transport: udp}\ncameras:\n  door: {source: rtsp://a/b, detect: {threshold: 0.7}}\n"
-    same = {"capture": {"transport": "udp"}, "cameras": {"door": {"source": "rtsp://a/b", "detect": {"threshold": 0.7}}}}
+    same = {
+        "capture": {"transport": "udp"},
+        "cameras": {"door": {"source": "rtsp://a/b", "detect": {"threshold": 0.7}}},
+    }
     assert parse(text) == Config.model_validate(same)
