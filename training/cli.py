@@ -109,21 +109,24 @@ def fit(
 
 @app.command()
 def evaluate(
-    model: Annotated[Path, typer.Argument(help="OpenVINO model (.xml) with one picture in and rows of seven out.")],
+    model: Annotated[str, typer.Argument(help="OpenVINO model (.xml), the name of an official one, or bundled.")],
     data: Data,
     part: Annotated[str, typer.Option(help="Which pictures: val or train, or any DATA/PART.json.")] = "val",
     limit: Annotated[int, typer.Option(min=0, help="Pictures to take, evenly spread; 0 for all.")] = 0,
     label: Annotated[int | None, typer.Option(help="The model's label of a person, where it is not the usual.")] = None,
     threads: Annotated[int, typer.Option(min=0, help="Processor threads; 0 leaves it to OpenVINO.")] = 0,
+    models: Models = None,
 ) -> None:
     """Judge a model on labelled pictures."""
     from training.judgement import Labels
     from training.measurement import measure_model
     from training.report import as_table
+    from training.sources import find_model
 
+    path = find_model(model, models)
     labels = Labels(data, part, limit)
-    detections, milliseconds = measure_model(model, data, part, labels, label, threads)
-    Console().print(as_table({model.stem: (labels.judge(detections), milliseconds)}))
+    detections, milliseconds = measure_model(path, data, part, labels, label, threads)
+    Console().print(as_table({path.stem: (labels.judge(detections), milliseconds)}))
 
 
 @app.command()

@@ -60,6 +60,24 @@ def find_weights(start: str, models: Path | None) -> Path:
     return Path(start)
 
 
+def find_model(name: str, models: Path | None) -> Path:
+    """The OpenVINO model behind a path, the name of an official model, or `bundled`; raises TrainingError otherwise.
+
+    Official models are looked for in the folder of models, INT8 first.
+    """
+    if name == "bundled":
+        return find_weights(name, models)
+    if name.endswith(".xml"):
+        return Path(name)
+    for precision in ("FP16-INT8", "FP16", "FP32"):
+        path = (models or Path()) / name / precision / f"{name}.xml"
+        if path.is_file():
+            return path
+    raise TrainingError(
+        f"{name}: neither a .xml file, nor bundled, nor a model in {models or 'the folder of --models'}"
+    )
+
+
 def _packaged(package: str, file: str, remedy: str) -> Path:
     found = importlib.util.find_spec(package)
     folders = list(found.submodule_search_locations or []) if found else []

@@ -34,7 +34,11 @@ def refuse(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, 
         (("fit", "DATA", "--from", "magic"), "--from magic: neither a file nor one of bundled, official, imagenet"),
         (("fit", "DATA", "--from", "official"), "--from official: name the folder of official models"),
         (("evaluate", "none.xml", "DATA"), "none.xml: no such model file"),
-        (("evaluate", "DATA/train.json", "DATA"), "train.json: not a readable OpenVINO model"),
+        (
+            ("evaluate", "person-detection-9", "DATA"),
+            "person-detection-9: neither a .xml file, nor bundled, nor a model",
+        ),
+        (("evaluate", "DATA/train.xml", "DATA"), "train.xml: not a readable OpenVINO model"),
         (("export", "DATA/train.json", "model.xml"), "train.json: not a file of plain tensors"),
         (("quantize", "none.xml", "DATA", "model.bin"), "model.bin: the name of an OpenVINO model ends in .xml"),
     ],
@@ -49,6 +53,7 @@ def test_input_that_cannot_be_used_is_refused_in_one_line(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("LOOKOUT_MODELS", raising=False)
+    (drawn / "train.xml").write_text("<net/>")
     given = [argument.replace("DATA", str(drawn)) for argument in arguments]
     assert complaint in refuse(capsys, monkeypatch, *given)
 
