@@ -1,10 +1,10 @@
 """Watch the people in front of your cameras: capture, infer, render.
 
-    import pipeline
+import pipeline
 
-    with pipeline.open("config/minimal.yaml") as results:
-        for result in results:
-            print(result.frame.camera, result.frame.seq, [(d.label, round(d.score, 2)) for d in result.detections])
+with pipeline.open("config/minimal.yaml") as results:
+    for result in results:
+        print(result.frame.camera, result.frame.seq, [(d.label, round(d.score, 2)) for d in result.detections])
 """
 
 from __future__ import annotations
