@@ -36,8 +36,10 @@ def adopt(network: Detector, path: Path) -> None:
         raise TrainingError(f"{path}: its backbone has {len(nodes)} convolutions, not {len(units)}")
     for unit, node in zip(units, nodes, strict=True):
         _fill(unit, node, path)
+    stem = units[0][0]
+    assert isinstance(stem, nn.Conv2d)
     with torch.no_grad():
-        units[0][0].weight *= _input_scale(nodes[0]) / PIXEL_SCALE  # type: ignore[operator]
+        stem.weight.mul_(_input_scale(nodes[0]) / PIXEL_SCALE)
     for branches, outputs in ((network.boxes, anatomy.boxes), (network.classes, anatomy.classes)):
         for branch, output in zip(branches, outputs, strict=True):
             assert isinstance(branch, Branch)
