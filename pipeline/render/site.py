@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from importlib.resources import files
 
 from starlette.applications import Starlette
@@ -20,7 +21,7 @@ from .viewers import Gallery, Viewer
 _TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
 _STALE_PACE = 0.5
 _NUMBERS_PACE = 1.0
-_TRY_AGAIN_LATER = 1013
+_GOING_AWAY, _TRY_AGAIN_LATER = 1001, 1013
 _PART = "content-type: image/jpeg\r\ncontent-length: {}\r\n\r\n"
 
 
@@ -102,8 +103,8 @@ class Site:
             listening.cancel()
             speaking.cancel()
             await asyncio.gather(listening, speaking, return_exceptions=True)
-        if self._gallery.closed:
-            await socket.close(1001)
+        with suppress(RuntimeError, WebSocketDisconnect):
+            await socket.close(_GOING_AWAY)
 
 
 class _Page:

@@ -156,7 +156,7 @@ class Gallery:
             "text": found.text,
             "stale": found.stale,
             "live": view is None or view.live,
-            "source": figures.source,
+            "source": scrub(figures.source),
             "width": None if picture is None else picture.width,
             "height": None if picture is None else picture.height,
             "people": figures.people,

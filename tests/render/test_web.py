@@ -14,6 +14,8 @@ import cv2
 import numpy as np
 import pytest
 from render_scenes import Scene, share, until
+from websockets.exceptions import ConnectionClosed
+from websockets.sync.client import connect
 
 from pipeline import config
 from pipeline.clock import SystemClock
@@ -382,6 +384,59 @@ def test_a_page_of_another_site_cannot_open_the_socket(serve: Callable[..., Serv
     assert upgrade(Origin="http://evil.example") == 403
     assert upgrade(Host="evil.example", Origin="http://evil.example") == 403
     assert upgrade(Origin=f"http://127.0.0.1:{served.port}") == 101
+
+
+def picture_of(message: bytes | str) -> tuple[dict[str, Any], Image]:
+    assert isinstance(message, bytes)
+    size = int.from_bytes(message[:4], "big")
+    return json.loads(message[4 : 4 + size]), decoded(message[4 + size :])
+
+
+def test_a_page_gets_its_next_picture_only_when_it_has_seen_the_last(serve: Callable[..., Served]) -> None:
+    served = serve("door", "yard")
+    with connect(f"ws://127.0.0.1:{served.port}/live", compression=None) as page:
+        numbers = json.loads(page.recv(5))
+        assert [card["name"] for card in numbers["cameras"]] == ["door", "yard"]
+        page.send(json.dumps({"watch": ["door", "nobody", 7]}))
+        assert until(lambda: served.give("door"))
+        assert not served.give("yard")
+        header, image = picture_of(page.recv(5))
+        assert (header["camera"], header["live"], image.shape) == ("door", True, (360, 640, 3))
+        assert header["title"] == pytest.approx(20 / 360, abs=0.001)
+        for shade in (100, 150, 200):
+            served.give("door", shade=shade, boxes=[])
+        with contextlib.suppress(TimeoutError):
+            while True:
+                assert isinstance(page.recv(1.2), str), "a picture came though the last was not seen"
+                break
+        page.send(json.dumps({"seen": "door"}))
+        while isinstance(message := page.recv(5), str):
+            pass
+        _, image = picture_of(message)
+        assert int(image[300, 300, 0]) == pytest.approx(200, abs=2)
+        served.web.close()
+        with pytest.raises(ConnectionClosed) as caught:
+            drain_socket(page)
+    assert caught.value.rcvd is not None
+    assert caught.value.rcvd.code == 1001
+
+
+@pytest.mark.parametrize("nonsense", ["{", "[]", "7", "[" * 60_000, "x" * 100_000])
+def test_a_page_that_talks_nonsense_is_let_go_and_others_stay(serve: Callable[..., Served], nonsense: str) -> None:
+    served = serve()
+    served.give()
+    with connect(f"ws://127.0.0.1:{served.port}/live", compression=None) as page:
+        page.send(nonsense)
+        with pytest.raises(ConnectionClosed):
+            drain_socket(page)
+    assert until(lambda: json.loads(served.get("/api/cameras")[2])["viewers"] == 0)
+    served.stream().close()
+
+
+def drain_socket(page: Any) -> None:
+    """Read until the socket is closed."""
+    while True:
+        page.recv(5)
 
 
 @pytest.fixture(scope="module")

@@ -68,6 +68,10 @@ class Card {
     } else if (!stale && this.live && age !== null && age > OLD && this.watched()) {
       [level, text, stale] = ['bad', `no picture for ${Math.round(age / 1000)} s`, true]
     }
+    // Words that change each second would drown a screen reader: only a change of level is spoken.
+    if (this.element.dataset.level !== level && this.element.dataset.level) {
+      write(document.getElementById('spoken'), `${this.name}: ${text}`)
+    }
     this.element.dataset.level = level
     this.element.classList.toggle('stale', stale)
     write(this.banner, stale ? text : '')

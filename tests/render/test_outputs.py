@@ -1,0 +1,74 @@
+from __future__ import annotations
+
+import threading
+
+import pytest
+from render_scenes import Scene, until
+
+from pipeline import config
+from pipeline.clock import SystemClock
+from pipeline.render import open_output
+from pipeline.render.events import EventsOutput
+from pipeline.render.outlet import Outlet
+from pipeline.render.output import Output, View
+from pipeline.render.video import VideoOutput
+from pipeline.render.web import WebOutput
+from pipeline.render.window import WindowOutput
+from pipeline.stats import Stats
+
+
+@pytest.mark.parametrize(
+    ("settings", "kind"),
+    [
+        (config.Output(window=config.Window()), WindowOutput),
+        (config.Output(web=config.Web()), WebOutput),
+        (config.Output(video=config.Video(path="out.mp4")), VideoOutput),
+        (config.Output(events=config.Events(path="-")), EventsOutput),
+    ],
+)
+def test_each_kind_of_output_has_its_class(settings: config.Output, kind: type) -> None:
+    output = open_output(settings, config.Config(), Stats(["demo"]), lambda name, body: None)
+    assert isinstance(output, kind)
+    assert output.name == settings.kind
+
+
+class Noting:
+    """An output that notes what is asked of it."""
+
+    name = "noting"
+
+    def __init__(self) -> None:
+        self.seen: list[int] = []
+        self.polled = self.closed = 0
+
+    def open(self) -> None: ...
+
+    def show(self, view: View) -> bool:
+        self.seen.append(view.result.frame.seq)
+        return True
+
+    def poll(self) -> bool:
+        self.polled += 1
+        return True
+
+    def close(self) -> None:
+        self.closed += 1
+
+
+def test_an_output_is_polled_though_no_view_comes_and_gets_every_view_of_a_file() -> None:
+    stats = Stats(["door"], SystemClock())
+    scene = Scene(stats.clock, "door", stats, live=False)
+    output = Noting()
+    kept: Output = output
+    outlet = Outlet(kept, stats)
+    thread = threading.Thread(target=outlet.run)
+    thread.start()
+    assert until(lambda: output.polled >= 2)
+    for _ in range(10):
+        outlet.put(scene.view())
+    outlet.views.close()
+    thread.join(5)
+    assert not thread.is_alive()
+    assert output.seen == list(range(10))
+    assert output.closed == 1
+    assert stats.cameras["door"].figures().shown == 10
