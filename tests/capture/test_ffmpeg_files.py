@@ -15,7 +15,6 @@ from pipeline.config import Capture
 from pipeline.errors import SourceError
 from tests.servers.h264 import number_in, street, write_file
 
-
 NO_VIDEO = "this is no video, or it is cut off before its first picture"
 
 
