@@ -169,7 +169,10 @@ def test_the_time_of_the_next_try_is_known_while_waiting(running: Build) -> None
     camera = running(source=source, clock=source.clock, capacity=100)
     source.stopping = camera.stopping
     camera.camera.run()
-    assert seen == [(State.OFFLINE, pytest.approx(source.clock.waits[0]))]
+    state, retry_in = seen[0]
+    assert state is State.OFFLINE
+    assert retry_in == pytest.approx(source.clock.waits[0])
+    assert len(seen) == 1
 
 
 @pytest.mark.parametrize(("live", "local"), [(True, True), (False, True), (False, False)])
@@ -264,7 +267,7 @@ def test_the_stop_takes_less_than_a_second_in_every_state(running: Build, server
     if where in ("playing", "silent"):
         camera.next()
         server.stalled = where == "silent"
-    time.sleep(1.0)
+    time.sleep(0.4)
     begun = time.monotonic()
     assert camera.stop() == []
     assert time.monotonic() - begun < 1
@@ -277,7 +280,7 @@ def test_many_reconnects_leave_no_thread_and_no_descriptor_behind(running: Build
     camera = running(server.url("live"), latest=True, capacity=1).camera
     assert isinstance(camera, Camera)
     counts = []
-    for _ in range(8):
+    for _ in range(6):
         camera.source.open()
         camera.source.read()
         camera.source.close()

@@ -61,7 +61,7 @@ def test_pictures_come_in_order_over_both_transports_and_logins(
         assert not source.local
         assert source.description == f"h264 640x360 over {transport}"
         numbers, times = [], []
-        for _ in range(40):
+        for _ in range(15):
             sample = source.read()
             assert sample is not None
             assert sample.pts is not None
@@ -172,7 +172,7 @@ def test_packets_that_never_become_pictures_are_silence_too(server: RtspServer) 
 
 
 def test_the_first_picture_may_wait_longer_than_a_later_one(server: RtspServer) -> None:
-    server.change = lambda number, units: () if time.monotonic() - server.began < 2.5 else units
+    server.change = lambda number, units: () if time.monotonic() - server.began < 1.5 else units
     source = FfmpegSource(server.url("live"), Capture(open_timeout=5, read_timeout=0.5, start_timeout=5))
     source.open()
     assert source.read() is not None
@@ -191,11 +191,11 @@ def test_a_connection_that_is_cut_is_a_fault_and_no_end(server: RtspServer) -> N
 
 def test_a_new_size_in_mid_stream_is_passed_on(server: RtspServer) -> None:
     small = encode(street(60, 320, 240), 30, 15)
-    switch = server.began + 1.0
+    switch = server.began + 0.7
     server.change = lambda number, units: small.units[number] if time.monotonic() > switch else units
     source = FfmpegSource(server.url("live"), Capture())
     source.open()
-    sizes = []
+    sizes: list[tuple[int, int]] = []
     while not sizes or (sizes[-1] == (640, 360) and len(sizes) < 120):
         sample = source.read()
         assert sample is not None
