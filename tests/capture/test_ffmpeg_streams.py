@@ -68,6 +68,7 @@ def test_pictures_come_in_order_over_both_transports_and_logins(
             numbers.append(number_in(sample.picture.bgr()))
             times.append(sample.pts)
         source.close()
+        assert server.transports == [transport]
     assert set(np.diff(numbers) % 60) == {1}
     assert np.diff(times) == pytest.approx(1 / 30, abs=2e-3)
 
@@ -155,9 +156,10 @@ def test_silence_in_mid_stream_ends_at_the_read_timeout(server: RtspServer, tran
     source.open()
     source.read()
     server.stalled = True
-    error, silent = drained(source)
+    begun = time.monotonic()
+    error, _ = drained(source)
     assert error.reason == "timed out"
-    assert 0.5 < silent < 1.3
+    assert 0.5 < time.monotonic() - begun < 1.2
 
 
 def test_packets_that_never_become_pictures_are_silence_too(server: RtspServer) -> None:
@@ -169,12 +171,29 @@ def test_packets_that_never_become_pictures_are_silence_too(server: RtspServer) 
     assert error.reason == "timed out"
     assert 0.7 < silent < 1.7
     assert source.corrupt > 10
+    server.change = lambda number, units: units
+    source.open()
+    assert source.read() is not None
+    source.close()
+
+
+def test_slow_answers_share_one_limit_for_the_whole_opening(server: RtspServer) -> None:
+    server.delay = {"OPTIONS": 0.3, "DESCRIBE": 0.3, "SETUP": 0.3}
+    server.stalled = True
+    error, took = failure(server.url("live"), open_timeout=1.2)
+    assert error.reason == "timed out"
+    assert 1.0 < took < 1.6
 
 
 def test_the_first_picture_may_wait_longer_than_a_later_one(server: RtspServer) -> None:
-    server.change = lambda number, units: () if time.monotonic() - server.began < 1.5 else units
+    def late_keyframe(number: int, units: tuple[bytes, ...]) -> tuple[bytes, ...]:
+        age = time.monotonic() - server.began
+        return units[-1:] if age < 0.4 and len(units) == 1 else () if age < 1.6 else units
+
+    server.change = late_keyframe
     source = FfmpegSource(server.url("live"), Capture(open_timeout=5, read_timeout=0.5, start_timeout=5))
     source.open()
+    assert time.monotonic() - server.began < 0.5
     assert source.read() is not None
     source.close()
 
