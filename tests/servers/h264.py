@@ -94,7 +94,8 @@ def record(source: str, count: int, keyframe_every: int) -> Clip:
     with av.open(source) as container:
         fps = round(container.streams.video[0].average_rate or 25)
         frames = itertools.islice(container.decode(video=0), count)
-        return encode((frame.to_ndarray(format="bgr24") for frame in frames), fps, keyframe_every)
+        pictures = (np.asarray(frame.to_ndarray(format="bgr24"), np.uint8) for frame in frames)
+        return encode(pictures, fps, keyframe_every)
 
 
 def write_file(path: Path, pictures: Iterable[Image], fps: int = 30, **options: str) -> Path:
