@@ -13,6 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import Literal
 
+import av
 import cv2
 import numpy as np
 import pytest
@@ -316,3 +317,29 @@ def test_a_finished_file_over_http_ends_as_a_file(web: str, tmp_path: Path) -> N
     error, _ = failure(f"{web}/other.mp4?token=abcdefgh")
     assert error.reason == "not found"
     assert "abcdefgh" not in str(error)
+
+
+def test_a_finished_playlist_ends_and_a_growing_one_is_live(web: str, tmp_path: Path) -> None:
+    with av.open(
+        str(tmp_path / "street.m3u8"), "w", format="hls", options={"hls_time": "1", "hls_list_size": "0"}
+    ) as made:
+        stream = made.add_stream("libx264", rate=30, options={"g": "30", "preset": "ultrafast"})
+        stream.width, stream.height, stream.pix_fmt = 640, 360, "yuv420p"
+        for picture in street(60):
+            made.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="bgr24")))
+        made.mux(stream.encode(None))
+    source = FfmpegSource(f"{web}/street.m3u8", Capture(read_timeout=0.3, stall_timeout=0.3, start_timeout=1))
+    source.open()
+    assert not source.live
+    count = 0
+    while source.read() is not None:
+        count += 1
+    assert count == 60
+    playlist = tmp_path / "street.m3u8"
+    playlist.write_text(playlist.read_text().replace("#EXT-X-ENDLIST", ""))
+    source = FfmpegSource(f"{web}/street.m3u8", Capture(read_timeout=0.3, stall_timeout=0.3, start_timeout=1))
+    source.open()
+    assert source.live
+    error, silent = drained(source)
+    assert error.reason == "timed out"
+    assert silent > 0.8
