@@ -234,7 +234,7 @@ class _Session:
 
     def _interleaved(self, channel: int) -> Callable[[bytes], None]:
         def send(packet: bytes) -> None:
-            if self.writer.transport.get_write_buffer_size() < 4 << 20:
+            if not self.writer.is_closing() and self.writer.transport.get_write_buffer_size() < 4 << 20:
                 self.writer.write(struct.pack(">cBH", b"$", channel, len(packet)) + packet)
 
         return send
