@@ -24,6 +24,8 @@ ALLOWED: dict[str, set[str]] = {
     "version": set(),
     "channel": set(),
     "config": {"drill"},
+    "diagnosis": {"address", "capture"},
+    "doctor": STAGE | {"capture", "diagnosis", "interrupt"},
     "drill": {"address"},
     "redaction": {"address"},
     "worker": set(),
@@ -43,7 +45,9 @@ ALLOWED: dict[str, set[str]] = {
     "status": {"stats"},
     "summary": {"errors"},
     "session": {"address", "config", "errors", "interrupt", "runtime", "stats", "status", "summary"},
-    "cli": STAGE | {"config_file", "config_overrides", "config_schema", "infer", "options", "redaction", "session"},
+    "cli": STAGE
+    | {"config_file", "config_overrides", "config_schema", "doctor", "infer", "options", "redaction"}
+    | {"session", "status"},
     "__init__": {"config", "config_file", "errors", "frames", "results", "runtime", "version"},
     "__main__": {"cli"},
 }
@@ -51,7 +55,7 @@ ALLOWED: dict[str, set[str]] = {
 
 EDGES: dict[str, set[str]] = {
     "openvino": {"infer/*"},
-    "av": {"capture/ffmpeg.py", "render/video.py"},
+    "av": {"capture/ffmpeg.py", "capture/observed.py", "render/video.py"},
     "cv2": {
         "capture/webcam.py",
         "capture/demo.py",
@@ -63,7 +67,7 @@ EDGES: dict[str, set[str]] = {
     "yaml": {"config_file.py"},
     "pydantic": {"config.py", "config_checks.py", "config_schema.py"},
     "typer": {"cli.py"},
-    "rich": {"cli.py", "status.py", "summary.py", "infer/download.py"},
+    "rich": {"cli.py", "doctor.py", "status.py", "summary.py", "infer/download.py"},
     "starlette": {"render/*"},
     "uvicorn": {"render/*"},
     "pooch": {"infer/download.py"},
