@@ -23,7 +23,7 @@ _NETWORK = frozenset({"rtsp", "rtsps", "rtmp", "rtmps", "http", "https", "udp", 
 _PATH = re.compile(r"^(/(?!/)|\.|~|[A-Za-z]:[\\/])")
 _PLAIN_HOST = re.compile(r"^(\[[^]]*\]|[^:]*)(:\d*)?$")
 _NAMED = re.compile(r"(?i)((?:pass(?:word|wd)?|pwd|token|secret|credentials?|signature)=)([^&;?\s'\"]+)")
-_LOGIN = re.compile(r"(://)[^\s/'\"]*@")
+_LOGIN = re.compile(r"(://)(?!USER:(?:PASSWORD|\$\{CAMERA_PASSWORD\})@HOST)[^\s/'\"]*@")
 _AUTHORIZATION = re.compile(r"(?i)(authorization['\"]?\s*[:=]\s*['\"]?(?:basic|digest|bearer)\s+)[^\r\n]+")
 _LEAST = 4
 """Letters that a secret needs to be masked wherever it stands: a shorter one would mask half of every text."""

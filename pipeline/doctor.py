@@ -151,7 +151,7 @@ def _facts(measured: Measurement) -> Iterator[tuple[str, str]]:
 
 def _arrival(measured: Measurement) -> str:
     rhythm = measured.rhythm
-    pauses = f"{rhythm.pauses} pauses" if rhythm.pauses != 1 else "1 pause"
+    pauses = f"{rhythm.pauses or 'no'} pause{'s' * (rhythm.pauses != 1)}"
     bursts = f"{rhythm.bursts} bursts of up to {rhythm.largest_burst} pictures" if rhythm.bursts else "no bursts"
     return f"{pauses}, longest gap {1000 * rhythm.longest_gap:.0f} ms, {bursts}"
 

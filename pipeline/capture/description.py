@@ -8,7 +8,7 @@ import re
 import secrets
 import socket
 import ssl
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 from urllib.parse import unquote, urlsplit
 
@@ -22,8 +22,8 @@ _HASHES = {"MD5": "md5", "SHA-256": "sha256"}
 class Description:
     """The answer, or what came in its place."""
 
-    protocol: Literal["rtsp", "http", "other", "none"] = "none"
-    """What is spoken at that port; none where nothing came back."""
+    protocol: Literal["rtsp", "http", "other", "mute", "none"] = "none"
+    """What is spoken at that port; mute where it took the question and said nothing, none where it took none."""
     status: int = 0
     """Such as 200 or 401; 0 where there is none."""
     server: str = ""
@@ -56,7 +56,8 @@ def describe(address: str, seconds: float) -> Description:
             found = _read(answer)
             if found.status == 401 and user and (header := _authorization(answer, where, user, password)):
                 again = _read(_ask(line, where, 2, header))
-                found = again if again.protocol == "rtsp" else found
+                if again.protocol == "rtsp":
+                    return replace(again, authentication=found.authentication)
             return found
     except (OSError, ValueError):
         return Description()
@@ -91,7 +92,7 @@ def _ask(line: socket.socket, where: str, number: int, header: str) -> str:
 def _read(answer: str) -> Description:
     status = re.match(r"(RTSP|HTTP)/\d\.\d (\d{3})", answer)
     if status is None:
-        return Description("other" if answer else "none")
+        return Description("other" if answer else "mute")
     head, _, body = answer.partition("\r\n\r\n")
     server = re.search(r"(?im)^server:\s*(.+?)\s*$", head)
     ask = re.findall(r"(?im)^www-authenticate:\s*(\w+)", head)

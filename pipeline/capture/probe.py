@@ -103,7 +103,8 @@ def probe(
         try:
             _watch(_source(address, settings, stopping, clock, rehearsed), found, seconds, clock, stopping, progress)
         except SourceError as error:
-            if not rtsp or found.first_picture is not None or error.reason in _HOPELESS:
+            described = found.said is not None and found.said.status == 200
+            if not described or found.first_picture is not None or error.reason in _HOPELESS:
                 raise
             found.transports[settings.transport] = error.reason
             found.transport = _other(settings.transport)
