@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import base64
 import difflib
 import json
 import os
+import secrets
 import signal
 import sys
 import traceback
@@ -28,7 +30,7 @@ from .version import __version__
 
 # Typer hides its copy of click; the root of its usage errors is still reachable from this one.
 _USAGE_ERROR: type[BaseException] = typer.BadParameter.__bases__[0]
-COMMANDS = ("run", "check", "doctor", "devices", "models", "schema", "version")
+COMMANDS = ("run", "check", "doctor", "devices", "models", "schema", "token", "version")
 _VIDEOS = (".mp4", ".mkv", ".avi", ".mov", ".webm", ".ts", ".m4v", ".h264", ".mjpg")
 
 app = typer.Typer(
@@ -142,6 +144,14 @@ def schema() -> int:
     from .config_schema import schema as described
 
     _say(json.dumps(described(), indent=2))
+    return 0
+
+
+@app.command()
+def token() -> int:
+    """Make a token for the page: what viewers from other machines must know."""
+    letters = base64.b32encode(secrets.token_bytes(15)).decode().lower()
+    _say("-".join(letters[at : at + 4] for at in range(0, len(letters), 4)))
     return 0
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter, deque
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 _STEP = math.log(1.02)
@@ -45,6 +46,23 @@ class Histogram:
         self._sum += seconds
         self._max = max(self._max, seconds)
 
+    def copy(self) -> Histogram:
+        """The same counts, to be read while these go on."""
+        other = Histogram()
+        other._buckets = self._buckets.copy()
+        other._count, other._sum, other._max = self._count, self._sum, self._max
+        return other
+
+    @property
+    def sum(self) -> float:
+        """Seconds of all durations together."""
+        return self._sum
+
+    def up_to(self, limits: Iterable[float]) -> list[int]:
+        """How many durations are no longer than each limit; exact where the limit is a `boundary`."""
+        steps = sorted(self._buckets.items())
+        return [sum(count for step, count in steps if step * _STEP <= math.log(limit)) for limit in limits]
+
     def spread(self) -> Spread:
         """The distribution so far; zeros before the first duration."""
         if not self._count:
@@ -59,6 +77,11 @@ class Histogram:
             if rank <= 0:
                 return min(math.exp(bucket * _STEP), self._max) * 1e3
         return self._max * 1e3
+
+
+def boundary(seconds: float) -> float:
+    """The end of the histogram's step that is nearest to a duration: at most 1 % away."""
+    return math.exp((math.floor(math.log(seconds) / _STEP) + 0.5) * _STEP)
 
 
 class Rate:

@@ -175,6 +175,11 @@ class CameraStats:
                 age=None if self._newest is None else now - self._newest,
             )
 
+    def ages(self) -> Histogram:
+        """How old pictures were when their first output had shown them."""
+        with self._lock:
+            return self.latency.copy()
+
     def summary(self) -> dict[str, object]:
         """The stable keys of the summary file; `fps` is shown frames over the time from first to last."""
         figures = self.figures()
@@ -244,6 +249,11 @@ class Stats:
     def figures(self) -> list[CameraFigures]:
         """Every camera at this moment, in the order of the configuration."""
         return [camera.figures() for camera in self.cameras.values()]
+
+    def histograms(self) -> dict[str, Histogram]:
+        """How long each stage took, as counts to go on with."""
+        with self._lock:
+            return {name: histogram.copy() for name, histogram in self._stages.items()}
 
     def stages(self) -> dict[str, Spread]:
         """How long each stage took."""

@@ -226,7 +226,7 @@ OUTPUTS: list[tuple[dict[str, object], tuple[Output, ...] | None]] = [
     ({"window": False}, (Output(web=Web(port=1)),)),
     ({"no_web": True}, (Output(window=Window(width=640)),)),
     ({"no_web": True, "window": False}, ()),
-    ({"web": "0.0.0.0:2"}, (Output(window=Window(width=640)), Output(web=Web(host="0.0.0.0", port=2)))),
+    ({"web": "localhost:2"}, (Output(window=Window(width=640)), Output(web=Web(host="localhost", port=2)))),
     (
         {"no_web": True, "window": False, "video": "a.mp4", "events": "-"},
         (Output(video=Video(path="a.mp4")), Output(events=Events(path="-"))),

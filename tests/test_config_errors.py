@@ -11,6 +11,8 @@ from pipeline.config_file import load, parse
 from pipeline.errors import ConfigError
 
 KNOWN = "cameras, capture, detect, overlay, model, infer, outputs, stop_timeout"
+OPEN = "needs a token because host is not 127.0.0.1, localhost or ::1"
+TOKEN = "put what `lookout token` prints into the environment, and set outputs.web.token to ${LOOKOUT_TOKEN}"
 MUST_BE_ONE = "must be exactly one of window, web, video, events"
 TAGS = "tags (!) are not supported; put text that starts with ! in quotes"
 ALIASES = "aliases (*) are not supported; put text that starts with * in quotes"
@@ -121,6 +123,14 @@ BAD = [
         "1:17: infer.device: must be a device such as CPU, GPU.1 or AUTO:GPU,CPU, got 'GPU 1'",
     ),
     ("outputs: [web: 99999]", "1:16: outputs.0.web.port: must be at most 65535, got 99999"),
+    ("outputs: [web: 0.0.0.0:80]", f"1:16: outputs.0.web: {OPEN}; {TOKEN}"),
+    ("outputs: [web: {names: [door.example]}]", f"1:16: outputs.0.web: needs a token because it has names; {TOKEN}"),
+    ("outputs: [web: {key: a.pem}]", "1:16: outputs.0.web: needs a certificate because it has a key"),
+    (
+        "outputs: [web: {token: 'a b'}]",
+        f"1:24: outputs.0.web.token: must be 16 to 256 letters and signs without spaces; {TOKEN}",
+    ),
+    ("outputs: [web: {token: [secret]}]", "1:24: outputs.0.web.token: must be text, got a list"),
     ("outputs: [web: localhost]", "1:16: outputs.0.web: must be PORT or HOST:PORT, got 'localhost'"),
     ("outputs: [video: {path: }]", "1:24: outputs.0.video.path: must be text, got nothing"),
     (

@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 import pytest
 import yaml
 from jsonschema import Draft202012Validator
-from pydantic import BaseModel
+from pydantic import BaseModel, SecretStr
 
 from pipeline.config import Camera, Capture, Config, Detect, Events, Infer, Model, Output, Video, Web, Window
 from pipeline.config_checks import PATTERNS
@@ -72,7 +72,11 @@ GOOD: list[tuple[str, dict[str, Any]]] = [
     ("outputs: [window]", {"outputs": (Output(window=Window()),)}),
     ("outputs:\n- window:\n- web:", {"outputs": (Output(window=Window()), Output(web=Web()))}),
     ("outputs: [web: 9000]", {"outputs": (Output(web=Web(port=9000)),)}),
-    ("outputs: [web: 0.0.0.0:80]", {"outputs": (Output(web=Web(host="0.0.0.0", port=80)),)}),
+    ("outputs: [web: localhost:80]", {"outputs": (Output(web=Web(host="localhost", port=80)),)}),
+    (
+        "outputs: [web: {host: 0.0.0.0, token: sixteen-letters!}]",
+        {"outputs": (Output(web=Web(host="0.0.0.0", token=SecretStr("sixteen-letters!"))),)},
+    ),
     ("outputs: [web: '[::1]:80']", {"outputs": (Output(web=Web(host="::1", port=80)),)}),
     ("outputs: [web: {port: 80}]", {"outputs": (Output(web=Web(port=80)),)}),
     ("outputs: [video: 'out/{camera}.mp4']", {"outputs": (Output(video=Video(path="out/{camera}.mp4")),)}),
@@ -197,6 +201,7 @@ def _pattern(field: Any) -> bool:
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.name)
 def test_every_file_we_ship_is_good(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CAMERA_PASSWORD", "x")
+    monkeypatch.setenv("LOOKOUT_TOKEN", "sixteen-letters!")
     load(file)
     VALIDATOR.validate(as_editors_read(file.read_text()))
 

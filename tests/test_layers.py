@@ -70,6 +70,7 @@ EDGES: dict[str, set[str]] = {
     "rich": {"cli.py", "doctor.py", "status.py", "summary.py", "infer/download.py"},
     "starlette": {"render/*"},
     "uvicorn": {"render/*"},
+    "prometheus_client": {"render/metrics.py"},
     "pooch": {"infer/download.py"},
     "platformdirs": {"infer/zoo.py"},
     "supervision": {"frames.py"},

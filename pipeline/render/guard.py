@@ -1,24 +1,23 @@
-"""What keeps the page's server safe: who may ask, with which words, and for how long."""
+"""What keeps the page's server safe from other sites: which names it answers to, to whose pages, and in which words."""
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import MutableMapping
+import ipaddress
+import socket
+from collections.abc import Callable, MutableMapping
 from typing import Any
 
-import h11
 from starlette.datastructures import Headers
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 from starlette.websockets import WebSocketClose
-from uvicorn.protocols.http.h11_impl import H11Protocol
 
-_REQUEST_TIME = 5.0
-_STALL_TIME = 10.0
+from .. import config
+
 _HEADERS = {
     "content-security-policy": (
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; connect-src 'self'; "
-        "frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
+        "frame-ancestors 'none'; base-uri 'none'; form-action 'self'"
     ),
     "x-content-type-options": "nosniff",
     "referrer-policy": "no-referrer",
@@ -30,22 +29,25 @@ _LINES = [(name.encode(), value.encode()) for name, value in _HEADERS.items()]
 
 
 class Guard:
-    """Lets only GET and HEAD from this server's own names through, and says how answers may be used.
+    """Lets only requests for this server's own names and from its own pages through, and says how answers may be used.
 
     A page of another site that resolves its own name to this machine sends that name as Host: it is refused.
+    Nothing but GET and HEAD is served, except POST at the paths in `posts`.
     """
 
-    def __init__(self, app: ASGIApp, hosts: frozenset[str]) -> None:
+    def __init__(self, app: ASGIApp, is_own: Callable[[str], bool], posts: frozenset[str] = frozenset()) -> None:
         self._app = app
-        self._hosts = hosts
+        self._is_own = is_own
+        self._posts = posts
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = Headers(scope=scope)
         host = headers.get("host", "")
-        known = len(headers.getlist("host")) == 1 and host_name(host) in self._hosts
+        known = len(headers.getlist("host")) == 1 and self._is_own(host_name(host))
+        origins = headers.getlist("origin")
+        foreign = any(origin not in (f"http://{host}", f"https://{host}") for origin in origins)
         if scope["type"] == "websocket":
-            origin = headers.get("origin")
-            if not known or origin not in (None, f"http://{host}", f"https://{host}"):
+            if not known or foreign:
                 await WebSocketClose()(scope, receive, send)
                 return
             await self._app(scope, receive, send)
@@ -56,68 +58,48 @@ class Guard:
                 message["headers"] = [*message.get("headers", ()), *_LINES]
             await send(message)
 
+        reading = scope["method"] in ("GET", "HEAD")
         if not known:
-            refusal = PlainTextResponse("This address is not served here.\n", 421)
-            await refusal(scope, receive, sealed)
-        elif scope["method"] not in ("GET", "HEAD"):
+            refusal = PlainTextResponse(
+                "This address is not served here; if it is yours, add it to outputs.web.names.\n", 421
+            )
+        elif not reading and (scope["method"] != "POST" or scope["path"] not in self._posts):
             refusal = PlainTextResponse("Only GET and HEAD are served here.\n", 405, {"allow": "GET, HEAD"})
-            await refusal(scope, receive, sealed)
+        elif foreign or _from_elsewhere(headers, reading):
+            refusal = PlainTextResponse("Pages of other sites are not served here.\n", 403)
         else:
             await self._app(scope, receive, sealed)
+            return
+        await refusal(scope, receive, sealed)
+
+
+def _from_elsewhere(headers: Headers, reading: bool) -> bool:
+    """Whether a browser says that another site's page asks, other than by a link that somebody followed."""
+    if headers.get("sec-fetch-site", "none") in ("none", "same-origin"):
+        return False
+    link = headers.get("sec-fetch-mode") == "navigate" and headers.get("sec-fetch-dest") == "document"
+    return not (reading and link)
 
 
 def host_name(host: str) -> str:
     """A Host header without its port, in lower case."""
     name, colon, port = host.rpartition(":")
-    return (name if colon and (port.isdigit() or not port) else host).lower()
+    return (name if colon and ((port.isascii() and port.isdigit()) or not port) else host).lower()
 
 
-class TimedProtocol(H11Protocol):
-    """HTTP with limits in time: a request must arrive within seconds, and a peer must take what it asked for."""
+def own_names(settings: config.Web) -> Callable[[str], bool]:
+    """Whether a host name is one of the server's; behind a token every IP address is, as nobody can redirect those."""
+    names = {"localhost", "127.0.0.1", "[::1]", *(name.lower() for name in settings.names)}
+    if settings.local:
+        return names.__contains__
+    machine = socket.gethostname().lower()
+    names |= {settings.host.lower(), machine, f"{machine}.local"}
+    return lambda name: name in names or _is_address(name)
 
-    _arriving: asyncio.TimerHandle | None = None
-    _stalled: asyncio.TimerHandle | None = None
-    _upgraded = False
 
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        super().connection_made(transport)
-        self._expect_request()
-
-    def data_received(self, data: bytes) -> None:
-        super().data_received(data)
-        self._expect_request()
-
-    def handle_websocket_upgrade(self, event: h11.Request) -> None:
-        self._upgraded = True
-        self._forget()
-        super().handle_websocket_upgrade(event)
-
-    def pause_writing(self) -> None:
-        super().pause_writing()
-        self._stalled = self.loop.call_later(_STALL_TIME, self.transport.abort)
-
-    def resume_writing(self) -> None:
-        super().resume_writing()
-        if self._stalled is not None:
-            self._stalled.cancel()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self._forget()
-        super().connection_lost(exc)
-
-    def _expect_request(self) -> None:
-        if self._upgraded or (self.cycle is not None and not self.cycle.response_complete):
-            self._forget()
-        elif self._arriving is None:
-            self._arriving = self.loop.call_later(_REQUEST_TIME, self._expire)
-
-    def _expire(self) -> None:
-        self._arriving = None
-        if self.cycle is None or self.cycle.response_complete:
-            self.transport.abort()
-
-    def _forget(self) -> None:
-        for timer in (self._arriving, self._stalled):
-            if timer is not None:
-                timer.cancel()
-        self._arriving = None
+def _is_address(name: str) -> bool:
+    bracketed = name.startswith("[") and name.endswith("]")
+    try:
+        return ipaddress.ip_address(name[1:-1] if bracketed else name).version == (6 if bracketed else 4)
+    except ValueError:
+        return False

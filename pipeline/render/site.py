@@ -10,15 +10,22 @@ from importlib.resources import files
 
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
+from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from .. import config
+from .api import Api, numbers, unknown
 from .overlay import title_share
 from .viewers import Gallery, Viewer
 
-_TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
+_TYPES = {
+    ".html": "text/html",
+    ".css": "text/css",
+    ".js": "text/javascript",
+    ".json": "application/json",
+    ".svg": "image/svg+xml",
+}
 _STALE_PACE = 0.5
 _NUMBERS_PACE = 1.0
 _GOING_AWAY, _TRY_AGAIN_LATER = 1001, 1013
@@ -30,6 +37,7 @@ class Site:
 
     def __init__(self, gallery: Gallery) -> None:
         self._gallery = gallery
+        self._api = Api(gallery)
         self._assets = {
             f"/{each.name}": (each.read_bytes(), _TYPES[f".{each.name.rpartition('.')[2]}"])
             for each in files(__name__.rpartition(".")[0]).joinpath("web").iterdir()
@@ -41,8 +49,7 @@ class Site:
         return Starlette(
             routes=[
                 *(Route(path, self._asset) for path in self._assets),
-                Route("/api/cameras", self._cameras),
-                Route("/cameras/{name}/snapshot.jpg", self._snapshot),
+                *self._api.routes(),
                 Route("/cameras/{name}/stream.mjpg", self._stream),
                 WebSocketRoute("/live", self._live),
             ]
@@ -52,19 +59,10 @@ class Site:
         body, media_type = self._assets[request.url.path]
         return Response(body, media_type=media_type)
 
-    async def _cameras(self, request: Request) -> Response:
-        return JSONResponse(numbers(self._gallery))
-
-    async def _snapshot(self, request: Request) -> Response:
-        name = request.path_params["name"]
-        if name not in self._gallery.stats.cameras:
-            return _unknown()
-        return Response(self._gallery.honest(name), media_type="image/jpeg")
-
     async def _stream(self, request: Request) -> Response:
         name = request.path_params["name"]
         if name not in self._gallery.stats.cameras:
-            return _unknown()
+            return unknown()
         media_type = "multipart/x-mixed-replace; boundary=frame"
         if request.method == "HEAD":
             return Response(headers={"content-type": media_type})
@@ -167,12 +165,3 @@ class _Page:
         }
         text = json.dumps(header).encode()
         await self._socket.send_bytes(len(text).to_bytes(4, "big") + text + shot.jpeg)
-
-
-def numbers(gallery: Gallery) -> dict[str, object]:
-    """All cameras and the count of viewers."""
-    return {"cameras": [gallery.card(name) for name in gallery.stats.cameras], "viewers": gallery.viewers()}
-
-
-def _unknown() -> Response:
-    return PlainTextResponse("There is no such camera.\n", 404)

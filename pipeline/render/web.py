@@ -9,19 +9,23 @@ import threading
 from collections.abc import Callable, Mapping
 
 import uvicorn
+from starlette.types import ASGIApp
 
 from .. import config
-from ..errors import ConfigError, OutputError
+from ..errors import OutputError
 from ..stats import Stats
-from .guard import Guard, TimedProtocol
+from .access import POSTS, Access
+from .certificate import context
+from .connection import BoundedSocket, Listener, TimedProtocol, affordable, hasten_handshakes
+from .guard import Guard, own_names
 from .output import View
 from .site import Site
 from .viewers import Gallery
 
-_LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _GRACE = 0.3
 _SEND_BUFFER = 256 * 1024
 _GONE_AFTER_MS = 15_000
+_HEADERS = 16 * 1024
 
 
 class WebOutput:
@@ -39,11 +43,6 @@ class WebOutput:
         start: Callable[[str, Callable[[], None]], None],
         overlays: Mapping[str, config.Overlay] | None = None,
     ) -> None:
-        if settings.host not in _LOOPBACK:
-            raise ConfigError(
-                f"outputs.web.host: must be one of {', '.join(_LOOPBACK)} because the page has no login, "
-                f"got '{settings.host}'"
-            )
         self._settings = settings
         self._start = start
         self._gallery = Gallery(stats, settings.quality, settings.viewers, overlays or {})
@@ -56,29 +55,37 @@ class WebOutput:
 
     def open(self) -> None:
         """Take the port and start serving."""
-        self._listener = _listen(self._settings.host, self._settings.port)
-        host, port = self._listener.getsockname()[:2]
-        self.address = f"http://{f'[{host}]' if ':' in host else host}:{port}/"
-        names = frozenset({"localhost", "127.0.0.1", "[::1]"})
-        self._server = uvicorn.Server(
-            uvicorn.Config(
-                Guard(Site(self._gallery).app(), names),
-                http=TimedProtocol,
-                ws="websockets-sansio",
-                loop="asyncio",
-                lifespan="off",
-                log_config=None,
-                log_level="critical",
-                access_log=False,
-                server_header=False,
-                limit_concurrency=self._settings.viewers + 100,
-                timeout_graceful_shutdown=1,
-                ws_max_size=65_536,
-                ws_ping_interval=5.0,
-                ws_ping_timeout=10.0,
-                ws_per_message_deflate=False,
-            )
+        settings = self._settings
+        security = None if settings.certificate is None else context(settings.certificate, settings.key)
+        most = affordable(settings.viewers + 100)
+        self._listener = _listen(settings.host, settings.port, most)
+        port = self._listener.getsockname()[1]
+        self.address = f"{'https' if security else 'http'}://{_reachable(self._listener)}:{port}/"
+        app: ASGIApp = Site(self._gallery).app()
+        if settings.token is not None:
+            app = Access(app, settings.token.get_secret_value(), port, self._gallery.stats.clock)
+        serving = uvicorn.Config(
+            Guard(app, own_names(settings), frozenset() if settings.token is None else POSTS),
+            http=TimedProtocol,
+            ws=BoundedSocket,
+            loop="asyncio",
+            lifespan="off",
+            log_config=None,
+            log_level="critical",
+            access_log=False,
+            server_header=False,
+            proxy_headers=False,
+            limit_concurrency=most,
+            timeout_graceful_shutdown=1,
+            h11_max_incomplete_event_size=_HEADERS,
+            ws_max_size=65_536,
+            ws_ping_interval=5.0,
+            ws_ping_timeout=10.0,
+            ws_per_message_deflate=False,
         )
+        serving.load()
+        serving.ssl = security
+        self._server = uvicorn.Server(serving)
         self._start("web-server", self._serve)
 
     def show(self, view: View) -> bool:
@@ -107,6 +114,7 @@ class WebOutput:
             assert self._server is not None
             assert self._listener is not None
             self._loop = asyncio.get_running_loop()
+            hasten_handshakes(self._loop)
             self._gallery.attach(self._loop)
             await self._server.serve(sockets=[self._listener])
 
@@ -122,12 +130,13 @@ class WebOutput:
                 connection.transport.abort()
 
 
-def _listen(host: str, port: int) -> socket.socket:
-    """A listening socket; raises OutputError in one line."""
+def _listen(host: str, port: int, most: int) -> socket.socket:
+    """A listening socket for so many connections; raises OutputError in one line."""
     listener = None
     try:
         family, kind, protocol, _, where = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        listener = socket.socket(family, kind, protocol)
+        listener = Listener(family, kind, protocol)
+        listener.most = most
         if hasattr(socket, "SO_EXCLUSIVEADDRUSE"):
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_EXCLUSIVEADDRUSE, 1)
         else:
@@ -150,3 +159,17 @@ def _listen(host: str, port: int) -> socket.socket:
         reason = error.strerror or "no such address"
         raise OutputError(f"cannot listen on {host} port {port}: {reason}; use 127.0.0.1") from error
     return listener
+
+
+def _reachable(listener: socket.socket) -> str:
+    """The host to put into the address for a browser: where the server listens everywhere, the way out of here."""
+    host = str(listener.getsockname()[0])
+    if host in ("0.0.0.0", "::"):
+        with socket.socket(listener.family, socket.SOCK_DGRAM) as way:
+            try:
+                # An address for documentation: connecting a datagram socket chooses a way and sends nothing.
+                way.connect(("192.0.2.1" if listener.family == socket.AF_INET else "2001:db8::1", 9))
+                host = str(way.getsockname()[0])
+            except OSError:
+                host = "127.0.0.1" if listener.family == socket.AF_INET else "::1"
+    return f"[{host}]" if ":" in host else host

@@ -1,0 +1,71 @@
+"""What programs ask for: cameras as JSON, snapshots, health, and metrics; openapi.json beside the page describes it."""
+
+from __future__ import annotations
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.routing import Route
+
+from ..stats import State
+from .metrics import Exposition
+from .viewers import Gallery
+
+_METRICS = "text/plain; version=0.0.4; charset=utf-8"
+
+
+class Api:
+    """Routes that read; none of them changes anything."""
+
+    def __init__(self, gallery: Gallery) -> None:
+        self._gallery = gallery
+        self._metrics = Exposition(gallery.stats, gallery.viewers)
+
+    def routes(self) -> list[Route]:
+        """To put beside the page's."""
+        return [
+            Route("/api/cameras", self._cameras),
+            Route("/api/cameras/{name}", self._camera),
+            *(Route(f"{above}/cameras/{{name}}/snapshot.jpg", self._snapshot) for above in ("/api", "")),
+            Route("/healthz", self._healthy),
+            Route("/readyz", self._ready),
+            Route("/metrics", self._measured),
+        ]
+
+    async def _cameras(self, request: Request) -> Response:
+        return JSONResponse(numbers(self._gallery))
+
+    async def _camera(self, request: Request) -> Response:
+        name = request.path_params["name"]
+        return JSONResponse(self._gallery.card(name)) if name in self._gallery.stats.cameras else unknown()
+
+    async def _snapshot(self, request: Request) -> Response:
+        name = request.path_params["name"]
+        if name not in self._gallery.stats.cameras:
+            return unknown()
+        return Response(self._gallery.honest(name), media_type="image/jpeg")
+
+    async def _healthy(self, request: Request) -> Response:
+        return PlainTextResponse("ok\n")
+
+    async def _ready(self, request: Request) -> Response:
+        # Anybody may ask this, so it names no camera.
+        figures = self._gallery.stats.figures()
+        live = [each for each in figures if each.state in (State.LIVE, State.LATE)]
+        if not live:
+            return PlainTextResponse("no camera gives pictures\n", 503)
+        if not any(each.inferred for each in figures):
+            return PlainTextResponse("the model has not seen a picture yet\n", 503)
+        return PlainTextResponse("ready\n")
+
+    async def _measured(self, request: Request) -> Response:
+        return Response(self._metrics.text(), media_type=_METRICS)
+
+
+def numbers(gallery: Gallery) -> dict[str, object]:
+    """All cameras and the count of viewers."""
+    return {"cameras": [gallery.card(name) for name in gallery.stats.cameras], "viewers": gallery.viewers()}
+
+
+def unknown() -> Response:
+    """The answer for a camera that does not exist."""
+    return PlainTextResponse("There is no such camera.\n", 404)
