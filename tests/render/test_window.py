@@ -56,6 +56,12 @@ print("closed", flush=True)
 """
 
 
+FIRST = """
+import cv2
+cv2.namedWindow("first")
+cv2.waitKey(100)
+"""
+
 ASKING = """
 import ctypes, sys
 class Message(ctypes.Structure):
@@ -83,6 +89,14 @@ def screen() -> Iterator[str]:
         os.close(writing)
         with os.fdopen(reading) as numbers:
             display = f":{numbers.readline().strip()}"
+        # The first window on a fresh Xvfb stays black now and then, whoever opens it; later ones never do.
+        subprocess.run(
+            [sys.executable, "-c", FIRST],
+            env=os.environ | {"DISPLAY": display},
+            stderr=subprocess.DEVNULL,
+            timeout=30,
+            check=True,
+        )
         yield display
         server.terminate()
 
