@@ -233,7 +233,8 @@ class Runtime:
 
     def _draw(self, result: Result) -> Image:
         with self.stats.timed("overlay"):
-            return self._overlays[result.frame.camera].draw(result)
+            camera = result.frame.camera
+            return self._overlays[camera].draw(result, self._sources[camera].live)
 
     def _tick(self) -> None:
         while not self._clock.wait(self._crew.stopping, _TICK):

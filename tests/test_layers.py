@@ -13,13 +13,15 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "pipeline"
-STAGE = {"address", "channel", "clock", "config", "drill", "errors", "frames", "meters", "stats", "version", "worker"}
+STAGE = {"address", "channel", "clock", "config", "drill", "errors", "frames", "ladder", "meters", "stats"}
+STAGE |= {"version", "worker"}
 
 ALLOWED: dict[str, set[str]] = {
     "address": set(),
     "clock": set(),
     "errors": set(),
     "frames": set(),
+    "ladder": set(),
     "meters": set(),
     "version": set(),
     "channel": set(),
@@ -55,7 +57,13 @@ ALLOWED: dict[str, set[str]] = {
 
 EDGES: dict[str, set[str]] = {
     "openvino": {"infer/*"},
-    "av": {"capture/ffmpeg.py", "capture/observed.py", "render/video.py"},
+    "av": {
+        "capture/damage.py",
+        "capture/ffmpeg.py",
+        "capture/observed.py",
+        "capture/yuv.py",
+        "render/video.py",
+    },
     "cv2": {
         "capture/webcam.py",
         "capture/demo.py",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import random
 import threading
 
 from .. import config
@@ -11,18 +10,14 @@ from ..channel import Lane
 from ..clock import Clock
 from ..errors import SourceError
 from ..frames import Frame
+from ..ladder import Ladder
 from ..stats import CameraStats, State
 from . import open_source
 from .source import Sample, Source
+from .watch import Watch
 
-DELAYS = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 10.0)
-"""Seconds before each new try to connect, 20 % more or less; the last one for ever."""
-HEALTHY = 30.0
-"""Seconds of pictures after which a loss starts again at the first delay."""
-LOCKED_OUT = 60.0
-"""Least seconds between tries with a password the camera has refused, because cameras lock users out."""
-
-_JITTER = 0.2
+_STATES = {"timed out": State.STALLED, "late": State.LATE, "frozen": State.FROZEN}
+"""What the loss of a camera is called that was live before; offline for all other reasons."""
 _CATCH_UP = 0.25
 _PAUSE = 10.0
 
@@ -56,8 +51,9 @@ class Camera:
         self._seq = 0
         self._opened = False
         self._live_since: float | None = None
-        self._losses = 0
-        self._random = random.Random(name)
+        self._state = State.CONNECTING
+        self._watch = Watch(settings.capture)
+        self._ladder = Ladder(name)
 
     def run(self) -> None:
         """Feed the lane until the file ends, nobody reads, or the stop; SourceError if the source is of no use."""
@@ -78,9 +74,13 @@ class Camera:
 
     def _open_and_play(self) -> bool:
         """One connection from its opening to its end; False when there will be no other."""
-        self._stats.changed(State.RETRYING if self._losses else State.CONNECTING)
+        self._stats.changed(State.RETRYING if self._ladder.losses else State.CONNECTING)
+        self._state = State.CONNECTING
         self._live_since = None
         self.source.open()
+        # Only an open source knows whether it is a finished recording after all.
+        self._lane.latest = self.source.live
+        self._watch.opened(self._clock.monotonic())
         self._stats.opened(self.source.description, again=self._opened)
         self._opened = True
         shift = 0.0
@@ -104,26 +104,26 @@ class Camera:
         if self._pace is not None and not self.source.live:
             self._pace.wait(pts if pts is not None else self._seq / (self.source.fps or 25.0))
         captured = self._clock.monotonic()
-        if self._live_since is None:
+        state, held = self._watch.judge(sample, pts, captured) if self.source.live else (State.LIVE, 0.0)
+        if self._live_since is None and not sample.damaged:
             self._live_since = captured
-            self._stats.changed(State.LIVE)
             log.info("%s: live, %s", self.name, self.source.description)
+        if state is not self._state:
+            self._state = state
+            self._stats.changed(state, held=held)
         frame = Frame(self.name, self._seq, pts, captured, sample.picture, sample.decode)
         self._seq += 1
-        self._stats.captured()
+        self._stats.captured(good=not sample.damaged)
+        if sample.damaged:
+            self._stats.dropped("corrupt")
+            return not self._lane.closed
         return self._lane.put(frame)
 
     def _wait(self, error: SourceError) -> None:
         played = 0.0 if self._live_since is None else self._clock.monotonic() - self._live_since
-        if played >= HEALTHY:
-            self._losses = 0
-        delay = DELAYS[min(self._losses, len(DELAYS) - 1)]
-        if error.reason == "unauthorized":
-            delay = LOCKED_OUT / (1 - _JITTER)
-        delay *= self._random.uniform(1 - _JITTER, 1 + _JITTER)
-        self._losses += 1
-        stalled = error.reason == "timed out" and self._live_since is not None
-        self._stats.changed(State.STALLED if stalled else State.OFFLINE, error.reason, delay)
+        delay = self._ladder.next(played, refused=error.reason == "unauthorized")
+        state = _STATES.get(error.reason, State.OFFLINE) if self._live_since is not None else State.OFFLINE
+        self._stats.changed(state, error.reason, delay)
         log.info("%s: %s; next try in %.1f s", self.name, error, delay)
         self._clock.wait(self._stopping, delay)
 

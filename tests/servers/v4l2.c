@@ -72,6 +72,8 @@ static int open_camera(int flags) {
         return fail(ENODEV);
     if (users == 16)
         return fail(EMFILE);
+    if (!users)
+        streaming = head = tail = 0;
     int fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | (flags & O_NONBLOCK ? TFD_NONBLOCK : 0));
     descriptor[users++] = fd;
     return fd;
