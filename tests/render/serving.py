@@ -1,0 +1,91 @@
+"""A page's server with hand-made results, and a client that says exactly what it is told to."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import socket
+import ssl
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from render_scenes import Scene
+
+from pipeline import config
+from pipeline.clock import SystemClock
+from pipeline.render.web import WebOutput
+from pipeline.stats import Stats
+
+TOKEN = "t0ken-k4n4ry-of-the-page"
+Start = Callable[[str, Callable[[], None]], None]
+Answer = tuple[int, dict[str, str], bytes]
+
+
+class Serving:
+    """A served page; `token` is wanted unless it is None."""
+
+    def __init__(self, start: Start, cameras: tuple[str, ...] = ("door",), **settings: Any) -> None:
+        self.stats = Stats(list(cameras), SystemClock())
+        self.scenes = {name: Scene(self.stats.clock, name, self.stats) for name in cameras}
+        self.web = WebOutput(config.Web(**{"port": 0, "token": TOKEN} | settings), self.stats, start)
+        self.web.open()
+        self.port = int(self.web.address.rsplit(":", 1)[1].strip("/"))
+        self.trust: ssl.SSLContext | None = None
+
+    def give(self, camera: str = "door", **kind: Any) -> bool:
+        """Show one result; True if somebody looks."""
+        scene = self.scenes[camera]
+        result = scene.result(**kind)
+        shown = self.web.show(scene.view(result))
+        scene.camera.captured()
+        scene.camera.inferred(len(result.detections), result.frame.captured)
+        if shown:
+            scene.camera.shown(result.frame.captured)
+        return shown
+
+    def ask(self, path: str, method: str = "GET", body: bytes | None = None, **headers: str) -> Answer:
+        """One request through an ordinary client."""
+        if self.trust is None:
+            connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
+        else:
+            connection = http.client.HTTPSConnection("127.0.0.1", self.port, timeout=10, context=self.trust)
+        try:
+            connection.request(method, path, body, {key.replace("_", "-"): value for key, value in headers.items()})
+            answer = connection.getresponse()
+            return answer.status, {key.lower(): value for key, value in answer.getheaders()}, answer.read()
+        finally:
+            connection.close()
+
+    def bearer(self, path: str, **headers: str) -> Answer:
+        """One request with the token."""
+        return self.ask(path, authorization=f"Bearer {TOKEN}", **headers)
+
+    def log_in(self, token: str = TOKEN, **headers: str) -> Answer:
+        """Send the form of the login page."""
+        kind = {"content-type": "application/x-www-form-urlencoded"}
+        return self.ask("/login", "POST", f"token={token}".encode(), **kind, **headers)
+
+    def raw(self, *sent: bytes, patience: float = 8.0) -> bytes:
+        """Everything that the server says to these bytes until it ends the connection or is silent for so long."""
+        told = b""
+        with socket.create_connection(("127.0.0.1", self.port), patience) as line:
+            with contextlib.suppress(ConnectionError):
+                for each in sent:
+                    line.sendall(each)
+            with contextlib.suppress(ConnectionError, TimeoutError):
+                while said := line.recv(65536):
+                    told += said
+                    if len(told) > 1_000_000:
+                        break
+        return told
+
+
+def certificate(folder: Path) -> tuple[Path, Path]:
+    """A new certificate for 127.0.0.1, signed by itself, and its key."""
+    chain, key = folder / "chain.pem", folder / "key.pem"
+    make = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
+    make += ["-days", "2", "-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1"]
+    subprocess.run([*make, "-keyout", str(key), "-out", str(chain)], check=True, capture_output=True)
+    return chain, key
