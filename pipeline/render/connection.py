@@ -146,6 +146,7 @@ class BoundedSocket(WebSocketsSansIOProtocol):
         self._stall = _Stall()
         self._allowance = float(_BURST)
         self._heard = self.loop.time()
+        self.close_timeout = _FAREWELL_TIME
 
     def data_received(self, data: bytes) -> None:
         now = self.loop.time()

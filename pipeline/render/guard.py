@@ -26,6 +26,8 @@ _HEADERS = {
     "cross-origin-opener-policy": "same-origin",
     "cache-control": "no-store",
 }
+_LONGEST_TARGET = 8 * 1024
+_LONGEST_HEAD = 16 * 1024
 _LINES = [(name.encode(), value.encode()) for name, value in _HEADERS.items()]
 
 
@@ -47,8 +49,10 @@ class Guard:
         known = len(headers.getlist("host")) == 1 and self._is_own(host_name(host))
         origins = headers.getlist("origin")
         foreign = any(origin not in (f"http://{host}", f"https://{host}") for origin in origins)
+        target = len(scope["raw_path"]) + len(scope["query_string"])
+        size = sum(len(name) + len(value) for name, value in scope["headers"])
         if scope["type"] == "websocket":
-            if not known or foreign:
+            if not known or foreign or size > _LONGEST_HEAD:
                 await WebSocketClose()(scope, receive, send)
                 return
             await self._app(scope, receive, send)
@@ -60,7 +64,9 @@ class Guard:
             await send(message)
 
         reading = scope["method"] in ("GET", "HEAD")
-        if not known:
+        if target > _LONGEST_TARGET or size > _LONGEST_HEAD:
+            refusal = PlainTextResponse("The request is too long.\n", 414 if target > _LONGEST_TARGET else 431)
+        elif not known:
             refusal = PlainTextResponse(
                 "This address is not served here; if it is yours, add it to outputs.web.names.\n", 421
             )

@@ -7,6 +7,7 @@ import http.client
 import socket
 import ssl
 import subprocess
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -67,18 +68,26 @@ class Serving:
         kind = {"content-type": "application/x-www-form-urlencoded"}
         return self.ask("/login", "POST", f"token={token}".encode(), **kind, **headers)
 
-    def raw(self, *sent: bytes, patience: float = 8.0) -> bytes:
-        """Everything that the server says to these bytes until it ends the connection or is silent for so long."""
-        told = b""
-        with socket.create_connection(("127.0.0.1", self.port), patience) as line:
+    def raw(self, sent: bytes, then: bytes = b"", patience: float = 8.0) -> bytes:
+        """All that the server says until it ends the connection, or within so many seconds.
+
+        `then` is sent after the head of the first answer.
+        """
+        told, ends = b"", time.monotonic() + patience
+        with (
+            socket.create_connection(("127.0.0.1", self.port), patience) as line,
+            contextlib.suppress(ConnectionError, TimeoutError),
+        ):
             with contextlib.suppress(ConnectionError):
-                for each in sent:
-                    line.sendall(each)
-            with contextlib.suppress(ConnectionError, TimeoutError):
-                while said := line.recv(65536):
-                    told += said
-                    if len(told) > 1_000_000:
-                        break
+                line.sendall(sent)
+            while (left := ends - time.monotonic()) > 0:
+                if then and b"\r\n\r\n" in told:
+                    line.sendall(then)
+                    then = b""
+                line.settimeout(left)
+                if not (said := line.recv(65536)):
+                    break
+                told += said
         return told
 
 
