@@ -85,7 +85,7 @@ def _config(root: Node | None, problems: list[Problem], overrides: tuple[Overrid
             override = _parsed(each, problems) if isinstance(each, str) else each
             if override is not None:
                 apply(root, override, problems)
-        complete(root, problems)
+                complete(root, problems)
         config = build(root, problems)
     if config is None or problems:
         lines = [str(problem) for problem in sorted(problems, key=lambda each: each.place)]

@@ -16,6 +16,7 @@ from pydantic import BaseModel, SecretStr
 from pipeline.config import Camera, Capture, Config, Detect, Events, Infer, Model, Output, Video, Web, Window
 from pipeline.config_checks import PATTERNS
 from pipeline.config_file import load, parse
+from pipeline.config_overrides import Override
 from pipeline.config_schema import default_yaml, schema
 from pipeline.errors import ConfigError
 
@@ -154,6 +155,13 @@ def test_an_override_replaces_one_key(override: str, changes: dict[str, Any]) ->
     if "detect" in changes:
         expected = expected.model_copy(update={"cameras": {"a": Camera(source="demo", detect=changes["detect"])}})
     assert parse(text, overrides=(override,)) == expected
+
+
+def test_an_override_may_go_on_from_the_short_form_of_the_one_before() -> None:
+    config = load(
+        None, (Override("--web 0.0.0.0:80", ("outputs", "web"), "0.0.0.0:80"), f"outputs.web.token={'x' * 16}")
+    )
+    assert config.outputs == (Output(web=Web(host="0.0.0.0", port=80, token=SecretStr("x" * 16))),)
 
 
 def test_without_a_file_there_are_still_overrides() -> None:
