@@ -4,7 +4,8 @@ python -m benchmarks.viewers_load [--viewers 200] [--seconds 20] [--size 640x480
 
 A viewer is what the page is: a WebSocket that takes the camera's own pictures and word of their boxes. Ages are from
 the read in the server until a viewer has the picture, and until it has its boxes too, by the clock that both processes
-share; they are measured at every seventh viewer, rates at all.
+share. They are measured at one viewer in a process of its own, so that the crowd's own work does not count; rates are
+measured at all.
 """
 
 from __future__ import annotations
@@ -61,8 +62,9 @@ class Seen:
 class Healthy(asyncio.Protocol):
     """Reads everything at once and answers pings, as a browser does."""
 
-    def __init__(self, number: int, seen: Seen) -> None:
+    def __init__(self, number: int, seen: Seen, timed: bool) -> None:
         self._number = number
+        self._timed = timed
         self._seen = seen
         self._held = b""
         self._open = False
@@ -104,7 +106,7 @@ class Healthy(asyncio.Protocol):
         if not self._seen.begins <= now < self._seen.ends:
             return
         self._seen.pictures[self._number] += opcode == 2
-        if self._number % 7:
+        if not self._timed:
             return
         if opcode == 2:
             header = json.loads(payload[4 : 4 + int.from_bytes(payload[:4], "big")])
@@ -153,14 +155,14 @@ class Slow:
                 self._enter()
 
 
-def crowd(port: int, healthy: int, deaf: int, trickling: int, seconds: float, told: Any) -> None:
+def crowd(port: int, healthy: int, deaf: int, trickling: int, seconds: float, timed: bool, told: Any) -> None:
     """Look for so long after everybody has come; what the healthy saw goes into the queue."""
 
     async def look() -> None:
         seen = Seen(float("inf"), float("inf"))
         loop = asyncio.get_running_loop()
         lines = [
-            (await loop.create_connection(lambda n=n: Healthy(n, seen), "127.0.0.1", port))[0]  # type: ignore[misc]
+            (await loop.create_connection(lambda n=n: Healthy(n, seen, timed), "127.0.0.1", port))[0]  # type: ignore[misc]
             for n in range(healthy)
         ]
         slow = [Slow(port, number < trickling) for number in range(deaf + trickling)]
@@ -220,10 +222,15 @@ class Server:
 def phase(server: Server, name: str, healthy: int, deaf: int, trickling: int, seconds: float) -> dict[str, float]:
     """One crowd from its coming to its going."""
     context = multiprocessing.get_context("spawn")
-    told = context.Queue()
-    people = context.Process(target=crowd, args=(server.port, healthy, deaf, trickling, seconds, told))
+    told, measured = context.Queue(), context.Queue()
+    people = context.Process(
+        target=crowd, args=(server.port, healthy - 1, deaf, trickling, seconds + 2 * _SETTLE, False, told)
+    )
     people.start()
     told.get(timeout=60)
+    probe = context.Process(target=crowd, args=(server.port, 1, 0, 0, seconds, True, measured))
+    probe.start()
+    measured.get(timeout=60)
     time.sleep(_SETTLE)
     before, began, worked, resident = server.card(), time.monotonic(), server.processor(), 0.0
     while time.monotonic() - began < seconds:
@@ -231,8 +238,11 @@ def phase(server: Server, name: str, healthy: int, deaf: int, trickling: int, se
         time.sleep(0.5)
     after, spent = server.card(), time.monotonic() - began
     worked = server.processor() - worked
-    ages, boxed, rates, let_go = told.get(timeout=60)
-    people.join(10)
+    ages, boxed, own, _ = measured.get(timeout=60)
+    _, _, rates, let_go = told.get(timeout=60)
+    rates += own
+    for process in (people, probe):
+        process.join(10)
     numbers = {
         "viewers": before["all_viewers"],
         "age p50 ms": ages[len(ages) // 2],
