@@ -194,7 +194,7 @@ class FfmpegSource:
         self.description = f"{decoder.name}{size}{how}{pace}"
         # Such a stream comes in files of some seconds each, with silence between them.
         self._in_pieces = self._container.format.name in ("hls", "dash")
-        self._damage = Damage()
+        self._damage = Damage(decoder if self.live else None)
         self._timeline = Timeline(self.fps, decoding_order=not self.live and self._container.format.name == "avi")
         self._packets = cast(Packets, self._container.demux(stream))
 
