@@ -12,6 +12,7 @@ from tests.faults.rig import (
     every_tenth_second,
     first_only,
     killed,
+    narrow,
     off,
     put,
     random_slices,
@@ -102,7 +103,7 @@ CASES = (
     Case("09-still-but-not-for-long", put("server.change", first_only), Verdict(CALM, None, 1, ANY), 6),
     Case(
         "10-half-the-room-it-needs",
-        put("proxy.to_client.rate", 15000.0),
+        narrow,
         Verdict(LATE, (3, 9), 6, 12),
         13,
         True,

@@ -22,7 +22,7 @@ from tests.servers.h264 import Clip, encode, parameter_set, street, write_file
 from tests.servers.proxy import Proxy
 from tests.servers.rtsp import RtspServer
 
-FPS = 4
+FPS = 3
 PICTURES = 120
 USER, SECRET = "cam", "c@n:a/r#y%20"
 
@@ -248,6 +248,13 @@ def huge(rig: Rig) -> Healing:
     sps = parameter_set(32768, 32768)
     units = tuple(tuple(sps if unit[0] & 31 == 7 else unit for unit in picture) for picture in clip().units)
     return put("server.clips", {"live": replace(clip(), units=units, sps=sps)})(rig)
+
+
+def narrow(rig: Rig) -> Healing:
+    """Half the room that the pictures need."""
+    pictures = clip().units
+    needed = sum(len(unit) for units in pictures for unit in units) * FPS / len(pictures)
+    return put("proxy.to_client.rate", needed / 2)(rig)
 
 
 def some_lost(sequence: int) -> bool:

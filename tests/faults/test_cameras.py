@@ -27,10 +27,16 @@ def test_a_fault_from_the_start_is_told_and_outlived(reports: Reports, name: str
     judged(reports("start"), name)
 
 
-@pytest.mark.watches("playing")
-@pytest.mark.parametrize("name", [case.name for case in playing.CASES])
-def test_a_fault_in_mid_stream_is_told_and_outlived(reports: Reports, name: str) -> None:
-    judged(reports("playing"), name)
+@pytest.mark.parametrize(
+    ("name", "program"),
+    [
+        pytest.param(case.name, program, id=case.name, marks=pytest.mark.watches(program))
+        for number, case in enumerate(playing.CASES)
+        for program in [f"playing-{1 + number % 2}"]
+    ],
+)
+def test_a_fault_in_mid_stream_is_told_and_outlived(reports: Reports, name: str, program: str) -> None:
+    judged(reports(program), name)
 
 
 @pytest.mark.watches("island")
@@ -50,7 +56,8 @@ def test_a_silent_webcam_is_told_and_found_again(reports: Reports) -> None:
 
 
 PROGRAMS = [
-    pytest.param(name, marks=pytest.mark.watches(name)) for name in ("start", "playing", "island", "unplugged", "mute")
+    pytest.param(name, marks=pytest.mark.watches(name))
+    for name in ("start", "playing-1", "playing-2", "island", "unplugged", "mute")
 ]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -36,6 +36,14 @@ class Report:
     after: Sample = NOTHING
 
 
+def wait_until(holds: Callable[[], bool], seconds: float = 30.0) -> None:
+    """Wait until something holds."""
+    limit = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < limit, f"it does not hold after {seconds:g} s"
+        time.sleep(0.02)
+
+
 def longest_pause(stopping: threading.Event) -> float:
     """Most seconds by which a short sleep was too long."""
     longest = 0.0
@@ -61,7 +69,7 @@ def watch(
     rigs = {case.name: case.rig(case.name, FPS, case.through) for case in cases}
     well = Rig(HEALTHY, HEALTHY_FPS)
     try:
-        return _watched(folder, cases, rigs, healthy or well.address, spoilt_first, environment)
+        return _watched(folder, cases, rigs, well, healthy or well.address, spoilt_first, environment)
     finally:
         for rig in [*rigs.values(), well]:
             rig.stop()
@@ -71,6 +79,7 @@ def _watched(
     folder: Path,
     cases: Sequence[Case],
     rigs: dict[str, Rig],
+    well: Rig,
     healthy: str,
     spoilt_first: bool,
     environment: Mapping[str, str] | None,
@@ -88,8 +97,11 @@ def _watched(
         try:
             observer.submit(program.observe, stopping)
             pauses = observer.submit(longest_pause, stopping)
-            program.wait_for(HEALTHY, *([] if spoilt_first else list(rigs)))
-            time.sleep(1.0 if spoilt_first else 1.5)
+            if spoilt_first:
+                wait_until(lambda: bool(well.server.verbs))
+            else:
+                program.wait_for(HEALTHY, *rigs)
+            time.sleep(1.5)
             report.before = program.sample(time.time())
             spoilt, healed = _play(cases, rigs, healings)
             ended = time.time()
@@ -101,7 +113,7 @@ def _watched(
     report.pause = pauses.result()
     histories = program.histories()
     slack = SLACK + report.pause
-    began = report.before.at
+    began = (histories.get(HEALTHY, History()).first("live") or 0.0) + 1.0
     for case in cases:
         history = histories.get(case.name, History())
         since = history.first("connecting") or 0.0 if spoilt_first else spoilt[case.name]
