@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 _HEAD = 4096
 _SLICE_HEAD = 32
-_TRUSTED = 10
+_TRUSTED = 4
 _SLICE, _KEY_SLICE, _PARAMETERS = 1, 5, 7
 _WITH_CHROMA = {44, 83, 86, 100, 110, 118, 122, 128, 134, 135, 138, 139, 244}
 
