@@ -78,7 +78,7 @@ CASES = (
     ),
     Case("04-gap-of-a-second", put("server.stalled", True), Verdict(CALM, None, 1), 1.2),
     Case("05-noise-in-the-slices", put("server.change", random_slices), Verdict(CORRUPT, (0, 3.5), 6)),
-    Case("05-no-keyframes", put("server.change", without_keyframes), Verdict(CORRUPT, (0, 3.5), 6)),
+    Case("05-no-keyframes", put("server.change", without_keyframes), Verdict(CORRUPT, (0, 3.5), 6), after=6),
     Case("05-packets-lost", put("server.lost", some_lost), Verdict(CORRUPT, (0, 3.5), 6)),
     Case(
         "05-bytes-flipped",

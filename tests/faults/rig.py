@@ -110,6 +110,8 @@ class Case:
     """Seconds until the fault is healed."""
     through: bool = False
     """Whether the program connects through the proxy."""
+    after: float = 0.0
+    """Seconds that all is well before."""
     capture: dict[str, Any] = field(default_factory=dict)
     """Settings of this camera's capture."""
     tries: int | None = None
@@ -120,9 +122,9 @@ class Case:
 
     @property
     def ends(self) -> float:
-        """Seconds from the fault to where all must have been told."""
+        """Seconds from the beginning to where all must have been told."""
         back = 0.0 if self.verdict.back is None else self.verdict.back + 1.5
-        return self.lasts + max(back, 0.0)
+        return self.after + self.lasts + back
 
 
 def put(path: str, value: object) -> Fault:
@@ -244,8 +246,8 @@ def upright(rig: Rig) -> Healing:
 
 
 def huge(rig: Rig) -> Healing:
-    """Pictures of 32768x32768 in the parameter sets."""
-    sps = parameter_set(32768, 32768)
+    """Pictures of 8192x16384 in the parameter sets."""
+    sps = parameter_set(8192, 16384)
     units = tuple(tuple(sps if unit[0] & 31 == 7 else unit for unit in picture) for picture in clip().units)
     return put("server.clips", {"live": replace(clip(), units=units, sps=sps)})(rig)
 

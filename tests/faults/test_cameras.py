@@ -13,6 +13,8 @@ pytestmark = [pytest.mark.faults, pytest.mark.timeout(200)]
 
 STOP = 2.0
 """Seconds in which the program ends after Ctrl-C."""
+ENOUGH = 512 << 20
+"""Bytes that suffice for thirty small cameras."""
 GROWTH = 64 << 20
 """Bytes that a program with thirty cameras may take more after all of them failed once: their new decoders."""
 
@@ -81,6 +83,11 @@ def test_every_frame_is_accounted_for(reports: Reports, name: str) -> None:
 def test_the_program_outlives_all_and_ends_in_time(reports: Reports, name: str) -> None:
     assert reports(name).code == 130
     assert reports(name).stop < STOP + SLACK
+
+
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_no_fault_makes_the_program_take_the_memory_of_the_machine(reports: Reports, name: str) -> None:
+    assert reports(name).peak < ENOUGH
 
 
 @pytest.mark.parametrize("name", [each for each in PROGRAMS if each.values != ("start",)])

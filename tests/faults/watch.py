@@ -34,6 +34,8 @@ class Report:
     """Seconds for which the machine let nobody work, that no program is to blame for."""
     before: Sample = NOTHING
     after: Sample = NOTHING
+    peak: int = 0
+    """Most bytes that the program held at any moment."""
 
 
 def wait_until(holds: Callable[[], bool], seconds: float = 30.0) -> None:
@@ -132,6 +134,7 @@ def _watched(
         f"{name}: {each}" for name in summary.get("cameras", {}) for each in uneven(summary["cameras"][name])
     ]
     report.errors = program.errors
+    report.peak = max(each.memory for each in program.samples)
     return report
 
 
@@ -141,16 +144,22 @@ def _play(
     """Begin and heal every fault in its time; when each was, in seconds since 1970."""
     begun = time.time()
     spoilt: dict[str, float] = {}
-    for case in cases:
+    healed: dict[str, float] = {}
+
+    def begin(case: Case) -> None:
         spoilt[case.name] = time.time()
         if case.name not in healings:
             healings[case.name] = case.begin(rigs[case.name])
-    healed: dict[str, float] = {}
-    for case in sorted(cases, key=lambda case: case.lasts):
-        time.sleep(max(0.0, begun + case.lasts - time.time()))
+
+    def heal(case: Case) -> None:
         # A fault that lasts to the end is not healed, so that nothing is asked of what comes after.
         if case.verdict.back is not None or case.lasts == 0:
             healings[case.name]()
         healed[case.name] = time.time()
+
+    plan = [(case.after, begin, case) for case in cases] + [(case.after + case.lasts, heal, case) for case in cases]
+    for due, act, case in sorted(plan, key=lambda each: each[0]):
+        time.sleep(max(0.0, begun + due - time.time()))
+        act(case)
     time.sleep(max(0.0, begun + max(case.ends for case in cases) + LEAST_AFTER - time.time()))
     return spoilt, healed
