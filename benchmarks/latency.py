@@ -13,7 +13,6 @@ import time
 from pathlib import Path
 
 import numpy as np
-from tests.servers.rtsp import RtspServer
 
 from benchmarks.clip import street
 from benchmarks.throughput import Painted
@@ -22,6 +21,7 @@ from pipeline.infer.model import load
 from pipeline.infer.zoo import locate
 from pipeline.render.outlet import Outlet
 from pipeline.runtime import Runtime
+from tests.servers.rtsp import RtspServer
 
 
 def synchronous(model: str, count: int) -> float:

@@ -30,7 +30,7 @@ class SourceError(PipelineError, OSError):
     """A camera or file cannot be opened or read.
 
     `reason` is one of the words shown as a camera's state: refused, timed out, unauthorized,
-    not found, unsupported, unplugged, busy, ended, unreadable.
+    not found, unreachable, unsupported, unplugged, busy, ended, unreadable.
     """
 
     exit_code = 3

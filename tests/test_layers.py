@@ -49,7 +49,7 @@ ALLOWED: dict[str, set[str]] = {
 
 EDGES: dict[str, set[str]] = {
     "openvino": {"infer/*"},
-    "av": {"capture/ffmpeg.py", "capture/packets.py", "capture/yuv.py", "render/video.py"},
+    "av": {"capture/ffmpeg.py", "capture/repacker.py", "capture/yuv.py", "render/video.py"},
     "cv2": {
         "capture/webcam.py",
         "capture/demo.py",

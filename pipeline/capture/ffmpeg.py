@@ -6,46 +6,30 @@ import os
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 from urllib.parse import urlsplit
 
 import av
 import av.container.core
-import av.error
 
 from .. import address
 from ..config import Capture
 from ..errors import SourceError
 from ..frames import Packet
-from .packets import Packets
+from .faults import explain
 from .patience import Patience, PatientClock, resolve
+from .repacker import Repacker
 from .source import Sample
 from .yuv import Scalers, YuvPicture
 
+Packets = Generator["av.Packet[Any]", None, None]
+
 _MOST_PIXELS = 8192 * 8192
 _FINISHED = (".mp4", ".mkv", ".webm", ".avi", ".mov", ".m4v", ".ts", ".mpg", ".mpeg", ".flv")
-_FAULTS: tuple[tuple[type[Exception] | tuple[type[Exception], ...], str, str], ...] = (
-    (ConnectionRefusedError, "refused", "nobody answers at that port; is the device on, and the port right?"),
-    (av.error.HTTPUnauthorizedError, "unauthorized", "user or password are wrong or missing"),
-    (av.error.HTTPForbiddenError, "unauthorized", "this user may not see the stream"),
-    (av.error.HTTPNotFoundError, "not found", "there is no such stream; check the path in the address"),
-    (FileNotFoundError, "not found", "no such file"),
-    (PermissionError, "unauthorized", "this user may not read it"),
-    (TimeoutError, "timed out", "no answer in time"),
-    (av.error.HTTPOtherClientError, "unsupported", "the device declined; try capture.transport: tcp, or udp"),
-    (av.error.HTTPServerError, "unreadable", "the device reports an error of its own"),
-    (
-        (av.error.ProtocolNotFoundError, av.error.DecoderNotFoundError, av.error.DemuxerNotFoundError),
-        "unsupported",
-        "this kind of stream cannot be read",
-    ),
-    (EOFError, "ended", "the connection was closed"),
-    ((ConnectionResetError, BrokenPipeError), "ended", "the connection was cut"),
-    (av.error.InvalidDataError, "unreadable", "this is no video, or it is cut off before its first picture"),
-)  # fmt: skip
 
+# See patience.py; PyAV has no public way to end a wait.
 setattr(av.container.core, "time", PatientClock())  # noqa: B010
 
 
@@ -68,8 +52,8 @@ class FfmpegSource:
         """Packets and pictures left out so far because they were damaged."""
         self.tap: Callable[[Packet], None] | None = None
         self._container: av.container.InputContainer | None = None
-        self._repacked = Packets()
-        self._packets: Iterator[av.Packet[Any]] = iter(())
+        self._repacker = Repacker()
+        self._packets = _nothing()
         self._frames: deque[tuple[av.VideoFrame, float]] = deque()
         self._scalers = Scalers()
         self._started = False
@@ -110,7 +94,9 @@ class FfmpegSource:
     def close(self) -> None:
         """Hang up."""
         container, self._container = self._container, None
-        self._packets = iter(())
+        # Ends the limit of the read it stands in, which must not be left to judge the hanging up.
+        self._packets.close()
+        self._packets = _nothing()
         self._frames.clear()
         if container is not None:
             container.close()
@@ -184,8 +170,8 @@ class FfmpegSource:
         how = f" over {self._settings.transport}" if self._scheme.startswith("rtsp") else ""
         pace = f" at {self.fps:.4g} fps" if self.fps and not self.live else ""
         self.description = f"{decoder.name}{size}{how}{pace}"
-        self._repacked = Packets(decoder.name, decoder.extradata or b"")
-        self._packets = self._container.demux(stream)
+        self._repacker = Repacker(decoder.name, decoder.extradata or b"")
+        self._packets = cast(Packets, self._container.demux(stream))
 
     def _next_packet(self) -> av.Packet[Any] | None:
         settings = self._settings
@@ -213,7 +199,7 @@ class FfmpegSource:
 
     def _decode(self, packet: av.Packet[Any]) -> None:
         begun = time.monotonic()
-        if self.tap is not None and (repacked := self._repacked.take(packet, begun)) is not None:
+        if self.tap is not None and (repacked := self._repacker.take(packet, begun)) is not None:
             self.tap(repacked)
             begun = time.monotonic()
         try:
@@ -233,8 +219,9 @@ class FfmpegSource:
             return SourceError(f"{self._name}: stopped", "ended")
         if error is None or self._patience.ended:
             return SourceError(f"{self._name}: {silence}", "timed out")
-        for kinds, reason, text in _FAULTS:
-            if isinstance(error, kinds):
-                return SourceError(f"{self._name}: {text}", reason)
-        said = getattr(error, "strerror", None) or type(error).__name__
-        return SourceError(f"{self._name}: {address.scrub(str(said))}", "unreadable")
+        reason, words = explain(error, playing=self._started)
+        return SourceError(f"{self._name}: {words}", reason)
+
+
+def _nothing() -> Packets:
+    yield from ()

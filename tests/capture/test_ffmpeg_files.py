@@ -15,6 +15,8 @@ from pipeline.config import Capture
 from pipeline.errors import SourceError
 from tests.servers.h264 import number_in, street, write_file
 
+NO_VIDEO = "this is no video, or it is cut off before its first picture"
+
 
 def opened(path: Path) -> FfmpegSource:
     source = FfmpegSource(str(path), Capture())
@@ -73,7 +75,10 @@ def test_a_file_that_is_cut_off_plays_up_to_the_cut(tmp_path: Path, ending: str,
 
 def test_an_mp4_whose_pictures_are_cut_off_plays_up_to_the_cut(tmp_path: Path) -> None:
     whole = write_file(tmp_path / "whole.mp4", street(60), 30, g="10", bf="0")
-    with av.open(str(whole)) as given, av.open(str(tmp_path / "first.mp4"), "w", options={"movflags": "faststart"}) as made:
+    with (
+        av.open(str(whole)) as given,
+        av.open(str(tmp_path / "first.mp4"), "w", options={"movflags": "faststart"}) as made,
+    ):
         stream = made.add_stream_from_template(given.streams.video[0])
         for packet in given.demux(video=0):
             if packet.dts is not None:
@@ -102,10 +107,10 @@ def test_damage_in_the_middle_is_counted_and_survived(tmp_path: Path) -> None:
     [
         ("missing.mp4", None, "no such file", "not found"),
         ("empty.mp4", b"", "the file is empty", "unreadable"),
-        ("notes.mp4", b"just some words " * 500, "this is no video, or it is cut off before its first picture", "unreadable"),
-        ("noise.mp4", bytes(range(256)) * 400, "this is no video, or it is cut off before its first picture", "unreadable"),
+        ("notes.mp4", b"just some words " * 500, NO_VIDEO, "unreadable"),
+        ("noise.mp4", bytes(range(256)) * 400, NO_VIDEO, "unreadable"),
     ],
-)  # fmt: skip
+)
 def test_what_is_no_video_is_said_in_one_line(
     tmp_path: Path, name: str, content: bytes | None, said: str, reason: str
 ) -> None:

@@ -190,6 +190,24 @@ def test_a_viewer_that_does_not_read_holds_up_nobody_and_then_skips_to_the_newes
     brisk.close()
 
 
+def test_a_viewer_that_never_reads_is_dropped_in_the_end(
+    serve: Callable[..., Served], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pipeline.render.guard._STALL_TIME", 0.3)
+    served = serve()
+    noise = np.random.default_rng(1).integers(0, 255, (720, 1280, 3), np.uint8)
+    served.give(width=1280, height=720)
+    with contextlib.closing(Stream(served.port, "door", buffer=4096)):
+        assert served.card()["viewers"] == 1
+        ends = time.monotonic() + 10
+        while served.card()["viewers"] and time.monotonic() < ends:
+            result = served.scenes["door"].result(1280, 720, [])
+            result.frame.picture._image = noise  # type: ignore[attr-defined]
+            served.web.show(served.scenes["door"].view(result))
+            time.sleep(0.05)
+        assert served.card()["viewers"] == 0
+
+
 def test_one_viewer_too_many_is_told_to_come_back(serve: Callable[..., Served]) -> None:
     served = serve(viewers=2)
     streams = [served.stream(), served.stream()]

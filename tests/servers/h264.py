@@ -86,10 +86,10 @@ def encode(pictures: Iterable[Image], fps: int = 30, keyframe_every: int = 30, b
     return Clip(units, float(fps), first[7], first[8])
 
 
-def write_file(path: Path, pictures: Iterable[Image], fps: int = 30, **options: str) -> Path:
+def write_file(path: Path, pictures: Iterable[Image], fps: int = 30, encoder: str = "libx264", **options: str) -> Path:
     """Encode pictures into a file whose ending names the container."""
     with av.open(str(path), "w") as container:
-        stream = container.add_stream("libx264", rate=fps, options={"preset": "ultrafast", **options})
+        stream = container.add_stream(encoder, rate=fps, options={"preset": "ultrafast", **options})
         stream.pix_fmt = "yuv420p"
         for number, picture in enumerate(pictures):
             frame = av.VideoFrame.from_ndarray(picture, format="bgr24")

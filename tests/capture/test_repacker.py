@@ -7,9 +7,9 @@ from pathlib import Path
 
 import av
 import pytest
-from conftest import Running
 
 from pipeline.frames import Packet
+from tests.capture.conftest import Running
 from tests.servers.h264 import Clip, number_in, street, write_file
 from tests.servers.rtsp import RtspServer
 
@@ -37,7 +37,7 @@ def taps(running: Callable[..., Running], address: str, **more: object) -> tuple
 def test_every_packet_of_a_file_comes_with_the_time_of_its_frame(
     tmp_path: Path, running: Callable[..., Running], ending: str, codec: str
 ) -> None:
-    options = {"g": "20", "bf": "2", "x265-params": "keyint=20:bframes=2:log-level=none"}
+    options = {"g": "20", "bf": "2", "x265-params": "keyint=20:bframes=2:open-gop=0:log-level=none"}
     encoder = {"h264": "libx264", "hevc": "libx265"}[codec]
     path = write_file(tmp_path / f"street.{ending}", street(45), 30, encoder=encoder, **options)
     camera, packets = taps(running, str(path))

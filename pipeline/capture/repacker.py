@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import suppress
-from typing import Any
+from typing import Any, cast
 
 import av
 
@@ -15,7 +15,7 @@ _PARAMETER_SETS = {"h264": frozenset({7, 8}), "hevc": frozenset({32, 33, 34})}
 """For each codec the types of units that a decoder must have seen before a keyframe."""
 
 
-class Packets:
+class Repacker:
     """What one stream sends, repacked; nothing comes before its first keyframe."""
 
     def __init__(self, codec: str = "", extradata: bytes = b"") -> None:
@@ -137,7 +137,7 @@ def _hvcc(record: bytes) -> tuple[int, list[bytes]]:
 def _size(codec: str, keyframe: bytes) -> tuple[int, int] | None:
     """Width and height, learnt by decoding one picture; None if it cannot be decoded."""
     with suppress(av.FFmpegError, ValueError):
-        decoder = av.CodecContext.create(codec, "r")
+        decoder = cast(av.VideoCodecContext, av.CodecContext.create(codec, "r"))
         decoder.thread_count = 1
         for frame in [*decoder.decode(av.Packet(keyframe)), *decoder.decode(None)]:
             if isinstance(frame, av.VideoFrame):

@@ -1,0 +1,289 @@
+"""The loop around a source: numbers, stamps, pace, and coming back for ever."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pipeline.capture.camera import DELAYS, LOCKED_OUT, Camera
+from pipeline.capture.picture import ArrayPicture
+from pipeline.capture.source import Sample
+from pipeline.errors import SourceError
+from pipeline.stats import State
+from tests.capture.conftest import Running
+from tests.servers.clock import ManualClock
+from tests.servers.h264 import Clip, number_in
+from tests.servers.rtsp import RtspServer
+
+Build = Callable[..., Running]
+
+
+class ScriptedSource:
+    """Plays a script of samples and failures; when it is over, the stop is set."""
+
+    fps = 10.0
+    description = "scripted"
+
+    def __init__(
+        self, *script: object, live: bool = True, local: bool = False, clock: ManualClock | None = None
+    ) -> None:
+        self.live, self.local = live, local
+        self.clock = clock or ManualClock()
+        self.script = list(script)
+        self.opened_at: list[float] = []
+        self.stopping = threading.Event()
+        self.closed = 0
+
+    def open(self) -> None:
+        self.opened_at.append(self.clock.monotonic())
+        if self.script and isinstance(self.script[0], str):
+            raise SourceError("no luck", str(self.script.pop(0)))
+
+    def read(self) -> Sample | None:
+        if not self.script:
+            self.stopping.set()
+            raise SourceError("stopped", "ended")
+        step = self.script.pop(0)
+        if isinstance(step, str):
+            raise SourceError("lost", step)
+        if step is None:
+            return None
+        if isinstance(step, tuple):
+            self.clock.advance(step[1])
+            step = step[0]
+        return Sample(ArrayPicture(np.zeros((2, 2, 3), np.uint8)), float(str(step)), 0.25)
+
+    def close(self) -> None:
+        self.closed += 1
+
+
+def played(build: Build, source: ScriptedSource, **settings: object) -> Running:
+    """A camera run in this thread until its script is over."""
+    running = build(source=source, clock=source.clock, capacity=10_000, **settings)
+    source.stopping = running.stopping
+    running.camera.run()
+    running.lane.close()
+    return running
+
+
+def test_frames_are_numbered_stamped_and_counted(running: Build) -> None:
+    source = ScriptedSource((5.0, 0.5), (5.1, 0.1), None, live=False)
+    camera = played(running, source)
+    frames = camera.rest()
+    assert [(frame.camera, frame.seq, frame.pts, frame.decode) for frame in frames] == [
+        ("door", 0, 5.0, 0.25),
+        ("door", 1, 5.1, 0.25),
+    ]
+    assert [frame.captured for frame in frames] == pytest.approx([1000.5, 1000.6])
+    assert camera.stats.figures().captured == 2
+    assert camera.stats.figures().source == "scripted"
+    assert camera.states() == ["connecting", "live", "ended"]
+    assert source.closed
+
+
+def test_a_paced_file_plays_at_its_own_speed(running: Build) -> None:
+    source = ScriptedSource(0, 0.1, (0.2, 0.05), 0.3, None, live=False)
+    frames = played(running, source, paced=True).rest()
+    assert [frame.captured - 1000 for frame in frames] == pytest.approx([0, 0.1, 0.2, 0.3])
+
+
+def test_a_file_as_fast_as_possible_waits_for_nothing(running: Build) -> None:
+    source = ScriptedSource(0, 0.1, 5, None, live=False)
+    played(running, source)
+    assert source.clock.waits == []
+
+
+def test_a_paced_file_that_was_held_up_does_not_rush(running: Build) -> None:
+    source = ScriptedSource(0, 0.1, (0.2, 2.0), 0.3, 0.4, None, live=False)
+    frames = played(running, source, paced=True).rest()
+    assert [frame.captured - 1000 for frame in frames] == pytest.approx([0, 0.1, 2.1, 2.2, 2.3])
+
+
+def test_a_paced_file_whose_times_jump_goes_on_at_once(running: Build) -> None:
+    source = ScriptedSource(0, 0.1, 5000, 5000.1, 3, 3.1, None, live=False)
+    frames = played(running, source, paced=True).rest()
+    assert [frame.captured - 1000 for frame in frames] == pytest.approx([0, 0.1, 0.1, 0.2, 0.2, 0.3])
+
+
+def test_a_looped_file_starts_again_with_times_that_go_on(running: Build) -> None:
+    script = [0.0, 0.1, 0.2, None, 0.0, 0.1, 0.2, None, 0.0]
+    frames = played(running, ScriptedSource(*script, live=False), loop=True).rest()
+    assert [frame.seq for frame in frames] == list(range(7))
+    assert [frame.pts for frame in frames] == pytest.approx([0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6])
+
+
+def test_an_empty_file_is_not_looped_for_ever(running: Build) -> None:
+    assert played(running, ScriptedSource(None, live=False), loop=True).states()[-1] == "ended"
+
+
+def test_a_lost_camera_is_tried_soon_then_ever_more_rarely_and_for_ever(running: Build) -> None:
+    source = ScriptedSource(0, *["refused"] * 12)
+    camera = played(running, source)
+    waits = source.clock.waits
+    assert waits[0] <= 0.5
+    wanted = [*DELAYS, *[10.0] * 5]
+    assert all(0.8 * due <= wait <= 1.2 * due for wait, due in zip(waits, wanted, strict=True))
+    assert len({round(wait / due, 6) for wait, due in zip(waits, wanted, strict=True)}) > 1
+    assert np.diff(source.opened_at) == pytest.approx(waits)
+    assert camera.states() == ["connecting", "live", *["offline", "retrying"] * 12]
+    assert camera.stats.changes()[2].reason == "refused"
+
+
+def test_half_a_minute_of_health_starts_the_ladder_again(running: Build) -> None:
+    short, long = (0, 20.0), (0, 31.0)
+    source = ScriptedSource(0, "refused", "refused", "refused", 0, short, "ended", 0, long, "ended", 0)
+    played(running, source)
+    assert [round(wait / due) for wait, due in zip(source.clock.waits, [0.25, 0.5, 1, 2, 0.25], strict=True)] == [1] * 5
+
+
+def test_a_refused_password_is_tried_once_a_minute_at_most(running: Build) -> None:
+    source = ScriptedSource(*["unauthorized"] * 5)
+    played(running, source)
+    assert min(source.clock.waits) >= LOCKED_OUT
+    assert len(source.clock.waits) == 5
+
+
+def test_silence_after_pictures_is_a_stall_and_says_when_it_tries_again(running: Build) -> None:
+    source = ScriptedSource(0, "timed out", 1)
+    camera = played(running, source)
+    assert camera.states() == ["connecting", "live", "stalled", "retrying", "live"]
+    assert camera.stats.figures().reconnects == 1
+
+
+def test_the_time_of_the_next_try_is_known_while_waiting(running: Build) -> None:
+    source = ScriptedSource("refused")
+    seen: list[tuple[State, float | None]] = []
+    wait = source.clock.wait
+
+    def watched(event: threading.Event, seconds: float) -> bool:
+        figures = camera.stats.figures()
+        seen.append((figures.state, figures.retry_in))
+        return wait(event, seconds)
+
+    source.clock.wait = watched  # type: ignore[method-assign]
+    camera = running(source=source, clock=source.clock, capacity=100)
+    source.stopping = camera.stopping
+    camera.camera.run()
+    state, retry_in = seen[0]
+    assert state is State.OFFLINE
+    assert retry_in == pytest.approx(source.clock.waits[0])
+    assert len(seen) == 1
+
+
+@pytest.mark.parametrize(("live", "local"), [(True, True), (False, True), (False, False)])
+def test_a_mistake_on_this_machine_or_in_a_file_is_raised_at_once(running: Build, live: bool, local: bool) -> None:
+    source = ScriptedSource("not found", live=live, local=local)
+    camera = running(source=source, clock=source.clock)
+    with pytest.raises(SourceError, match="no luck"):
+        camera.camera.run()
+    assert source.closed
+
+
+def test_a_webcam_that_is_unplugged_later_is_waited_for(running: Build) -> None:
+    source = ScriptedSource(0, "unplugged", "not found", 1, local=True)
+    camera = played(running, source)
+    assert [frame.pts for frame in camera.rest()] == [0, 1]
+    assert [change.reason for change in camera.stats.changes() if change.reason] == ["unplugged", "not found"]
+
+
+def test_a_camera_nobody_reads_stops(running: Build) -> None:
+    source = ScriptedSource(0, 1, 2, 3)
+    camera = running(source=source, clock=source.clock)
+    camera.frames.close(discard=True)
+    camera.camera.run()
+    assert source.script == [1, 2, 3]
+    assert camera.stats.figures().dropped == {"stopped": 1}
+
+
+def test_every_picture_of_a_real_file_arrives_in_order_without_any_loss(running: Build, video: Path) -> None:
+    camera = running(str(video), loop=False)
+    camera.start()
+    frames = camera.rest()
+    assert [number_in(frame.picture.bgr()) for frame in frames] == list(range(60))
+    assert [frame.seq for frame in frames] == list(range(60))
+    assert camera.states() == ["connecting", "live", "ended"]
+
+
+def test_a_real_file_loops(running: Build, video: Path) -> None:
+    camera = running(str(video), loop=True)
+    camera.start()
+    frames = [camera.next() for _ in range(150)]
+    assert [number_in(frame.picture.bgr()) for frame in frames] == [number % 60 for number in range(150)]
+    times = [frame.pts for frame in frames if frame.pts is not None]
+    assert np.diff(times) == pytest.approx(1 / 30, abs=2e-3)
+
+
+def test_a_server_that_was_killed_is_found_again(running: Build, clip: Clip) -> None:
+    with RtspServer({"live": clip}) as server:
+        camera = running(server.url("live"), latest=True, capacity=1)
+        camera.start()
+        camera.next()
+        server.stop()
+        time.sleep(0.8)
+        server.start()
+        back = time.monotonic()
+        while (frame := camera.next()).captured < back:
+            pass
+        assert frame.captured - back < 3.5
+        assert frame.seq > 0
+        figures = camera.stats.figures()
+        assert figures.state is State.LIVE
+        assert figures.reconnects == 1
+        assert camera.states()[:4] == ["connecting", "live", "offline", "retrying"]
+        assert camera.stop() == []
+
+
+def test_a_stalled_stream_is_seen_and_reopened_though_reports_go_on(running: Build, server: RtspServer) -> None:
+    camera = running(server.url("live"), latest=True, capacity=1, read_timeout=1)
+    camera.start()
+    camera.next()
+    server.stalled = True
+    begun = time.monotonic()
+    while camera.stats.figures().state is State.LIVE:
+        assert time.monotonic() - begun < 3.5
+        time.sleep(0.02)
+    assert camera.stats.changes()[-1].state in (State.STALLED, State.RETRYING)
+    server.stalled = False
+    while camera.next().captured < time.monotonic() - 0.5:
+        pass
+    assert "stalled" in camera.states()
+    assert camera.states()[-1] == "live"
+
+
+@pytest.mark.parametrize("where", ["opening", "waiting", "playing", "silent"])
+def test_the_stop_takes_less_than_a_second_in_every_state(running: Build, server: RtspServer, where: str) -> None:
+    address = server.url("live")
+    if where == "opening":
+        server.mute = {"DESCRIBE"}
+    if where == "waiting":
+        address = "rtsp://127.0.0.1:1/live"
+    camera = running(address, latest=True, capacity=1, open_timeout=30, read_timeout=30, stall_timeout=30)
+    camera.start()
+    if where in ("playing", "silent"):
+        camera.next()
+        server.stalled = where == "silent"
+    time.sleep(0.4)
+    begun = time.monotonic()
+    assert camera.stop() == []
+    assert time.monotonic() - begun < 1
+
+
+def test_many_reconnects_leave_no_thread_and_no_descriptor_behind(running: Build, server: RtspServer) -> None:
+    def opened() -> int:
+        return len(list(Path("/proc/self/fd").iterdir()))
+
+    camera = running(server.url("live"), latest=True, capacity=1).camera
+    assert isinstance(camera, Camera)
+    counts = []
+    for _ in range(6):
+        camera.source.open()
+        camera.source.read()
+        camera.source.close()
+        time.sleep(0.05)
+        counts.append((opened(), threading.active_count()))
+    assert counts[-1] == counts[2]

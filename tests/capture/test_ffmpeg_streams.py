@@ -1,0 +1,299 @@
+"""RTSP from a real server: both transports, both logins, and every way to fail, in time and without a secret."""
+
+from __future__ import annotations
+
+import base64
+import http.server
+import socket
+import threading
+import time
+import traceback
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from typing import Literal
+
+import cv2
+import numpy as np
+import pytest
+
+from pipeline.capture.ffmpeg import FfmpegSource
+from pipeline.config import Capture
+from pipeline.errors import SourceError
+from tests.servers.h264 import Clip, encode, number_in, street, write_file
+from tests.servers.rtsp import RtspServer
+
+SECRET = "c@n:a/r#y%20"
+
+
+def failure(url: str, **settings: object) -> tuple[SourceError, float]:
+    """What opening and reading ends in, and how long it took."""
+    source = FfmpegSource(url, Capture.model_validate(settings))
+    begun = time.monotonic()
+    with pytest.raises(SourceError) as caught:
+        source.open()
+    source.close()
+    return caught.value, time.monotonic() - begun
+
+
+def drained(source: FfmpegSource) -> tuple[SourceError, float]:
+    """What reading ends in, and how long after the last picture."""
+    last = time.monotonic()
+    try:
+        while True:
+            source.read()
+            last = time.monotonic()
+    except SourceError as error:
+        return error, time.monotonic() - last
+    finally:
+        source.close()
+
+
+@pytest.mark.parametrize("transport", ["tcp", "udp"])
+@pytest.mark.parametrize("auth", ["basic", "digest"])
+def test_pictures_come_in_order_over_both_transports_and_logins(
+    clip: Clip, transport: str, auth: Literal["basic", "digest"]
+) -> None:
+    with RtspServer({"live": clip}, user="cam", password=SECRET, auth=auth) as server:
+        source = FfmpegSource(server.url("live"), Capture.model_validate({"transport": transport}))
+        source.open()
+        assert source.live
+        assert not source.local
+        assert source.description == f"h264 640x360 over {transport}"
+        numbers, times = [], []
+        for _ in range(15):
+            sample = source.read()
+            assert sample is not None
+            assert sample.pts is not None
+            numbers.append(number_in(sample.picture.bgr()))
+            times.append(sample.pts)
+        source.close()
+    assert set(np.diff(numbers) % 60) == {1}
+    assert np.diff(times) == pytest.approx(1 / 30, abs=2e-3)
+
+
+def test_a_description_without_parameter_sets_is_read_all_the_same(clip: Clip) -> None:
+    with RtspServer({"live": clip}, parameter_sets=False) as server:
+        source = FfmpegSource(server.url("live"), Capture())
+        source.open()
+        assert source.description == "h264 640x360 over tcp"
+        assert source.read() is not None
+        source.close()
+
+
+@pytest.mark.parametrize("auth", ["basic", "digest"])
+def test_a_wrong_password_is_said_without_the_password(clip: Clip, auth: Literal["basic", "digest"]) -> None:
+    wrong = "not-" + SECRET
+    with RtspServer({"live": clip}, user="cam", password=SECRET, auth=auth) as server:
+        error, took = failure(server.url("live", password=wrong))
+        assert str(error) == f"rtsp://***@127.0.0.1:{server.port}/live: user or password are wrong or missing"
+    assert error.reason == "unauthorized"
+    assert took < 2
+    said = "".join(traceback.format_exception(error))
+    for form in (wrong, "c%40n", base64.b64encode(f"cam:{wrong}".encode()).decode()):
+        assert form not in said
+
+
+def test_no_login_where_one_is_needed_is_unauthorized(clip: Clip) -> None:
+    with RtspServer({"live": clip}, user="cam", password=SECRET) as server:
+        assert failure(server.url("live", user=""))[0].reason == "unauthorized"
+
+
+@pytest.mark.parametrize(
+    ("status", "reason"),
+    [
+        ("403 Forbidden", "unauthorized"),
+        ("404 Not Found", "not found"),
+        ("461 Unsupported Transport", "unsupported"),
+        ("500 Internal Server Error", "unreadable"),
+    ],
+)
+@pytest.mark.parametrize("verb", ["DESCRIBE", "SETUP", "PLAY"])
+def test_a_refusal_at_any_verb_has_its_reason(server: RtspServer, verb: str, status: str, reason: str) -> None:
+    server.status = {verb: status}
+    error, took = failure(server.url("live"))
+    assert error.reason == reason
+    assert took < 2
+
+
+def test_an_unknown_path_is_not_found(server: RtspServer) -> None:
+    error, _ = failure(server.url("cellar"))
+    assert error.reason == "not found"
+    assert str(error).endswith("there is no such stream; check the path in the address")
+
+
+def test_a_closed_port_is_refused() -> None:
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        port = unused.getsockname()[1]
+        error, took = failure(f"rtsp://cam:secret@127.0.0.1:{port}/live")
+    assert error.reason == "refused"
+    assert "secret" not in str(error)
+    assert took < 1
+
+
+def test_a_password_that_breaks_the_address_is_explained_and_not_shown() -> None:
+    error, _ = failure(f"rtsp://cam:{SECRET}@127.0.0.1:1/live")
+    assert str(error) == (
+        "rtsp://***@127.0.0.1:1/live: it cannot be understood; "
+        "in a password write @ : / ? # % as %40 %3A %2F %3F %23 %25"
+    )
+
+
+@pytest.mark.parametrize("verb", ["OPTIONS", "DESCRIBE", "SETUP", "PLAY"])
+def test_opening_is_bounded_in_all_where_no_answer_comes(server: RtspServer, verb: str) -> None:
+    server.mute = {verb}
+    error, took = failure(server.url("live"), open_timeout=0.6)
+    assert str(error).endswith("no answer within 0.6 s")
+    assert error.reason == "timed out"
+    assert 0.5 < took < 1.2
+
+
+@pytest.mark.parametrize("transport", ["tcp", "udp"])
+def test_silence_in_mid_stream_ends_at_the_read_timeout(server: RtspServer, transport: str) -> None:
+    source = FfmpegSource(server.url("live"), Capture.model_validate({"transport": transport, "read_timeout": 0.7}))
+    source.open()
+    source.read()
+    server.stalled = True
+    error, silent = drained(source)
+    assert error.reason == "timed out"
+    assert 0.5 < silent < 1.3
+
+
+def test_packets_that_never_become_pictures_are_silence_too(server: RtspServer) -> None:
+    source = FfmpegSource(server.url("live"), Capture(read_timeout=5, stall_timeout=1))
+    source.open()
+    source.read()
+    server.change = lambda number, units: tuple(unit[:1] + bytes(len(unit) - 1) for unit in units)
+    error, silent = drained(source)
+    assert error.reason == "timed out"
+    assert 0.7 < silent < 1.7
+    assert source.corrupt > 10
+
+
+def test_the_first_picture_may_wait_longer_than_a_later_one(server: RtspServer) -> None:
+    server.change = lambda number, units: () if time.monotonic() - server.began < 1.5 else units
+    source = FfmpegSource(server.url("live"), Capture(open_timeout=5, read_timeout=0.5, start_timeout=5))
+    source.open()
+    assert source.read() is not None
+    source.close()
+
+
+def test_a_connection_that_is_cut_is_a_fault_and_no_end(server: RtspServer) -> None:
+    source = FfmpegSource(server.url("live"), Capture())
+    source.open()
+    source.read()
+    server.cut()
+    error, silent = drained(source)
+    assert error.reason == "ended"
+    assert silent < 0.5
+
+
+def test_a_new_size_in_mid_stream_is_passed_on(server: RtspServer) -> None:
+    small = encode(street(60, 320, 240), 30, 15)
+    switch = server.began + 0.7
+    server.change = lambda number, units: small.units[number] if time.monotonic() > switch else units
+    source = FfmpegSource(server.url("live"), Capture())
+    source.open()
+    sizes: list[tuple[int, int]] = []
+    while not sizes or (sizes[-1] == (640, 360) and len(sizes) < 120):
+        sample = source.read()
+        assert sample is not None
+        sizes.append((sample.picture.width, sample.picture.height))
+    source.close()
+    assert (sizes[0], sizes[-1]) == ((640, 360), (320, 240))
+
+
+def test_the_stop_ends_a_blocked_opening_and_a_blocked_read(server: RtspServer) -> None:
+    for verb in ("DESCRIBE", ""):
+        server.mute = {verb}
+        stopping = threading.Event()
+        source = FfmpegSource(server.url("live"), Capture(open_timeout=30, read_timeout=30, stall_timeout=30), stopping)
+        if not verb:
+            source.open()
+            source.read()
+            server.stalled = True
+        timer = threading.Timer(0.3, stopping.set)
+        timer.start()
+        begun = time.monotonic()
+        if verb:
+            with pytest.raises(SourceError):
+                source.open()
+        else:
+            drained(source)
+        assert time.monotonic() - begun < 1.3
+        timer.join()
+
+
+def test_a_name_nobody_knows_is_said_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    waiting = threading.Event()
+
+    def slow(*anything: object) -> list[object]:
+        waiting.wait(20)
+        raise socket.gaierror(socket.EAI_AGAIN, "try again")
+
+    monkeypatch.setattr(socket, "getaddrinfo", slow)
+    error, took = failure("rtsp://camera.invalid/live", open_timeout=0.5)
+    waiting.set()
+    assert str(error) == "rtsp://camera.invalid/live: the name camera.invalid could not be looked up in time"
+    assert took < 1
+    error, _ = failure("rtsp://camera.invalid/live")
+    assert str(error) == "rtsp://camera.invalid/live: no machine is called camera.invalid"
+    assert error.reason == "not found"
+
+
+@pytest.fixture
+def web(tmp_path: Path) -> Iterator[str]:
+    """A web server for a folder, which also plays motion JPEG at /mjpeg."""
+
+    class Handler(http.server.SimpleHTTPRequestHandler):
+        def do_GET(self) -> None:
+            if self.path != "/mjpeg":
+                return super().do_GET()
+            self.send_response(200)
+            self.send_header("Content-Type", "multipart/x-mixed-replace; boundary=frame")
+            self.end_headers()
+            for picture in street(30):
+                data = cv2.imencode(".jpg", picture)[1].tobytes()
+                head = f"--frame\r\nContent-Type: image/jpeg\r\nContent-Length: {len(data)}\r\n\r\n"
+                self.wfile.write(head.encode() + data + b"\r\n")
+                time.sleep(0.02)
+            return None
+
+        def log_message(self, *anything: object) -> None:
+            pass
+
+    listener = http.server.ThreadingHTTPServer(("127.0.0.1", 0), partial(Handler, directory=str(tmp_path)))
+    thread = threading.Thread(target=listener.serve_forever)
+    thread.start()
+    yield f"http://127.0.0.1:{listener.server_port}"
+    listener.shutdown()
+    listener.server_close()
+    thread.join()
+
+
+def test_motion_jpeg_is_live(web: str) -> None:
+    source = FfmpegSource(f"{web}/mjpeg", Capture())
+    source.open()
+    assert source.live
+    for number in range(30):
+        sample = source.read()
+        assert sample is not None
+        assert number_in(sample.picture.bgr()) == number
+    error, _ = drained(source)
+    assert (error.reason, str(error)) == ("ended", f"{web}/mjpeg: the stream broke off")
+
+
+def test_a_finished_file_over_http_ends_as_a_file(web: str, tmp_path: Path) -> None:
+    write_file(tmp_path / "street.mkv", street(60))
+    source = FfmpegSource(f"{web}/street.mkv?token=abcdefgh", Capture())
+    source.open()
+    assert not source.live
+    count = 0
+    while source.read() is not None:
+        count += 1
+    source.close()
+    assert count == 60
+    error, _ = failure(f"{web}/other.mp4?token=abcdefgh")
+    assert error.reason == "not found"
+    assert "abcdefgh" not in str(error)
