@@ -3,20 +3,40 @@
 from __future__ import annotations
 
 import base64
+import html
+import json
 import re
+import threading
+from collections.abc import Iterator
+from functools import lru_cache
 from typing import Literal
 from urllib.parse import quote, unquote
 
 Kind = Literal["demo", "webcam", "network", "file"]
 
+MASK = "***"
+
 _SCHEME = re.compile(r"^([a-zA-Z][a-zA-Z0-9+.-]+)://")
+_FAULTS = re.compile(r"^(fault:[^:]*:)+")
 _NETWORK = frozenset({"rtsp", "rtsps", "rtmp", "rtmps", "http", "https", "udp", "tcp", "rtp", "srt"})
-_MASK = "***"
-_secrets: set[str] = set()
+_PATH = re.compile(r"^(/(?!/)|\.|~|[A-Za-z]:[\\/])")
+_PLAIN_HOST = re.compile(r"^(\[[^]]*\]|[^:]*)(:\d*)?$")
+_NAMED = re.compile(r"(?i)((?:pass(?:word|wd)?|pwd|token|secret|credentials?|signature)=)([^&;?\s'\"]+)")
+_LOGIN = re.compile(r"(://)[^\s/'\"]*@")
+_AUTHORIZATION = re.compile(r"(?i)(authorization['\"]?\s*[:=]\s*['\"]?(?:basic|digest|bearer)\s+)[^\r\n]+")
+_LEAST = 4
+"""Letters that a secret needs to be masked wherever it stands: a shorter one would mask half of every text."""
+_LONG = 16
+"""Letters that make any value in the query of an address a secret, whatever it is called."""
+
+_lock = threading.Lock()
+_patterns: set[str] = set()
+_known: re.Pattern[str] | None = None
 
 
 def kind(address: str) -> Kind:
     """Which sort of source an address names: `demo`, a camera number or /dev/video*, a network address, or a file."""
+    address = inner(address)
     if address == "demo":
         return "demo"
     if address.isdigit() or address.startswith(("/dev/video", "/dev/v4l/")):
@@ -26,8 +46,31 @@ def kind(address: str) -> Kind:
 
 def scheme(address: str) -> str:
     """The part before ://, in lower case; empty for a plain path."""
-    found = _SCHEME.match(address)
+    found = _SCHEME.match(inner(address))
     return found[1].lower() if found else ""
+
+
+def inner(address: str) -> str:
+    """The address of the source itself, without a `fault:` in front of it."""
+    return _FAULTS.sub("", address)
+
+
+def login(address: str) -> tuple[str, str]:
+    """User and password as they stand in an address; empty where it has none."""
+    user, _, password = _parts(inner(address))[0].partition(":")
+    return user, password
+
+
+def connectable(address: str) -> str:
+    """A network address with the letters of its password encoded that would end the host's name too early."""
+    found = _SCHEME.match(address)
+    rest = address[found.end() :] if found else ""
+    authority = _authority(rest)
+    if found is None or "@" in authority or "@" not in rest or _PLAIN_HOST.match(authority):
+        return address
+    given, _, tail = rest.rpartition("@")
+    user, _, password = given.partition(":")
+    return f"{found[0]}{quote(user, safe='%')}:{quote(password, safe='%')}@{tail}"
 
 
 def redacted(address: str) -> str:
@@ -35,44 +78,108 @@ def redacted(address: str) -> str:
 
     Everything up to the last @ goes, because a password may itself hold / : # or @.
     """
-    found = _SCHEME.match(address)
-    if not found:
-        return address
-    rest = address[found.end() :]
-    if "@" in rest:
-        rest = f"{_MASK}@{rest.rpartition('@')[2]}"
-    rest, question, _ = rest.partition("?")
-    return f"{found[0]}{rest}{'?' + _MASK if question else ''}"
+    real = inner(address)
+    found = _SCHEME.match(real)
+    front = address[: len(address) - len(real)] + (found[0] if found else "")
+    given, rest = _parts(real)
+    question = ""
+    if found:
+        rest, question, _ = rest.partition("?")
+        if not given and not _PLAIN_HOST.match(_authority(rest)):
+            rest = MASK
+    rest = _NAMED.sub(rf"\1{MASK}", rest)
+    return f"{front}{f'{MASK}@' if given else ''}{rest}{f'?{MASK}' if question else ''}"
 
 
 def remember(address: str) -> None:
     """Note the secrets of an address, in every spelling, so that `scrub` can take them out of foreign text."""
-    found = _SCHEME.match(address)
-    if not found:
+    address = inner(address)
+    given, rest = _parts(address)
+    whole = _SCHEME.match(address) is not None
+    if not given and not whole:
         return
-    rest = address[found.end() :]
-    login, at, tail = rest.rpartition("@")
-    query = (tail if at else rest).partition("?")[2]
-    if at:
-        _, colon, password = login.partition(":")
-        words = [login, *([password] if colon else [])]
-        _secrets.update(spelling for word in words for spelling in _spellings(word))
-    if query:
-        _secrets.add(query)
-        for part in query.split("&"):
-            _, equals, value = part.partition("=")
-            if equals and len(value) > 3:
-                _secrets.update(_spellings(value))
+    if not given and not _PLAIN_HOST.match(_authority(rest)):
+        given = _authority(rest)
+    found: set[str] = set()
+    user, colon, password = given.partition(":")
+    if given:
+        found.update(_of_login(user, password) if colon else _of_value(given))
+    if not whole:
+        found.update(_of_value(given.rpartition(":")[2]))
+    for value in (each[2] for each in _NAMED.finditer(rest)):
+        found.update(_of_value(value))
+    for part in rest.partition("?")[2].split("&"):
+        value = part.partition("=")[2]
+        if len(value) >= _LONG:
+            found.update(_of_value(value))
+    _add(found)
+
+
+def conceal(secret: str) -> None:
+    """Note a secret that stands in no address."""
+    _add(set(_of_value(secret)))
 
 
 def scrub(text: str) -> str:
     """The text with every remembered secret, and every login inside an address, masked."""
-    for secret in sorted(_secrets, key=len, reverse=True):
-        text = text.replace(secret, _MASK)
-    return re.sub(r"(://)[^\s/'\"]*@", rf"\1{_MASK}@", text)
+    if _known is not None:
+        text = _known.sub(MASK, text)
+    text = _LOGIN.sub(rf"\1{MASK}@", text)
+    return _NAMED.sub(rf"\1{MASK}", _AUTHORIZATION.sub(rf"\1{MASK}", text))
 
 
-def _spellings(secret: str) -> set[str]:
-    plain = unquote(secret)
-    spellings = {secret, plain, quote(plain, safe=""), quote(plain), base64.b64encode(plain.encode()).decode()}
-    return {each for each in spellings if each}
+def _parts(address: str) -> tuple[str, str]:
+    """What stands before the last @ as a login, and all that follows without the scheme."""
+    found = _SCHEME.match(address)
+    rest = address[found.end() :] if found else address
+    given, at, tail = rest.rpartition("@")
+    if not at or (not found and (":" not in given or _PATH.match(address))):
+        return "", rest
+    return given, tail
+
+
+def _authority(rest: str) -> str:
+    """What stands before the path."""
+    return re.split(r"[/?#]", rest, maxsplit=1)[0]
+
+
+def _add(patterns: set[str]) -> None:
+    global _known
+    with _lock:
+        if patterns <= _patterns:
+            return
+        _patterns.update(patterns)
+        _known = re.compile("|".join(sorted(_patterns, key=len, reverse=True)))
+
+
+def _of_login(user: str, password: str) -> Iterator[str]:
+    """What finds a login: the password alone if it is long enough, and what Basic authentication makes of both."""
+    for name, secret in {(user, password), (unquote(user), unquote(password))}:
+        if secret:
+            yield from _of_value(secret)
+            yield from _in_base64(f"{name}:{secret}")
+
+
+def _of_value(secret: str) -> Iterator[str]:
+    for each in {secret, unquote(secret)}:
+        spelled = "".join(map(_spelled, each))
+        if len(each) >= _LEAST:
+            yield spelled
+            yield from _in_base64(each)
+        elif each:
+            yield f"(?<=:){spelled}(?=@|%40)"
+            yield f"(?<=['\"]){spelled}(?=['\"])"
+
+
+def _in_base64(secret: str) -> Iterator[str]:
+    for alphabet in (None, b"-_"):
+        yield re.escape(base64.b64encode(secret.encode(), alphabet).decode().rstrip("=")) + "={0,2}"
+
+
+@lru_cache(maxsize=1024)
+def _spelled(letter: str) -> str:
+    """A pattern for one letter as it stands in text, JSON, HTML and Python, or encoded any number of times."""
+    forms = {letter, html.escape(letter), json.dumps(letter)[1:-1], repr(letter)[1:-1], ascii(letter)[1:-1]}
+    forms |= {"&#39;"} if letter == "'" else {"+"} if letter == " " else set()
+    encoded = "".join(f"%(?:25)*(?i:{byte:02x})" for byte in letter.encode())
+    return f"(?:{'|'.join([*map(re.escape, sorted(forms, key=len, reverse=True)), encoded])})"

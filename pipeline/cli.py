@@ -21,6 +21,7 @@ from .config_file import load
 from .config_overrides import Override
 from .errors import ConfigError, PipelineError
 from .options import overrides
+from .redaction import guard_logs, guard_tracebacks
 from .session import watch
 from .version import __version__
 
@@ -171,6 +172,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code, after one line for each problem and never a traceback unasked."""
     given = list(sys.argv[1:] if arguments is None else arguments)
     program = "run.py" if Path(sys.argv[0]).name == "run.py" else "lookout"
+    guard_logs()
+    guard_tracebacks()
     try:
         return int(app(_with_command(given), prog_name=program, standalone_mode=False) or 0)
     except (Exception, KeyboardInterrupt) as error:

@@ -10,6 +10,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from . import drill
+
 Seconds = Annotated[float, Field(gt=0, le=86400, allow_inf_nan=False)]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
 
@@ -75,7 +77,7 @@ class Camera(Section):
     """One source; its sections start from the ones at the top."""
 
     source: Annotated[str, Field(min_length=1, max_length=4096)]
-    """Camera number, /dev/video*, rtsp:// or http:// address, file, or demo."""
+    """Camera number, /dev/video*, rtsp:// or http:// address, file, or demo; fault:KIND@SECOND:ADDRESS to rehearse."""
     capture: Capture = Capture()
     """As `capture` at the top."""
     detect: Detect = Detect()
@@ -87,6 +89,12 @@ class Camera(Section):
     @classmethod
     def _number(cls, value: Any) -> Any:
         return str(value) if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else value
+
+    @field_validator("source")
+    @classmethod
+    def _rehearsal(cls, value: str) -> str:
+        drill.parse(value)
+        return value
 
 
 class Model(Section):

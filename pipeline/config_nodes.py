@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from .address import redacted, remember
+from .address import conceal, inner, redacted, remember
 
 _VARIABLE = re.compile(r"\$\$\{|\$\{([^}]*)\}?")
 _VARIABLE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -118,6 +118,8 @@ def text_of(written: str, place: Place, key: tuple[str, ...], problems: list[Pro
         if name is None:
             return "${"
         if found[0].endswith("}") and _VARIABLE_NAME.fullmatch(name) and name in os.environ:
+            if _PRIVATE.search(name):
+                conceal(os.environ[name])
             return os.environ[name]
         good = False
         at = place._replace(column=place.column + found.start()) if place.line and plain else place
@@ -160,5 +162,6 @@ def brief(text: str) -> str:
 def visible(text: str) -> str:
     """A text on one line that a terminal may show, without secrets."""
     line = " ".join(_CONTROL.sub(" ", redacted(text)).split())
-    before, at, after = line.rpartition("@")
-    return f"***@{after}" if at and not before.endswith("://***") else line
+    real = inner(line)
+    before, at, after = real.rpartition("@")
+    return f"{line[: len(line) - len(real)]}***@{after}" if at and not before.endswith("://***") else line

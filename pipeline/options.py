@@ -63,12 +63,13 @@ def camera_names(sources: Sequence[str]) -> list[str]:
 
 
 def _called(source: str) -> str:
+    source = address.redacted(address.inner(source))
     kind = address.kind(source)
     if kind == "webcam":
         return f"camera{source}" if source.isdigit() else PurePath(source).name
     if kind == "network":
         try:
-            return urlsplit(address.redacted(source)).hostname or ""
+            return urlsplit(source).hostname or ""
         except ValueError:
             return ""
     return PurePath(source).stem

@@ -18,6 +18,7 @@ from .frames import Frame, Image, Packet, Result
 from .infer.engine import Engine
 from .infer.model import Detector, load
 from .infer.zoo import locate
+from .redaction import guard_logs
 from .render import display_available, open_output
 from .render.outlet import Outlet
 from .render.output import PacketOutput, View
@@ -47,6 +48,7 @@ class Runtime:
         notice: Callable[[str], None] = lambda line: None,
         on_tick: Callable[[Stats], None] | None = None,
     ) -> None:
+        guard_logs()
         self.config = config
         self.stats = Stats(list(config.cameras))
         self.detector: Detector | None = None

@@ -13,17 +13,20 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "pipeline"
-STAGE = {"address", "channel", "clock", "config", "errors", "frames", "meters", "stats", "version", "worker"}
+STAGE = {"address", "channel", "clock", "config", "drill", "errors", "frames", "meters", "stats", "version", "worker"}
 
 ALLOWED: dict[str, set[str]] = {
     "address": set(),
     "clock": set(),
     "errors": set(),
     "frames": set(),
+    "ladder": set(),
     "meters": set(),
     "version": set(),
     "channel": set(),
-    "config": set(),
+    "config": {"drill"},
+    "drill": {"address"},
+    "redaction": {"address"},
     "worker": set(),
     "stats": {"clock", "meters"},
     "config_nodes": {"address"},
@@ -34,14 +37,14 @@ ALLOWED: dict[str, set[str]] = {
     "capture": STAGE,
     "infer": STAGE,
     "render": STAGE,
-    "runtime": STAGE | {"capture", "infer", "render"},
+    "runtime": STAGE | {"capture", "infer", "redaction", "render"},
     "results": STAGE | {"render", "runtime"},
     "interrupt": {"worker"},
     "options": {"address", "config_nodes", "config_overrides"},
     "status": {"stats"},
     "summary": {"errors"},
     "session": {"address", "config", "errors", "interrupt", "runtime", "stats", "status", "summary"},
-    "cli": STAGE | {"config_file", "config_overrides", "config_schema", "infer", "options", "session"},
+    "cli": STAGE | {"config_file", "config_overrides", "config_schema", "infer", "options", "redaction", "session"},
     "__init__": {"config", "config_file", "errors", "frames", "results", "runtime", "version"},
     "__main__": {"cli"},
 }

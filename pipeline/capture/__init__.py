@@ -6,14 +6,19 @@ import threading
 
 from .. import address as addresses
 from ..config import Capture
+from ..drill import parse
 from .demo import DemoSource
 from .ffmpeg import FfmpegSource
+from .rehearsal import Rehearsal
 from .source import Source
 from .webcam import WebcamSource
 
 
 def open_source(address: str, settings: Capture, stopping: threading.Event | None = None) -> Source:
     """The source that an address names, not yet opened; once `stopping` is set, a wait inside it ends soon."""
+    faults, real = parse(address)
+    if faults:
+        return Rehearsal(address, faults, open_source(real, settings, stopping), settings, stopping)
     kind = addresses.kind(address)
     if kind == "demo":
         return DemoSource(live=settings.pace != "fast")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import random
 import threading
 from collections.abc import Callable
 from dataclasses import replace
@@ -13,18 +12,11 @@ from ..channel import Lane
 from ..clock import Clock
 from ..errors import SourceError
 from ..frames import Frame, Packet
+from ..ladder import Ladder
 from ..stats import CameraStats, State
 from . import open_source
 from .source import Sample, Source
 
-DELAYS = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 10.0)
-"""Seconds before each new try to connect, 20 % more or less; the last one for ever."""
-HEALTHY = 30.0
-"""Seconds of pictures after which a loss starts again at the first delay."""
-LOCKED_OUT = 60.0
-"""Least seconds between tries with a password the camera has refused, because cameras lock users out."""
-
-_JITTER = 0.2
 _CATCH_UP = 0.25
 _PAUSE = 10.0
 
@@ -66,8 +58,7 @@ class Camera:
             self.source.tap = self._tapped
         self._opened = False
         self._live_since: float | None = None
-        self._losses = 0
-        self._random = random.Random(name)
+        self._ladder = Ladder(name)
 
     def run(self) -> None:
         """Feed the lane until the file ends, nobody reads, or the stop; SourceError if the source is of no use."""
@@ -88,7 +79,7 @@ class Camera:
 
     def _open_and_play(self) -> bool:
         """One connection from its opening to its end; False when there will be no other."""
-        self._stats.changed(State.RETRYING if self._losses else State.CONNECTING)
+        self._stats.changed(State.RETRYING if self._ladder.losses else State.CONNECTING)
         self._live_since = None
         self.source.open()
         self._stats.opened(self.source.description, again=self._opened)
@@ -130,13 +121,7 @@ class Camera:
 
     def _wait(self, error: SourceError) -> None:
         played = 0.0 if self._live_since is None else self._clock.monotonic() - self._live_since
-        if played >= HEALTHY:
-            self._losses = 0
-        delay = DELAYS[min(self._losses, len(DELAYS) - 1)]
-        if error.reason == "unauthorized":
-            delay = LOCKED_OUT / (1 - _JITTER)
-        delay *= self._random.uniform(1 - _JITTER, 1 + _JITTER)
-        self._losses += 1
+        delay = self._ladder.next(played, refused=error.reason == "unauthorized")
         stalled = error.reason == "timed out" and self._live_since is not None
         self._stats.changed(State.STALLED if stalled else State.OFFLINE, error.reason, delay)
         log.info("%s: %s; next try in %.1f s", self.name, error, delay)

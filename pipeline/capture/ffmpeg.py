@@ -56,7 +56,7 @@ class FfmpegSource:
         self._packets = _nothing()
         self._frames: deque[tuple[av.VideoFrame, float]] = deque()
         self._scalers = Scalers()
-        self._started = False
+        self._started = self._in_pieces = False
         self._last = 0.0
 
     def open(self) -> None:
@@ -170,7 +170,9 @@ class FfmpegSource:
         how = f" over {self._settings.transport}" if self._scheme.startswith("rtsp") else ""
         pace = f" at {self.fps:.4g} fps" if self.fps and not self.live else ""
         self.description = f"{decoder.name}{size}{how}{pace}"
-        self._repacker = Repacker(decoder.name, decoder.extradata or b"")
+        self._repacker = Repacker(decoder.name, decoder.extradata or b"", live=self.live)
+        # Such a stream comes in files of some seconds each, with silence between them.
+        self._in_pieces = self._container.format.name in ("hls", "dash")
         self._packets = cast(Packets, self._container.demux(stream))
 
     def _next_packet(self) -> av.Packet[Any] | None:
@@ -179,7 +181,7 @@ class FfmpegSource:
         limit = now + settings.read_timeout
         if self.local:
             limit = now + 3600
-        elif self.live and not self._started:
+        elif self.live and (not self._started or self._in_pieces):
             limit = self._last + settings.start_timeout
         elif self.live:
             limit = min(limit, self._last + settings.stall_timeout)

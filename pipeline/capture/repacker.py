@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import heapq
 from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any, cast
@@ -13,14 +14,20 @@ from ..frames import Packet
 _START = b"\0\0\0\1"
 _PARAMETER_SETS = {"h264": frozenset({7, 8}), "hevc": frozenset({32, 33, 34})}
 """For each codec the types of units that a decoder must have seen before a keyframe."""
+_REORDERED = 4
+"""Pictures that may overtake another one where B-frames are sent."""
 
 
 class Repacker:
     """What one stream sends, repacked; nothing comes before its first keyframe."""
 
-    def __init__(self, codec: str = "", extradata: bytes = b"") -> None:
+    def __init__(self, codec: str = "", extradata: bytes = b"", *, live: bool = False) -> None:
         """Take FFmpeg's name of the codec and what the container or description says of it."""
         self._codec = codec
+        self._live = live
+        self._reorders = False
+        self._waiting: list[float] = []
+        self._decoded = 0.0
         self._sets = b""
         self._size = (0, 0)
         self._prefix = 0
@@ -48,7 +55,19 @@ class Repacker:
             None if ticks is None else float(ticks * base.numerator / base.denominator)
             for ticks in (packet.pts, packet.dts)
         )
+        if self._live and pts is not None:
+            dts = self._decoding_time(pts) if self._reorders else pts
         return Packet("", self._codec, data, key, pts, dts, captured, *self._size)
+
+    def _decoding_time(self, pts: float) -> float:
+        """When a picture is to be decoded, which streams with B-frames do not say: as the pictures before it are shown."""
+        if len(self._waiting) < _REORDERED:
+            start = min(self._waiting, default=pts)
+            heapq.heappush(self._waiting, pts)
+            self._decoded = start - 0.01 * (_REORDERED + 1 - len(self._waiting))
+        else:
+            self._decoded = max(self._decoded, heapq.heappushpop(self._waiting, pts))
+        return self._decoded
 
     def _complete(self, data: bytes) -> bytes:
         """A keyframe with its parameter sets; notes them, and the size that they mean."""
@@ -61,8 +80,17 @@ class Repacker:
             else:
                 data = self._sets + data
         if not all(self._size) or self._sets != known:
-            self._size = _size(self._codec, data) or self._size
+            self._learn(data)
         return data
+
+    def _learn(self, keyframe: bytes) -> None:
+        """Find out the size, and whether there are B-frames, by decoding one picture."""
+        with suppress(av.FFmpegError, ValueError):
+            decoder = cast(av.VideoCodecContext, av.CodecContext.create(self._codec, "r"))
+            decoder.thread_count = 1
+            for frame in [*decoder.decode(av.Packet(keyframe)), *decoder.decode(None)]:
+                self._size = frame.width, frame.height
+            self._reorders = decoder.has_b_frames
 
     def _parameter_sets(self, data: bytes) -> list[bytes]:
         """The parameter sets in front of the picture."""
@@ -132,14 +160,3 @@ def _hvcc(record: bytes) -> tuple[int, list[bytes]]:
                 units.append(record[at + 2 : at + 2 + length])
             at += 2 + length
     return (record[21] & 3) + 1 if len(record) > 21 else 4, units
-
-
-def _size(codec: str, keyframe: bytes) -> tuple[int, int] | None:
-    """Width and height, learnt by decoding one picture; None if it cannot be decoded."""
-    with suppress(av.FFmpegError, ValueError):
-        decoder = cast(av.VideoCodecContext, av.CodecContext.create(codec, "r"))
-        decoder.thread_count = 1
-        for frame in [*decoder.decode(av.Packet(keyframe)), *decoder.decode(None)]:
-            if isinstance(frame, av.VideoFrame):
-                return frame.width, frame.height
-    return None

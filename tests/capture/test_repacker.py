@@ -8,6 +8,7 @@ from pathlib import Path
 import av
 import pytest
 
+from pipeline.capture.repacker import Repacker
 from pipeline.frames import Packet
 from tests.capture.conftest import Running
 from tests.servers.h264 import Clip, number_in, street, write_file
@@ -78,3 +79,16 @@ def test_a_file_in_a_loop_goes_on_in_time(tmp_path: Path, running: Callable[...,
     camera.stop()
     assert [packet.pts for packet in packets[:12]] == [frame.pts for frame in frames]
     assert frames[11].pts == pytest.approx(11 / 25)
+
+
+def test_pictures_that_overtake_others_get_times_to_be_decoded_at(tmp_path: Path) -> None:
+    path = write_file(tmp_path / "street.mp4", street(40), 30, bf="3", preset="medium")
+    with av.open(str(path)) as container:
+        stream = container.streams.video[0]
+        repacker = Repacker("h264", stream.codec_context.extradata or b"", live=True)
+        packets = [made for each in container.demux(stream) if (made := repacker.take(each, 0.0)) is not None]
+    shown = [packet.pts or 0.0 for packet in packets]
+    decoded_at = [packet.dts or 0.0 for packet in packets]
+    assert shown != sorted(shown)
+    assert decoded_at == sorted(decoded_at)
+    assert all(dts <= pts for dts, pts in zip(decoded_at, shown, strict=True))

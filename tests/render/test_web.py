@@ -566,7 +566,7 @@ def test_the_page_notices_that_the_server_has_gone_and_comes_back_by_itself(
     assert not boxed(looks_at(page, "door"))
     again = serve(port=served.port)
     assert keep_giving(again, page, lambda: boxed(looks_at(page, "door")))
-    assert page.locator("#link").inner_text() == "connected"
+    page.get_by_text("connected", exact=True).wait_for(timeout=4000)
 
 
 def test_on_a_phone_nothing_is_cut_off(serve: Callable[..., Served], page: Any) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fractions
+import itertools
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
@@ -84,6 +85,17 @@ def encode(pictures: Iterable[Image], fps: int = 30, keyframe_every: int = 30, b
     units = tuple(tuple(_split(bytes(packet))) for packet in packets)
     first = {unit[0] & 31: unit for unit in units[0]}
     return Clip(units, float(fps), first[7], first[8])
+
+
+def record(source: str, count: int, keyframe_every: int) -> Clip:
+    """The first `count` pictures of a video file, or of the drawn street for `demo`, encoded anew."""
+    if source == "demo":
+        return encode(street(count, 1280, 720), 30, keyframe_every)
+    with av.open(source) as container:
+        fps = round(container.streams.video[0].average_rate or 25)
+        frames = itertools.islice(container.decode(video=0), count)
+        pictures = (np.asarray(frame.to_ndarray(format="bgr24"), np.uint8) for frame in frames)
+        return encode(pictures, fps, keyframe_every)
 
 
 def write_file(path: Path, pictures: Iterable[Image], fps: int = 30, encoder: str = "libx264", **options: str) -> Path:

@@ -7,27 +7,22 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import base64
-import hashlib
 import itertools
 import re
 import struct
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import Literal
 from urllib.parse import quote
 
-from .h264 import Clip, encode, street
-
-CLOCK = 90000
-_MOST = 1400
-_EPOCH_1900 = 2208988800
-_REALM = "camera"
+from .h264 import Clip, record
+from .login import Login
+from .rtp import CLOCK, description, payloads, sender_report
 
 
 class RtspServer:
-    """A camera on 127.0.0.1 that runs in a thread of its own; the attributes in capitals of README terms are faults.
+    """A camera on 127.0.0.1 that runs in a thread of its own; most attributes are faults to switch on and off.
 
     All players see one timeline that has run since the server began, so a late one waits for a keyframe.
     """
@@ -57,8 +52,12 @@ class RtspServer:
         """Given a picture's place in its clip and its NAL units, what is sent instead; nothing skips it."""
         self.lost: Callable[[int], bool] = lambda sequence: False
         """Which RTP packets are lost, by sequence number."""
+        self.delay: dict[str, float] = {}
+        """Verbs whose answer takes this many seconds."""
         self.verbs: list[str] = []
         """Every verb that was asked, in order."""
+        self.transports: list[str] = []
+        """The transport of every player, `tcp` or `udp`, in order."""
         self.sent: dict[int, float] = {}
         """Monotonic seconds when the last byte of each picture was last sent, by its place in the clip."""
         self.began = time.monotonic()
@@ -148,7 +147,7 @@ class _Session:
     def __init__(self, server: RtspServer, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.server, self.reader, self.writer = server, reader, writer
         self.playing = False
-        self._nonce = hashlib.md5(str(id(self)).encode()).hexdigest()
+        self._login = Login(server.user, server.password, server.auth)
         self._send: list[Callable[[bytes], None]] = []
         self._ports: list[asyncio.DatagramTransport] = []
         self._task: asyncio.Task[None] | None = None
@@ -168,6 +167,7 @@ class _Session:
             self.server.verbs.append(verb)
             if verb in self.server.mute:
                 continue
+            await asyncio.sleep(self.server.delay.get(verb, 0))
             status, extra, body = await self._answer(verb, url, fields)
             extra = {"CSeq": fields.get("cseq", "0"), "Session": "12345678;timeout=60", **extra}
             if body:
@@ -198,32 +198,22 @@ class _Session:
             return server.status[verb], {}, b""
         if verb == "OPTIONS":
             return "200 OK", {"Public": "OPTIONS, DESCRIBE, SETUP, PLAY, TEARDOWN, GET_PARAMETER"}, b""
-        if server.user and not self._allowed(verb, fields.get("authorization", "")):
-            challenge = f'Digest realm="{_REALM}", nonce="{self._nonce}"'
-            basic = f'Basic realm="{_REALM}"'
-            return "401 Unauthorized", {"WWW-Authenticate": challenge if server.auth == "digest" else basic}, b""
+        if server.user and not self._login.opens(verb, fields.get("authorization", "")):
+            return "401 Unauthorized", {"WWW-Authenticate": self._login.challenge}, b""
         clip = self._clip(url)
         if verb in ("DESCRIBE", "SETUP", "PLAY") and clip is None:
             return "404 Not Found", {}, b""
         if verb == "DESCRIBE" and clip is not None:
             content = {"Content-Type": "application/sdp", "Content-Base": f"{url.rstrip('/')}/"}
-            return "200 OK", content, _description(clip, server.parameter_sets)
+            return "200 OK", content, description(clip, server.parameter_sets)
         if verb == "SETUP":
             return "200 OK", {"Transport": await self._transport(fields.get("transport", ""))}, b""
         if verb in ("PLAY", "TEARDOWN", "GET_PARAMETER", "SET_PARAMETER", "PAUSE"):
             return "200 OK", {}, b""
         return "501 Not Implemented", {}, b""
 
-    def _allowed(self, verb: str, given: str) -> bool:
-        server = self.server
-        if server.auth == "basic":
-            return given == "Basic " + base64.b64encode(f"{server.user}:{server.password}".encode()).decode()
-        parts = dict(re.findall(r'(\w+)="([^"]*)"', given))
-        login = _md5(f"{server.user}:{_REALM}:{server.password}")
-        right = _md5(f"{login}:{self._nonce}:{_md5(verb + ':' + parts.get('uri', ''))}")
-        return given.startswith("Digest ") and parts.get("response") == right and parts.get("username") == server.user
-
     async def _transport(self, wanted: str) -> str:
+        self.server.transports.append("tcp" if "TCP" in wanted else "udp")
         if "TCP" in wanted:
             found = re.search(r"interleaved=(\d+)", wanted)
             channel = int(found[1]) if found else 0
@@ -260,7 +250,7 @@ class _Session:
             stamp = int(number * CLOCK / fps) & 0xFFFFFFFF
             place = number % len(clip.units)
             units = () if server.stalled else server.change(place, clip.units[place])
-            for payload, last in _payloads(units):
+            for payload, last in payloads(units):
                 at = next(sequence) & 0xFFFF
                 if not server.lost(at):
                     self._send[0](struct.pack(">BBHII", 0x80, 96 | last << 7, at, stamp, 7) + payload)
@@ -268,39 +258,8 @@ class _Session:
                 server.sent[place] = time.monotonic()
             if time.monotonic() - reported > 1:
                 reported = time.monotonic()
-                self._send[1](_sender_report(stamp))
+                self._send[1](sender_report(stamp))
             number += 1
-
-
-def _payloads(units: tuple[bytes, ...]) -> Iterator[tuple[bytes, bool]]:
-    """What goes into RTP packets, and whether it is the last of a picture: whole units, or fragments of large ones."""
-    for index, unit in enumerate(units):
-        final = index == len(units) - 1
-        if len(unit) <= _MOST:
-            yield unit, final
-            continue
-        pieces = [unit[at : at + _MOST] for at in range(1, len(unit), _MOST)]
-        for place, piece in enumerate(pieces):
-            end = place == len(pieces) - 1
-            flags = (place == 0) << 7 | end << 6 | unit[0] & 31
-            yield bytes((unit[0] & 0xE0 | 28, flags)) + piece, final and end
-
-
-def _sender_report(stamp: int) -> bytes:
-    now = time.time() + _EPOCH_1900
-    return struct.pack(">BBHIIIIII", 0x80, 200, 6, 7, int(now), int(now % 1 * 2**32), stamp, 1, 1)
-
-
-def _description(clip: Clip, parameter_sets: bool) -> bytes:
-    sets = ",".join(base64.b64encode(unit).decode() for unit in (clip.sps, clip.pps))
-    known = f";profile-level-id={clip.sps[1:4].hex()};sprop-parameter-sets={sets}" if parameter_sets else ""
-    lines = ["v=0", "o=- 1 1 IN IP4 127.0.0.1", "s=camera", "c=IN IP4 0.0.0.0", "t=0 0", "a=control:*"]
-    lines += ["m=video 0 RTP/AVP 96", "a=rtpmap:96 H264/90000", f"a=fmtp:96 packetization-mode=1{known}"]
-    return ("\r\n".join([*lines, f"a=framerate:{clip.fps:g}", "a=control:trackID=0"]) + "\r\n").encode()
-
-
-def _md5(text: str) -> str:
-    return hashlib.md5(text.encode()).hexdigest()
 
 
 def main() -> None:
@@ -312,15 +271,7 @@ def main() -> None:
     parser.add_argument("--frames", type=int, default=300, help="how many pictures to repeat")
     parser.add_argument("--keyframe-every", type=int, default=30)
     chosen = parser.parse_args()
-    if chosen.source == "demo":
-        clip = encode(street(chosen.frames, 1280, 720), 30, chosen.keyframe_every)
-    else:
-        import av
-
-        with av.open(chosen.source) as container:
-            fps = round(container.streams.video[0].average_rate or 25)
-            frames = itertools.islice(container.decode(video=0), chosen.frames)
-            clip = encode((frame.to_ndarray(format="bgr24") for frame in frames), fps, chosen.keyframe_every)
+    clip = record(chosen.source, chosen.frames, chosen.keyframe_every)
     kind, login = chosen.auth
     user, _, password = login.partition(":")
     with RtspServer({"live": clip}, port=chosen.port, user=user, password=password, auth=kind) as server:
