@@ -23,7 +23,7 @@ class Ladder:
         self._random = random.Random(name)
 
     def next(self, worked: float = 0.0, *, refused: bool = False) -> float:
-        """Seconds to wait after a failure that followed `worked` seconds of success; `refused` is for a wrong password."""
+        """Seconds to wait after `worked` seconds of success and a failure; `refused` is for a wrong password."""
         if worked >= HEALTHY:
             self.losses = 0
         delay = LOCKED_OUT / (1 - _JITTER) if refused else DELAYS[min(self.losses, len(DELAYS) - 1)]

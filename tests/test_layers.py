@@ -13,7 +13,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "pipeline"
-STAGE = {"address", "channel", "clock", "config", "drill", "errors", "frames", "meters", "stats", "version", "worker"}
+STAGE = {"address", "channel", "clock", "config", "drill", "errors", "frames", "ladder", "meters", "stats", "version", "worker"}
 
 ALLOWED: dict[str, set[str]] = {
     "address": set(),
@@ -52,7 +52,7 @@ ALLOWED: dict[str, set[str]] = {
 
 EDGES: dict[str, set[str]] = {
     "openvino": {"infer/*"},
-    "av": {"capture/ffmpeg.py", "capture/repacker.py", "capture/yuv.py", "render/video.py"},
+    "av": {"capture/ffmpeg.py", "capture/repacker.py", "capture/yuv.py", "render/encoder.py", "render/segment.py"},
     "cv2": {
         "capture/webcam.py",
         "capture/demo.py",

@@ -60,7 +60,7 @@ class Repacker:
         return Packet("", self._codec, data, key, pts, dts, captured, *self._size)
 
     def _decoding_time(self, pts: float) -> float:
-        """When a picture is to be decoded, which streams with B-frames do not say: as the pictures before it are shown."""
+        """When a picture is to be decoded: as those before it are shown, for streams with B-frames do not say it."""
         if len(self._waiting) < _REORDERED:
             start = min(self._waiting, default=pts)
             heapq.heappush(self._waiting, pts)

@@ -36,6 +36,12 @@ def check_template(key: str, template: str, cameras: tuple[str, ...]) -> None:
         )
 
 
+def check_ending(key: str, template: str, endings: tuple[str, ...]) -> None:
+    """Raise ConfigError if the name ends like no kind of file that can be written."""
+    if Path(template).suffix.lower() not in endings:
+        raise ConfigError(f"outputs.{key}.path: must end in {' or '.join(endings)}, got '{template}'")
+
+
 def make_room(path: Path) -> None:
     """Make the folders above a file and see that it can be written; raises OutputError."""
     try:
