@@ -15,6 +15,7 @@ from urllib.parse import quote, unquote
 Kind = Literal["demo", "webcam", "network", "file"]
 
 MASK = "***"
+VARIABLE = "${CAMERA_PASSWORD}"
 
 _SCHEME = re.compile(r"^([a-zA-Z][a-zA-Z0-9+.-]+)://")
 _FAULTS = re.compile(r"^(fault:[^:]*:)+")
@@ -22,7 +23,7 @@ _NETWORK = frozenset({"rtsp", "rtsps", "rtmp", "rtmps", "http", "https", "udp", 
 _PATH = re.compile(r"^(/(?!/)|\.|~|[A-Za-z]:[\\/])")
 _PLAIN_HOST = re.compile(r"^(\[[^]]*\]|[^:]*)(:\d*)?$")
 _NAMED = re.compile(r"(?i)((?:pass(?:word|wd)?|pwd|token|secret|credentials?|signature)=)([^&;?\s'\"]+)")
-_LOGIN = re.compile(r"(://)[^\s/'\"]*@")
+_LOGIN = re.compile(r"(://)(?!USER:(?:PASSWORD|\$\{CAMERA_PASSWORD\})@HOST)[^\s/'\"]*@")
 _AUTHORIZATION = re.compile(r"(?i)(authorization['\"]?\s*[:=]\s*['\"]?(?:basic|digest|bearer)\s+)[^\r\n]+")
 _LEAST = 4
 """Letters that a secret needs to be masked wherever it stands: a shorter one would mask half of every text."""
@@ -89,6 +90,20 @@ def redacted(address: str) -> str:
             rest = MASK
     rest = _NAMED.sub(rf"\1{MASK}", rest)
     return f"{front}{f'{MASK}@' if given else ''}{rest}{f'?{MASK}' if question else ''}"
+
+
+def template(address: str) -> str:
+    """The address with `${CAMERA_PASSWORD}` in the place of its secret; empty where that cannot be done."""
+    real = inner(address)
+    found = _SCHEME.match(real)
+    if not found:
+        return real if real == redacted(real) else ""
+    given, rest = _parts(real)
+    rest = _NAMED.sub(rf"\1{VARIABLE}", rest)
+    user, colon, _ = given.partition(":")
+    front = f"{user}:{VARIABLE}@" if colon else f"{VARIABLE}@" if given else ""
+    made = f"{found[0]}{front}{rest}"
+    return "" if _known is not None and _known.search(made.replace(VARIABLE, "")) else made
 
 
 def remember(address: str) -> None:

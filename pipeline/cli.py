@@ -23,11 +23,12 @@ from .errors import ConfigError, PipelineError
 from .options import overrides
 from .redaction import guard_logs, guard_tracebacks
 from .session import watch
+from .status import Terminal
 from .version import __version__
 
 # Typer hides its copy of click; the root of its usage errors is still reachable from this one.
 _USAGE_ERROR: type[BaseException] = typer.BadParameter.__bases__[0]
-COMMANDS = ("run", "check", "devices", "models", "schema", "version")
+COMMANDS = ("run", "check", "doctor", "devices", "models", "schema", "version")
 _VIDEOS = (".mp4", ".mkv", ".avi", ".mov", ".webm", ".ts", ".m4v", ".h264", ".mjpg")
 
 app = typer.Typer(
@@ -103,6 +104,26 @@ def check(
         f"{config}: good: {cameras}, model {loaded.model.name}, device {loaded.infer.device}, {outputs or 'no output'}"
     )
     return 0
+
+
+@app.command()
+def doctor(
+    address: Annotated[str, Argument(metavar="ADDRESS", help="Camera number, address or file.")],
+    seconds: Annotated[float, Option("--seconds", metavar="SECONDS", min=1, max=3600, help="How long to look.")] = 20.0,
+    machine: Annotated[bool, Option("--json", help="Print JSON for programs.")] = False,
+    settings: Settings = None,
+    verbose: Verbose = False,
+) -> int:
+    """Look at one camera for 20 s and say what to change in it; ends with 3 if no picture comes."""
+    if address.lower().endswith((".yaml", ".yml")):
+        raise ConfigError(f"{redacted(address)}: is a configuration; give the address of one camera")
+    loaded = _loaded(None, (*overrides(sources=[address]), *(settings or ())))
+    name, camera = next(iter(loaded.cameras.items()))
+    from .doctor import consult
+
+    text, code = consult(name, camera, address, seconds, Terminal(stderr=True), machine=machine)
+    _say(text)
+    return code
 
 
 @app.command()

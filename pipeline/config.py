@@ -101,7 +101,7 @@ class Model(Section):
     """Which detector runs."""
 
     name: Annotated[str, Field(min_length=1)] = "auto"
-    """A known model, an .xml or .onnx file, or auto: person-detection-0202, or the bundled one if that is out of reach."""
+    """A known model, an .xml or .onnx file, or auto: person-detection-0202 if it can be had, else the bundled one."""
     precision: Literal["FP16-INT8", "FP16", "FP32"] = "FP16-INT8"
     """Which of the official files of a known model."""
     folder: str | None = None
@@ -195,7 +195,7 @@ class Record(Section):
 class Stream(Section):
     """A live stream of each camera to an RTSP or RTMP server."""
 
-    address: Annotated[str, Field(min_length=1, max_length=4096)]
+    address: Annotated[str, Field(pattern=r"^(rtsp|rtsps|rtmp|rtmps)://.+", max_length=4096)]
     """rtsp://, rtsps://, rtmp:// or rtmps:// address; {camera} stands for the camera's name."""
     boxes: Literal["burnt", "no"] = "burnt"
     """burnt: encoded with the overlay; no: the camera's own pictures, untouched."""

@@ -260,6 +260,10 @@ class Stats:
         """Every camera at this moment, in the order of the configuration."""
         return [camera.figures() for camera in self.cameras.values()]
 
+    def told(self) -> dict[str, dict[str, str]]:
+        """What is to be told of the parts of each output."""
+        return {name: output.states for name, output in list(self.outputs.items())}
+
     def stages(self) -> dict[str, Spread]:
         """How long each stage took."""
         with self._lock:

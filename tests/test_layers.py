@@ -13,7 +13,20 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "pipeline"
-STAGE = {"address", "channel", "clock", "config", "drill", "errors", "frames", "ladder", "meters", "stats", "version", "worker"}
+STAGE = {
+    "address",
+    "channel",
+    "clock",
+    "config",
+    "drill",
+    "errors",
+    "frames",
+    "ladder",
+    "meters",
+    "stats",
+    "version",
+    "worker",
+}
 
 ALLOWED: dict[str, set[str]] = {
     "address": set(),
@@ -25,6 +38,8 @@ ALLOWED: dict[str, set[str]] = {
     "version": set(),
     "channel": set(),
     "config": {"drill"},
+    "diagnosis": {"address", "capture"},
+    "doctor": STAGE | {"capture", "diagnosis", "interrupt"},
     "drill": {"address"},
     "redaction": {"address"},
     "worker": set(),
@@ -44,7 +59,9 @@ ALLOWED: dict[str, set[str]] = {
     "status": {"stats"},
     "summary": {"errors"},
     "session": {"address", "config", "errors", "interrupt", "runtime", "stats", "status", "summary"},
-    "cli": STAGE | {"config_file", "config_overrides", "config_schema", "infer", "options", "redaction", "session"},
+    "cli": STAGE
+    | {"config_file", "config_overrides", "config_schema", "doctor", "infer", "options", "redaction"}
+    | {"session", "status"},
     "__init__": {"config", "config_file", "errors", "frames", "results", "runtime", "version"},
     "__main__": {"cli"},
 }
@@ -52,7 +69,16 @@ ALLOWED: dict[str, set[str]] = {
 
 EDGES: dict[str, set[str]] = {
     "openvino": {"infer/*"},
-    "av": {"capture/ffmpeg.py", "capture/repacker.py", "capture/yuv.py", "render/encoder.py", "render/segment.py"},
+    "av": {
+        "capture/ffmpeg.py",
+        "capture/observed.py",
+        "capture/repacker.py",
+        "capture/yuv.py",
+        "render/clip.py",
+        "render/encoder.py",
+        "render/publishing.py",
+        "render/segment.py",
+    },
     "cv2": {
         "capture/webcam.py",
         "capture/demo.py",
@@ -64,7 +90,7 @@ EDGES: dict[str, set[str]] = {
     "yaml": {"config_file.py"},
     "pydantic": {"config.py", "config_checks.py", "config_schema.py"},
     "typer": {"cli.py"},
-    "rich": {"cli.py", "status.py", "summary.py", "infer/download.py"},
+    "rich": {"cli.py", "doctor.py", "status.py", "summary.py", "infer/download.py"},
     "starlette": {"render/*"},
     "uvicorn": {"render/*"},
     "pooch": {"infer/download.py"},

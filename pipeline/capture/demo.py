@@ -30,6 +30,8 @@ _KEPT = 200
 """Sprites in memory: all that ten people need, but not every size of those who come nearer."""
 _SKINS = ((178, 200, 236), (150, 178, 222), (120, 156, 208), (86, 122, 176), (62, 90, 136))
 _HAIRS = ((34, 36, 42), (44, 66, 98), (70, 110, 150), (60, 62, 66), (150, 156, 160))
+_YOUNG = 3
+"""How many of the hair colours children have."""
 _TOPS = (
     *((64, 60, 178), (150, 92, 52), (92, 128, 66), (52, 150, 206)),
     *((74, 70, 78), (168, 150, 92), (206, 206, 210), (120, 70, 110)),
@@ -237,7 +239,7 @@ def _crowd(rng: np.random.Generator) -> tuple[_Person, ...]:
         length = sum(math.dist(*leg) for leg in pairwise(path))
         clothes = Clothes(
             skin=_SKINS[int(rng.integers(len(_SKINS)))],
-            hair=_HAIRS[int(rng.integers(len(_HAIRS)))],
+            hair=_HAIRS[int(rng.integers(len(_HAIRS) if height > 1.4 else _YOUNG))],
             top=_TOPS[index % len(_TOPS)],
             bottom=_BOTTOMS[int(rng.integers(len(_BOTTOMS)))],
             long_hair=index % 3 == 1,

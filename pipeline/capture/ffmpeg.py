@@ -139,7 +139,7 @@ class FfmpegSource:
 
     def _connect(self, options: dict[str, str]) -> av.VideoStream:
         # The prefix keeps a colon in a file's name from being read as a protocol.
-        where = f"file:{self._source}" if self.local else self._source
+        where = f"file:{self._source}" if self.local else address.connectable(self._source)
         limits = (self._settings.open_timeout, max(self._settings.start_timeout, self._settings.read_timeout))
         try:
             container = av.open(where, options=options, timeout=limits)

@@ -110,7 +110,7 @@ def _shop(street: Image, left: int, width: int, index: int, rng: np.random.Gener
     top, colour = _HOUSE_FOOT - 52, _AWNINGS[index // 2 % len(_AWNINGS)]
     cv2.rectangle(street, (left + 12, top), (left + width - 12, _HOUSE_FOOT), (62, 60, 58), -1)
     cv2.rectangle(street, (left + 17, top + 5), (left + width - 17, _HOUSE_FOOT - 8), (128, 122, 100), -1)
-    for pane in range(left + 17, left + width - 17, 32):
+    for pane in range(left + 17, left + width - 48, 32):
         cv2.line(street, (pane, top + 5), (pane, _HOUSE_FOOT - 8), (62, 60, 58), 2)
         shine = np.array([(pane + 6, top + 40), (pane + 20, top + 8), (pane + 26, top + 8), (pane + 12, top + 40)])
         cv2.fillPoly(street, [shine.astype(np.int32)], (158, 152, 132), cv2.LINE_AA)

@@ -24,7 +24,9 @@ class BoxesFile:
     def __init__(self, video: Path) -> None:
         self._path = video.with_suffix(BOXES)
         try:
-            self._file = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | getattr(os, "O_CLOEXEC", 0), 0o644)
+            self._file = os.open(
+                self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | getattr(os, "O_CLOEXEC", 0), 0o644
+            )
         except OSError as error:
             raise unwritable(self._path, error) from error
 

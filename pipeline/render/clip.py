@@ -92,9 +92,7 @@ class _Splice:
                 raise OutputError(f"{self._path}: nothing of that time was recorded")
         self._copy_boxes()
 
-    def _copy(
-        self, take: Take, recorded: av.container.InputContainer, container: av.container.OutputContainer
-    ) -> None:
+    def _copy(self, take: Take, recorded: av.container.InputContainer, container: av.container.OutputContainer) -> None:
         stream = recorded.streams.video[0]
         context = stream.codec_context
         kind = (context.name, context.width, context.height, context.extradata)

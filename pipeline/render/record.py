@@ -10,7 +10,7 @@ from pathlib import Path
 
 from .. import config
 from ..address import kind
-from ..errors import OutputError
+from ..errors import ConfigError, OutputError
 from ..frames import Packet
 from ..ladder import Ladder
 from ..stats import Stats
@@ -53,8 +53,10 @@ class RecordOutput:
         stats: Stats,
         start: Callable[[str, Callable[[], None]], None],
     ) -> None:
-        check_template(self.name, settings.path, tuple(cameras))
-        check_ending(self.name, settings.path, tuple(MUXERS))
+        check_template("record.path", settings.path, tuple(cameras))
+        check_ending("record.path", settings.path, tuple(MUXERS))
+        if "{time}" not in Path(settings.path).name:
+            raise ConfigError(f"outputs.record.path: must contain {{time}} in the file's name, got '{settings.path}'")
         self._settings = settings
         self._stats = stats
         self._clock = stats.clock
@@ -215,4 +217,3 @@ class CopyOutput(RecordOutput):
         """Take one packet of any camera."""
         if packet.camera not in self._encoders:
             self._backlog.put(packet)
-

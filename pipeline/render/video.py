@@ -17,8 +17,8 @@ class VideoOutput:
     name = "video"
 
     def __init__(self, settings: config.Video, cameras: tuple[str, ...]) -> None:
-        check_template(self.name, settings.path, cameras)
-        check_ending(self.name, settings.path, tuple(MUXERS))
+        check_template("video.path", settings.path, cameras)
+        check_ending("video.path", settings.path, tuple(MUXERS))
         self._settings = settings
         self._paths = {camera: filled(settings.path, camera) for camera in cameras}
         self._encoders = {camera: Encoder(camera, settings.bitrate) for camera in cameras}

@@ -52,6 +52,8 @@ class RtspServer:
         """Given a picture's place in its clip and its NAL units, what is sent instead; nothing skips it."""
         self.lost: Callable[[int], bool] = lambda sequence: False
         """Which RTP packets are lost, by sequence number."""
+        self.stamp: Callable[[float], float] = lambda seconds: seconds
+        """What the camera's own clock says after so many seconds."""
         self.delay: dict[str, float] = {}
         """Verbs whose answer takes this many seconds."""
         self.verbs: list[str] = []
@@ -234,7 +236,7 @@ class _Session:
 
     def _interleaved(self, channel: int) -> Callable[[bytes], None]:
         def send(packet: bytes) -> None:
-            if self.writer.transport.get_write_buffer_size() < 4 << 20:
+            if not self.writer.is_closing() and self.writer.transport.get_write_buffer_size() < 4 << 20:
                 self.writer.write(struct.pack(">cBH", b"$", channel, len(packet)) + packet)
 
         return send
@@ -247,7 +249,7 @@ class _Session:
         reported = 0.0
         while self.playing:
             await asyncio.sleep(max(0.0, server.began + number / fps - time.monotonic()))
-            stamp = int(number * CLOCK / fps) & 0xFFFFFFFF
+            stamp = round(server.stamp(number / fps) * CLOCK) & 0xFFFFFFFF
             place = number % len(clip.units)
             units = () if server.stalled else server.change(place, clip.units[place])
             for payload, last in payloads(units):
