@@ -14,14 +14,14 @@ from .capture.source import Source
 from .channel import Funnel
 from .config import Config, Output, Web, Window
 from .errors import OutputError, StageStuckError
-from .frames import Frame, Image, Result
+from .frames import Frame, Image, Packet, Result
 from .infer.engine import Engine
 from .infer.model import Detector, load
 from .infer.zoo import locate
 from .redaction import guard_logs
 from .render import display_available, open_output
 from .render.outlet import Outlet
-from .render.output import View
+from .render.output import PacketOutput, View
 from .render.overlay import Overlay
 from .render.window import WindowOutput
 from .stats import Stats, peak_memory
@@ -195,6 +195,7 @@ class Runtime:
 
     def _start_cameras(self) -> Literal["latency", "throughput"]:
         shown = any(outlet.output.name in ("window", "web") for outlet in self._outlets)
+        tap = self._tap()
         for name, camera in self.config.cameras.items():
             source = self._sources[name] = open_source(camera.source, camera.capture, self._halts[name])
             pace = camera.capture.pace
@@ -212,11 +213,21 @@ class Runtime:
                 paced=pace == "realtime" or (pace == "auto" and shown),
                 clock=self._clock,
                 source=source,
+                tap=tap,
             )
             self._stage(f"capture-{name}", loop.run, after=lane.close)
         if self.config.infer.hint != "auto":
             return self.config.infer.hint
         return "latency" if any(source.live for source in self._sources.values()) else "throughput"
+
+    def _tap(self) -> Callable[[Packet], None] | None:
+        takers = [outlet.output.packet for outlet in self._outlets if isinstance(outlet.output, PacketOutput)]
+
+        def tap(packet: Packet) -> None:
+            for take in takers:
+                take(packet)
+
+        return tap if takers else None
 
     def _deliver(self, result: Result) -> None:
         frame = result.frame

@@ -26,7 +26,7 @@ def watch(config: Config, frames: int, duration: float, summary: str | None) -> 
         def tick(stats: Stats) -> None:
             # Until the model is there, the progress bar of its download has the terminal.
             if runtime.detector is not None:
-                status.tick(stats.figures())
+                status.tick(stats.figures(), stats.told())
 
         runtime = Runtime(
             config, frames=frames, duration=duration, notice=lambda line: status.notice(scrub(line)), on_tick=tick

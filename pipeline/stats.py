@@ -202,6 +202,20 @@ class OutputStats:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._shown = self._skipped = 0
+        self._states: dict[str, str] = {}
+
+    def tell(self, part: str, state: str) -> None:
+        """How a part of it, such as one stream, is doing; nothing where all is well."""
+        with self._lock:
+            self._states.pop(part, None)
+            if state:
+                self._states[part] = state
+
+    @property
+    def states(self) -> dict[str, str]:
+        """What is to be told of its parts."""
+        with self._lock:
+            return dict(self._states)
 
     def shown(self) -> None:
         """A view went somewhere: to the screen, a viewer or a file."""
@@ -213,10 +227,11 @@ class OutputStats:
         with self._lock:
             self._skipped += 1
 
-    def summary(self) -> dict[str, int]:
-        """The stable keys of the summary file."""
+    def summary(self) -> dict[str, object]:
+        """The stable keys of the summary file; `states` only where there is something to tell."""
         with self._lock:
-            return {"shown": self._shown, "skipped": self._skipped}
+            states = {"states": dict(self._states)} if self._states else {}
+            return {"shown": self._shown, "skipped": self._skipped, **states}
 
 
 class Stats:
@@ -244,6 +259,10 @@ class Stats:
     def figures(self) -> list[CameraFigures]:
         """Every camera at this moment, in the order of the configuration."""
         return [camera.figures() for camera in self.cameras.values()]
+
+    def told(self) -> dict[str, dict[str, str]]:
+        """What is to be told of the parts of each output."""
+        return {name: output.states for name, output in list(self.outputs.items())}
 
     def stages(self) -> dict[str, Spread]:
         """How long each stage took."""

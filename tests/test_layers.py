@@ -13,13 +13,27 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "pipeline"
-STAGE = {"address", "channel", "clock", "config", "drill", "errors", "frames", "meters", "stats", "version", "worker"}
+STAGE = {
+    "address",
+    "channel",
+    "clock",
+    "config",
+    "drill",
+    "errors",
+    "frames",
+    "ladder",
+    "meters",
+    "stats",
+    "version",
+    "worker",
+}
 
 ALLOWED: dict[str, set[str]] = {
     "address": set(),
     "clock": set(),
     "errors": set(),
     "frames": set(),
+    "ladder": set(),
     "meters": set(),
     "version": set(),
     "channel": set(),
@@ -55,7 +69,16 @@ ALLOWED: dict[str, set[str]] = {
 
 EDGES: dict[str, set[str]] = {
     "openvino": {"infer/*"},
-    "av": {"capture/ffmpeg.py", "capture/observed.py", "render/video.py"},
+    "av": {
+        "capture/ffmpeg.py",
+        "capture/observed.py",
+        "capture/repacker.py",
+        "capture/yuv.py",
+        "render/clip.py",
+        "render/encoder.py",
+        "render/publishing.py",
+        "render/segment.py",
+    },
     "cv2": {
         "capture/webcam.py",
         "capture/demo.py",

@@ -3,26 +3,20 @@
 from __future__ import annotations
 
 import logging
-import random
 import threading
+from collections.abc import Callable
+from dataclasses import replace
 
 from .. import config
 from ..channel import Lane
 from ..clock import Clock
 from ..errors import SourceError
-from ..frames import Frame
+from ..frames import Frame, Packet
+from ..ladder import Ladder
 from ..stats import CameraStats, State
 from . import open_source
 from .source import Sample, Source
 
-DELAYS = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 10.0)
-"""Seconds before each new try to connect, 20 % more or less; the last one for ever."""
-HEALTHY = 30.0
-"""Seconds of pictures after which a loss starts again at the first delay."""
-LOCKED_OUT = 60.0
-"""Least seconds between tries with a password the camera has refused, because cameras lock users out."""
-
-_JITTER = 0.2
 _CATCH_UP = 0.25
 _PAUSE = 10.0
 
@@ -43,8 +37,12 @@ class Camera:
         paced: bool,
         clock: Clock,
         source: Source | None = None,
+        tap: Callable[[Packet], None] | None = None,
     ) -> None:
-        """Take where frames go and what counts them; `paced` plays a file at its own speed."""
+        """Take where frames go and what counts them; `paced` plays a file at its own speed.
+
+        `tap` hears every compressed picture before it is decoded, from the camera's thread: it must not wait.
+        """
         self.name = name
         self.source = source or open_source(settings.source, settings.capture, stopping)
         self._settings = settings.capture
@@ -54,10 +52,13 @@ class Camera:
         self._clock = clock
         self._pace = Pace(clock, stopping) if paced else None
         self._seq = 0
+        self._shift = 0.0
+        self._tap = tap
+        if tap is not None:
+            self.source.tap = self._tapped
         self._opened = False
         self._live_since: float | None = None
-        self._losses = 0
-        self._random = random.Random(name)
+        self._ladder = Ladder(name)
 
     def run(self) -> None:
         """Feed the lane until the file ends, nobody reads, or the stop; SourceError if the source is of no use."""
@@ -78,12 +79,12 @@ class Camera:
 
     def _open_and_play(self) -> bool:
         """One connection from its opening to its end; False when there will be no other."""
-        self._stats.changed(State.RETRYING if self._losses else State.CONNECTING)
+        self._stats.changed(State.RETRYING if self._ladder.losses else State.CONNECTING)
         self._live_since = None
         self.source.open()
         self._stats.opened(self.source.description, again=self._opened)
         self._opened = True
-        shift = 0.0
+        self._shift = 0.0
         last: float | None = None
         while not self._stopping.is_set():
             sample = self.source.read()
@@ -92,9 +93,9 @@ class Camera:
                     self._stats.changed(State.ENDED)
                     return False
                 self.source.open()
-                shift = last + 1 / (self.source.fps or 25.0)
+                self._shift = last + 1 / (self.source.fps or 25.0)
                 continue
-            pts = None if sample.pts is None else sample.pts + shift
+            pts = None if sample.pts is None else sample.pts + self._shift
             last = pts if pts is not None else last or 0.0
             if not self._pass_on(sample, pts):
                 return False
@@ -113,15 +114,14 @@ class Camera:
         self._stats.captured()
         return self._lane.put(frame)
 
+    def _tapped(self, packet: Packet) -> None:
+        assert self._tap is not None
+        pts, dts = (None if seconds is None else seconds + self._shift for seconds in (packet.pts, packet.dts))
+        self._tap(replace(packet, camera=self.name, pts=pts, dts=dts))
+
     def _wait(self, error: SourceError) -> None:
         played = 0.0 if self._live_since is None else self._clock.monotonic() - self._live_since
-        if played >= HEALTHY:
-            self._losses = 0
-        delay = DELAYS[min(self._losses, len(DELAYS) - 1)]
-        if error.reason == "unauthorized":
-            delay = LOCKED_OUT / (1 - _JITTER)
-        delay *= self._random.uniform(1 - _JITTER, 1 + _JITTER)
-        self._losses += 1
+        delay = self._ladder.next(played, refused=error.reason == "unauthorized")
         stalled = error.reason == "timed out" and self._live_since is not None
         self._stats.changed(State.STALLED if stalled else State.OFFLINE, error.reason, delay)
         log.info("%s: %s; next try in %.1f s", self.name, error, delay)

@@ -6,26 +6,23 @@ import os
 import threading
 import time
 from collections import deque
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import Any, cast
 from urllib.parse import urlsplit
 
 import av
 import av.container.core
-import numpy as np
-from av.video.reformatter import Interpolation, VideoReformatter
 
 from .. import address
 from ..config import Capture
 from ..errors import SourceError
-from ..frames import Image
+from ..frames import Packet
 from .faults import explain
 from .patience import Patience, PatientClock, resolve
+from .repacker import Repacker
 from .source import Sample
-
-INTERPOLATION = Interpolation.BILINEAR
-"""How pictures are scaled on their way from YUV to the model's size."""
+from .yuv import Scalers, YuvPicture
 
 Packets = Generator["av.Packet[Any]", None, None]
 
@@ -34,67 +31,6 @@ _FINISHED = (".mp4", ".mkv", ".webm", ".avi", ".mov", ".m4v", ".ts", ".mpg", ".m
 
 # See patience.py; PyAV has no public way to end a wait.
 setattr(av.container.core, "time", PatientClock())  # noqa: B010
-
-
-class YuvPicture:
-    """A decoded frame as a Picture: converted to BGR, and scaled in the same step, only when somebody asks."""
-
-    def __init__(self, frame: av.VideoFrame, scalers: Scalers) -> None:
-        self._frame = frame
-        self._scalers = scalers
-        self._turns = round(frame.rotation / 90) % 4
-        self._bgr: Image | None = None
-
-    @property
-    def width(self) -> int:
-        """Pixels, after the rotation that the stream asks for."""
-        return self._frame.height if self._turns % 2 else self._frame.width
-
-    @property
-    def height(self) -> int:
-        """Pixels, after the rotation that the stream asks for."""
-        return self._frame.width if self._turns % 2 else self._frame.height
-
-    def bgr(self) -> Image:
-        """The picture at full size, converted by the first caller."""
-        if self._bgr is None:
-            self._bgr = self._converted(self.width, self.height)
-        return self._bgr
-
-    def resized(self, width: int, height: int) -> Image:
-        """The picture scaled to `width` x `height` on the way out of YUV, aspect not kept."""
-        return self.bgr() if (width, height) == (self.width, self.height) else self._converted(width, height)
-
-    def _converted(self, width: int, height: int) -> Image:
-        size = (height, width) if self._turns % 2 else (width, height)
-        pixels = self._scalers.convert(self._frame, *size)
-        if self._turns:
-            pixels = np.ascontiguousarray(np.rot90(pixels, self._turns))
-        pixels.flags.writeable = False
-        return pixels
-
-
-class Scalers:
-    """The converters of one source, kept because making one costs more than using it."""
-
-    def __init__(self) -> None:
-        # PyAV marks the frame while it converts, so one frame must not be in two conversions at once.
-        self._lock = threading.Lock()
-        self._kept: dict[tuple[int, int], VideoReformatter] = {}
-
-    def convert(self, frame: av.VideoFrame, width: int, height: int) -> Image:
-        """Height x width x 3, BGR; colour matrix and range as the stream declares them."""
-        with self._lock:
-            if (width, height) not in self._kept:
-                if len(self._kept) >= 4:
-                    self._kept.clear()
-                self._kept[width, height] = VideoReformatter()
-            converted = self._kept[width, height].reformat(
-                frame, width, height, "bgr24", interpolation=INTERPOLATION, threads=1
-            )
-        plane = converted.planes[0]
-        rows: Image = np.frombuffer(memoryview(plane), np.uint8).reshape(-1, plane.line_size)[:height, : width * 3]
-        return rows.reshape(height, width, 3)
 
 
 class FfmpegSource:
@@ -114,7 +50,9 @@ class FfmpegSource:
         self.description = ""
         self.corrupt = 0
         """Packets and pictures left out so far because they were damaged."""
+        self.tap: Callable[[Packet], None] | None = None
         self._container: av.container.InputContainer | None = None
+        self._repacker = Repacker()
         self._packets = _nothing()
         self._frames: deque[tuple[av.VideoFrame, float]] = deque()
         self._scalers = Scalers()
@@ -232,6 +170,7 @@ class FfmpegSource:
         how = f" over {self._settings.transport}" if self._scheme.startswith("rtsp") else ""
         pace = f" at {self.fps:.4g} fps" if self.fps and not self.live else ""
         self.description = f"{decoder.name}{size}{how}{pace}"
+        self._repacker = Repacker(decoder.name, decoder.extradata or b"", live=self.live)
         # Such a stream comes in files of some seconds each, with silence between them.
         self._in_pieces = self._container.format.name in ("hls", "dash")
         self._packets = cast(Packets, self._container.demux(stream))
@@ -262,6 +201,9 @@ class FfmpegSource:
 
     def _decode(self, packet: av.Packet[Any]) -> None:
         begun = time.monotonic()
+        if self.tap is not None and (repacked := self._repacker.take(packet, begun)) is not None:
+            self.tap(repacked)
+            begun = time.monotonic()
         try:
             frames = packet.decode()
         except (av.FFmpegError, ValueError):

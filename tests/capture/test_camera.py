@@ -10,10 +10,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline.capture.camera import DELAYS, LOCKED_OUT, Camera
+from pipeline.capture.camera import Camera
 from pipeline.capture.picture import ArrayPicture
 from pipeline.capture.source import Sample
 from pipeline.errors import SourceError
+from pipeline.ladder import DELAYS, LOCKED_OUT
 from pipeline.stats import State
 from tests.capture.conftest import Running
 from tests.servers.clock import ManualClock

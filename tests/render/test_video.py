@@ -15,7 +15,8 @@ from render_scenes import HandClock, Scene, share
 from pipeline import config
 from pipeline.errors import ConfigError, OutputError
 from pipeline.render.brush import colour
-from pipeline.render.video import Timeline, VideoOutput
+from pipeline.render.encoder import Timeline
+from pipeline.render.video import VideoOutput
 
 HERE = Path(__file__).parent
 
