@@ -21,7 +21,7 @@ from .infer.zoo import locate
 from .redaction import guard_logs
 from .render import display_available, open_output
 from .render.outlet import Outlet
-from .render.output import PacketOutput, View
+from .render.output import PacketOutput, PromptOutput, View
 from .render.overlay import Overlay
 from .render.window import WindowOutput
 from .stats import Stats, peak_memory
@@ -68,6 +68,7 @@ class Runtime:
             for name, camera in config.cameras.items()
         }
         self._outlets: list[Outlet] = []
+        self._prompt: list[PromptOutput] = []
         self._delivered: Counter[str] = Counter()
         self._stages = 0
         self._lock = threading.Lock()
@@ -96,6 +97,7 @@ class Runtime:
             self._outlets.append(Outlet(self._opened(output), self.stats))
         if reader is not None:
             self._outlets.append(reader)
+        self._prompt = [outlet.output for outlet in self._outlets if isinstance(outlet.output, PromptOutput)]
         self._mark("outputs_open")
         self._crew.start("status", self._tick)
         hint = self._start_cameras()
@@ -202,7 +204,7 @@ class Runtime:
             lane = self._intake.lane(
                 1 if source.live else 2,
                 latest=source.live,
-                dropped=lambda frame, reason: self.stats.cameras[frame.camera].dropped(reason),
+                dropped=self._dropped,
             )
             loop = Camera(
                 name,
@@ -229,6 +231,11 @@ class Runtime:
 
         return tap if takers else None
 
+    def _dropped(self, frame: Frame, reason: str) -> None:
+        self.stats.cameras[frame.camera].dropped(reason)
+        for output in self._prompt:
+            output.missed(frame)
+
     def _deliver(self, result: Result) -> None:
         frame = result.frame
         if self._frames:
@@ -237,6 +244,8 @@ class Runtime:
             self._delivered[frame.camera] += 1
             if self._delivered[frame.camera] == self._frames:
                 self._halts[frame.camera].set()
+        for output in self._prompt:
+            output.found(result)
         captured_at = self._clock.now() - timedelta(seconds=self._clock.monotonic() - frame.captured)
         view = View(result, captured_at, self._draw, self._sources[frame.camera].live)
         for outlet in self._outlets:

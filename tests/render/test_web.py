@@ -272,6 +272,7 @@ def test_the_numbers_of_every_camera_are_there_as_json(serve: Callable[..., Serv
         "in_flight": 0,
         "reconnects": 0,
         "viewers": 0,
+        "direct": None,
     }
     yard = served.card("yard")
     assert (yard["state"], yard["reason"], yard["level"], yard["age_ms"]) == ("offline", "refused", "bad", None)
