@@ -20,7 +20,7 @@ class Timeline:
     def __init__(self) -> None:
         self._shift = 0.0
         self._last: tuple[float, float] | None = None
-        self._newest = 0
+        self._newest = -1
         self._stamps: dict[int, int] = {}
         self._unnamed: deque[int] = deque(maxlen=_KEPT)
 

@@ -56,7 +56,9 @@ export class Card {
   choose() {
     if (this.numbers === null) return null
     const codec = this.numbers.direct?.codec
-    if (!codec || performance.now() - this.givenUpAt < GIVEN_UP) return 'jpeg'
+    if (performance.now() - this.givenUpAt < GIVEN_UP) return 'jpeg'
+    // A camera without any picture yet may turn out to be either.
+    if (!codec) return this.numbers.age_ms === null ? null : 'jpeg'
     const able = decodes(codec, this.page.changed)
     return able === undefined ? null : able ? 'direct' : 'jpeg'
   }
