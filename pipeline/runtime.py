@@ -194,7 +194,7 @@ class Runtime:
         return output
 
     def _start_cameras(self) -> Literal["latency", "throughput"]:
-        shown = any(outlet.output.name in ("window", "web") for outlet in self._outlets)
+        shown = any(outlet.output.name in ("window", "web", "stream") for outlet in self._outlets)
         tap = self._tap()
         for name, camera in self.config.cameras.items():
             source = self._sources[name] = open_source(camera.source, camera.capture, self._halts[name])
