@@ -21,7 +21,7 @@ from .config_file import load
 from .config_overrides import Override
 from .errors import ConfigError, PipelineError
 from .options import overrides
-from .redaction import guard_logs, guard_tracebacks
+from .redaction import guard_logs, guarded_tracebacks
 from .session import watch
 from .status import Terminal
 from .version import __version__
@@ -194,13 +194,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = list(sys.argv[1:] if arguments is None else arguments)
     program = "run.py" if Path(sys.argv[0]).name == "run.py" else "lookout"
     guard_logs()
-    guard_tracebacks()
-    try:
-        return int(app(_with_command(given), prog_name=program, standalone_mode=False) or 0)
-    except (Exception, KeyboardInterrupt) as error:
-        if {"-v", "--verbose"} & set(given):
-            _complain("".join(traceback.format_exception(error)).rstrip())
-        return _report(error, program)
+    with guarded_tracebacks():
+        try:
+            return int(app(_with_command(given), prog_name=program, standalone_mode=False) or 0)
+        except (Exception, KeyboardInterrupt) as error:
+            if {"-v", "--verbose"} & set(given):
+                _complain("".join(traceback.format_exception(error)).rstrip())
+            return _report(error, program)
 
 
 def _report(error: BaseException, program: str) -> int:

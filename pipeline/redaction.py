@@ -6,6 +6,8 @@ import logging
 import sys
 import threading
 import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Any
 
@@ -21,11 +23,17 @@ def guard_logs() -> None:
         logging.setLogRecordFactory(_CleanRecords(make))
 
 
-def guard_tracebacks() -> None:
-    """From now on print what nobody caught, on any thread, without secrets."""
+@contextmanager
+def guarded_tracebacks() -> Iterator[None]:
+    """Meanwhile print what nobody catches, on any thread, without secrets."""
+    before = sys.excepthook, sys.unraisablehook, threading.excepthook
     sys.excepthook = _print
     sys.unraisablehook = lambda caught: _print(caught.exc_type, caught.exc_value, caught.exc_traceback)
     threading.excepthook = lambda caught: _print(caught.exc_type, caught.exc_value, caught.exc_traceback)
+    try:
+        yield
+    finally:
+        sys.excepthook, sys.unraisablehook, threading.excepthook = before
 
 
 class _CleanRecords:

@@ -37,10 +37,19 @@ def sender_report(stamp: int) -> bytes:
     return struct.pack(">BBHIIIIII", 0x80, 200, 6, 7, int(now), int(now % 1 * 2**32), stamp, 1, 1)
 
 
-def description(clip: Clip, parameter_sets: bool) -> bytes:
-    """The SDP of a clip, with its parameter sets or without."""
+def goodbye() -> bytes:
+    """An RTCP packet that ends the stream."""
+    return struct.pack(">BBHI", 0x81, 203, 1, 7)
+
+
+def description(clip: Clip, parameter_sets: bool, frame_rate: str | None, media: tuple[str, ...]) -> bytes:
+    """The SDP of a clip, with its parameter sets or without; `frame_rate` is declared in place of the true one."""
     sets = ",".join(base64.b64encode(unit).decode() for unit in (clip.sps, clip.pps))
     known = f";profile-level-id={clip.sps[1:4].hex()};sprop-parameter-sets={sets}" if parameter_sets else ""
     lines = ["v=0", "o=- 1 1 IN IP4 127.0.0.1", "s=camera", "c=IN IP4 0.0.0.0", "t=0 0", "a=control:*"]
-    lines += ["m=video 0 RTP/AVP 96", "a=rtpmap:96 H264/90000", f"a=fmtp:96 packetization-mode=1{known}"]
-    return ("\r\n".join([*lines, f"a=framerate:{clip.fps:g}", "a=control:trackID=0"]) + "\r\n").encode()
+    if "video" in media:
+        lines += ["m=video 0 RTP/AVP 96", "a=rtpmap:96 H264/90000", f"a=fmtp:96 packetization-mode=1{known}"]
+        lines += [f"a=framerate:{frame_rate or f'{clip.fps:g}'}", "a=control:trackID=0"]
+    if "audio" in media:
+        lines += ["m=audio 0 RTP/AVP 0", "a=rtpmap:0 PCMU/8000", "a=control:trackID=1"]
+    return ("\r\n".join(lines) + "\r\n").encode()
