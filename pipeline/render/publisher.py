@@ -13,7 +13,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-from ..address import redacted, remember, scrub
+from ..address import connectable, redacted, remember, scrub
 from ..clock import Clock
 from ..frames import Packet
 from ..ladder import Ladder
@@ -118,7 +118,7 @@ class Publisher:
         os.set_blocking(child.stdout.fileno(), False)
         live_since: float | None = None
         self._reason = "ended"
-        order = {"address": self._address, "codec": first.codec, "patience": PATIENCE}
+        order = {"address": connectable(self._address), "codec": first.codec, "patience": PATIENCE}
         packet: Packet | None = first
         timeline = PacketTimeline()
         kind = (first.codec, first.width, first.height)

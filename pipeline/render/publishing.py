@@ -1,9 +1,10 @@
 """A process of its own that publishes one stream, because a server that reads no more blocks FFmpeg for ever.
 
 It is started with its parent's standard input, which carries a line of JSON {address, codec, patience} and then
-packets: key u8, pts i64, dts i64, length u32, in network order, and the data; times in ticks of 1/90000 s. On standard output it says
-`live` after the first packet went out, and `failed NAME TEXT` before it ends because of an error. A step that
-takes longer than `patience` seconds ends it with SIGALRM, and the end of its input with a farewell to the server.
+packets: key u8, pts i64, dts i64, length u32, in network order, and the data; times in ticks of 1/90000 s.
+On standard output it says `live` after the first packet went out, and `failed NAME TEXT` before it ends because
+of an error. A step that takes longer than `patience` seconds ends it with SIGALRM, and the end of its input with
+a farewell to the server.
 Nothing of ours is imported, so that it starts quickly and stays small.
 """
 
