@@ -40,13 +40,14 @@ ALLOWED: dict[str, set[str]] = {
     "capture": STAGE,
     "infer": STAGE,
     "render": STAGE,
-    "runtime": STAGE | {"capture", "infer", "redaction", "render"},
+    "replay": STAGE | {"render"},
+    "runtime": STAGE | {"capture", "infer", "redaction", "render", "replay"},
     "results": STAGE | {"render", "runtime"},
     "interrupt": {"worker"},
     "options": {"address", "config_nodes", "config_overrides"},
     "status": {"stats"},
     "summary": {"errors"},
-    "session": {"address", "config", "errors", "interrupt", "runtime", "stats", "status", "summary"},
+    "session": {"address", "config", "errors", "interrupt", "replay", "runtime", "stats", "status", "summary"},
     "cli": STAGE
     | {"config_file", "config_overrides", "config_schema", "doctor", "infer", "options", "redaction"}
     | {"session", "status"},
