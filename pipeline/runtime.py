@@ -19,6 +19,7 @@ from .frames import Frame, Image, Result
 from .infer.engine import Engine
 from .infer.model import Detector, load
 from .infer.zoo import locate
+from .meters import peak_memory
 from .redaction import guard_logs
 from .render import display_available, open_output
 from .render.outlet import Outlet, fan_out
@@ -27,7 +28,7 @@ from .render.overlay import Overlay
 from .render.record import RecordOutput
 from .render.window import WindowOutput
 from .replay import Replay
-from .stats import Stats, peak_memory
+from .stats import Stats
 from .version import __version__
 from .worker import Crew
 
@@ -255,7 +256,8 @@ class Runtime:
 
     def _draw(self, result: Result) -> Image:
         with self.stats.timed("overlay"):
-            return self._overlays[result.frame.camera].draw(result)
+            camera = result.frame.camera
+            return self._overlays[camera].draw(result, self._sources[camera].live)
 
     def _tick(self) -> None:
         while not self._clock.wait(self._crew.stopping, _TICK):

@@ -59,6 +59,7 @@ ALLOWED: dict[str, set[str]] = {
 EDGES: dict[str, set[str]] = {
     "openvino": {"infer/*"},
     "av": {
+        "capture/damage.py",
         "capture/ffmpeg.py",
         "capture/observed.py",
         "capture/repacker.py",
