@@ -9,13 +9,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import av
+import numpy as np
 import pytest
 
 import pipeline
 import pipeline.runtime
 from pipeline.config import Config
 from pipeline.errors import OutputError
+from pipeline.frames import Image
 from pipeline.render.boxes import Found, lines
+from pipeline.render.brush import colour
 from tests.servers.h264 import Clip, encode, number_in, street, write_file
 from tests.servers.rtsp import RtspServer
 from tests.servers.sink import RtspSink
@@ -41,6 +44,11 @@ def clip() -> Clip:
 def server(clip: Clip) -> Iterator[RtspServer]:
     with RtspServer({"live": clip}) as running:
         yield running
+
+
+def pictures(path: Path) -> list[Image]:
+    with av.open(str(path)) as container:
+        return [np.asarray(frame.to_ndarray(format="bgr24"), np.uint8) for frame in container.decode(video=0)]
 
 
 def numbers(path: Path) -> list[tuple[float, int]]:
@@ -89,6 +97,24 @@ def test_a_camera_is_recorded_streamed_and_clipped_at_once(server: RtspServer, m
     assert len(Found(cut)) > 15
 
 
+@pytest.mark.parametrize(("encoder", "ending"), [("libx264", ".mp4"), ("libx265", ".mkv"), ("mjpeg", ".mkv")])
+def test_a_file_of_any_kind_is_copied_picture_by_picture(model: str, tmp_path: Path, encoder: str, ending: str) -> None:
+    options = {"bf": "2", "g": "10", "x265-params": "keyint=10:bframes=2:log-level=none", "strict": "unofficial"}
+    source = write_file(tmp_path / "street.mkv", street(45), 30, encoder=encoder, **options)
+    path = str(tmp_path / "out" / f"{{time}}{ending}")
+    config = Config.model_validate(
+        {
+            "cameras": {"file": str(source)},
+            "model": {"name": model},
+            "outputs": [{"record": {"path": path, "seconds": 1, "free": 0}}],
+        }
+    )
+    pipeline.run(config)
+    files = sorted((tmp_path / "out").glob(f"*{ending}"), key=lambda each: each.stem)
+    assert [number for file in files for _, number in numbers(file)] == list(range(45))
+    assert sum(len(Found(file)) for file in files) == 45
+
+
 def test_a_recording_plays_with_the_boxes_that_were_found(tmp_path: Path) -> None:
     video = write_file(tmp_path / "door.mp4", street(20), 30, bf="0")
     with open(tmp_path / "door.jsonl", "w") as file:
@@ -108,7 +134,10 @@ def test_a_recording_plays_with_the_boxes_that_were_found(tmp_path: Path) -> Non
         [[10 * number, 20, 10 * number + 50, 200]] if number % 2 else [] for number in range(20)
     ]
     assert {one["label"] for event in events for one in event["detections"]} == {"cat"}
-    assert len(numbers(tmp_path / "boxed.mp4")) == 20
+    boxed = pictures(tmp_path / "boxed.mp4")
+    assert len(boxed) == 20
+    edge = np.abs(boxed[11][60:160, 110:112].astype(int) - colour("cat")).max(axis=2)
+    assert (edge < 70).mean() > 0.5
 
 
 def test_a_recording_that_is_not_there_is_said_in_one_line(tmp_path: Path) -> None:

@@ -86,7 +86,8 @@ class Shelf:
         any_camera = "|".join(map(re.escape, self._cameras))
         shape = re.compile(pattern.replace(r"\{camera\}", f"(?:{any_camera})"))
         folder = self._folder
-        for path in folder.rglob(f"*{name.suffix}"):
+        below = str(name.relative_to(folder)).replace("{camera}", "*").replace("{time}", "*")
+        for path in folder.glob(below):
             if shape.fullmatch(str(path)):
                 yield path
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable
 from functools import partial
 
 from .. import config
 from ..address import kind
+from ..errors import OutputError
 from ..frames import Packet
 from ..stats import Stats
 from .encoder import Encoder
@@ -43,7 +45,9 @@ class StreamOutput:
         }
 
     def open(self) -> None:
-        """Start connecting; a server that is away is no error."""
+        """Start connecting; a server that is away is no error. Raises OutputError where this system cannot publish."""
+        if not hasattr(signal, "setitimer"):
+            raise OutputError("stream: this system has no timer that ends a stalled stream; Linux and macOS have one")
         for camera, publisher in self._publishers.items():
             self._start(f"stream-{camera}", publisher.run)
 

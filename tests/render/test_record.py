@@ -352,3 +352,26 @@ def test_a_killed_recording_plays_up_to_its_last_second(tmp_path: Path, ending: 
             numbers += [number for _, number in played(newest)]
         assert numbers == [number % 90 for number in range(len(numbers))]
         assert len(numbers) >= last - 30
+
+
+def test_a_disk_that_takes_nothing_is_told_and_delays_nobody(
+    crew: Start, clip: Clip, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from pipeline.render import record
+
+    monkeypatch.setattr(record, "_PATIENCE", 0.2)
+    hung = threading.Event()
+    # A disk that hangs cannot be had in a test; what it does to a caller is to not return.
+    monkeypatch.setattr(record.Segment, "write", lambda segment, packet: hung.wait(20) and 0.0)
+    output = recording(crew, tmp_path / "{time}.mp4")
+    assert isinstance(output, CopyOutput)
+    begun = time.monotonic()
+    for packet in packets(clip, 90):
+        output.packet(packet)
+    assert time.monotonic() - begun < 1
+    assert until(lambda: output.poll() and bool(output._stats.told()["record"]))
+    (state,) = output._stats.told()["record"].values()
+    assert state == "the disk has taken nothing for 0 s"
+    hung.set()
+    assert until(lambda: output.poll() and not output._stats.told()["record"])
+    output.close()
