@@ -99,7 +99,12 @@ def test_a_camera_is_recorded_streamed_and_clipped_at_once(server: RtspServer, m
 
 @pytest.mark.parametrize(("encoder", "ending"), [("libx264", ".mp4"), ("libx265", ".mkv"), ("mjpeg", ".mkv")])
 def test_a_file_of_any_kind_is_copied_picture_by_picture(model: str, tmp_path: Path, encoder: str, ending: str) -> None:
-    options = {"bf": "2", "g": "10", "x265-params": "keyint=10:bframes=2:log-level=none", "strict": "unofficial"}
+    options = {
+        "bf": "0" if encoder == "mjpeg" else "2",
+        "g": "10",
+        "x265-params": "keyint=10:bframes=2:log-level=none",
+        "strict": "unofficial",
+    }
     source = write_file(tmp_path / "street.mkv", street(45), 30, encoder=encoder, **options)
     path = str(tmp_path / "out" / f"{{time}}{ending}")
     config = Config.model_validate(
