@@ -29,7 +29,7 @@ class Capture(Section):
     """How RTSP carries the pictures: tcp is complete, udp never waits for a lost packet."""
     open_timeout: Seconds = 5.0
     """Seconds to connect and learn the format."""
-    read_timeout: Seconds = 2.0
+    read_timeout: Seconds = 3.0
     """Seconds without any data, but at least 5 frame intervals, until the connection counts as dead."""
     start_timeout: Seconds = 10.0
     """Seconds the first picture may take after opening: a camera may wait for its next keyframe."""

@@ -52,6 +52,9 @@ class Diagnosis:
 def diagnose(address: str, measured: Measurement) -> Diagnosis:
     """Judge a measurement of the source at an address."""
     capture: dict[str, str | int] = {}
+    if measured.first_picture is None and measured.corrupt:
+        found = [each for each in _transport(measured, capture) if each.weight != "note"]
+        return Diagnosis((Finding("fails", "every picture came damaged"), *found), capture)
     if measured.first_picture is None:
         return Diagnosis((Finding("fails", _failure(address, measured)),), capture)
     findings = list(_in_general(address, measured))
@@ -137,10 +140,10 @@ def _in_general(address: str, measured: Measurement) -> Iterator[Finding]:
 
 def _transport(measured: Measurement, capture: dict[str, str | int]) -> Iterator[Finding]:
     tcp, udp = measured.transports.get("tcp", ""), measured.transports.get("udp", "")
-    if tcp and tcp != "works":
+    if tcp not in ("", "works", "damaged"):
         capture["transport"] = "udp"
         yield Finding("warns", f"the camera sends over UDP only (TCP: {tcp}): set capture.transport to udp, as below")
-    elif udp and udp != "works":
+    elif udp not in ("", "works", "damaged"):
         yield Finding("note", f"it works over TCP only (UDP: {udp}), which is the default")
     if not measured.errors and not measured.corrupt:
         return

@@ -90,7 +90,7 @@ class Camera:
         self.source.open()
         # Only an open source knows whether it is a finished recording after all.
         self._lane.latest = self.source.live
-        self._watch.opened()
+        self._watch.opened(self._clock.monotonic())
         self._stats.opened(self.source.description, again=self._opened)
         self._opened = True
         self._shift = 0.0

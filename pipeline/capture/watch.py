@@ -8,6 +8,7 @@ from ..config import Capture
 from ..errors import SourceError
 from ..frames import Picture
 from ..stats import State
+from .silence import INTERVALS
 from .source import Sample
 
 BEHIND = 1.0
@@ -80,11 +81,12 @@ class Watch:
     def __init__(self, settings: Capture) -> None:
         self._settings = settings
         self._lag = Lag()
-        self.opened()
+        self.opened(0.0)
 
-    def opened(self) -> None:
+    def opened(self, now: float) -> None:
         """A new connection."""
         self._lag.opened()
+        self._good, self._damaged = now, 0
         self._late_since: float | None = None
         self._late = False
         self._picture: Picture | None = None
@@ -97,7 +99,11 @@ class Watch:
         SourceError where only a new connection can help.
         """
         if sample.damaged:
+            self._damaged += 1
+            if self._damaged >= INTERVALS and now - self._good >= self._settings.stall_timeout:
+                raise SourceError(f"no undamaged picture for {now - self._good:.1f} s", "timed out")
             return State.CORRUPT, 0.0
+        self._good, self._damaged = now, 0
         same = self._same(sample.picture, now)
         late = self._behind(pts, now)
         limit = self._settings.frozen_after
