@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import quote
 
 import av
 import numpy as np
@@ -24,6 +25,7 @@ from tests.servers.rtsp import RtspServer
 from tests.servers.sink import RtspSink
 
 from .infer.conftest import rows_model, write_ir
+from .test_secrets import PASSWORD, leaks
 
 ROOT = Path(__file__).parents[1]
 
@@ -143,6 +145,24 @@ def test_a_recording_plays_with_the_boxes_that_were_found(tmp_path: Path) -> Non
     assert len(boxed) == 20
     edge = np.abs(boxed[11][60:160, 110:112].astype(int) - colour("cat")).max(axis=2)
     assert (edge < 70).mean() > 0.5
+
+
+def test_the_passwords_of_streams_are_told_to_nobody(server: RtspServer, model: str, tmp_path: Path) -> None:
+    with RtspSink(user="me", password="other") as sink:
+        login = quote(f"me:{PASSWORD}", safe=":")
+        addresses = [f"rtsp://{login}@127.0.0.1:{port}/door" for port in (sink.port, 9)]
+        addresses += [f"rtmp://{login}@127.0.0.1:9/door?key={quote(PASSWORD, safe='')}", f"rtsp://{login}@nosuch.invalid/door"]
+        lines = [f"cameras: {{door: '{server.url('live')}'}}", f"model: {model}", "outputs:"]
+        lines += [f"  - stream: {{address: '{each}', boxes: no}}" for each in addresses]
+        (tmp_path / "c.yaml").write_text("\n".join(lines))
+        command = [sys.executable, str(ROOT / "run.py"), "c.yaml", "-v", "--summary", "s.json", "--duration", "4"]
+        ended = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=50, check=False)
+    assert ended.returncode == 0, ended.stderr
+    summary = (tmp_path / "s.json").read_text()
+    states = json.loads(summary)["outputs"]["stream"]["states"]
+    assert len(states) == 4
+    assert "offline (unauthorized), next try in" in states[f"rtsp://***@127.0.0.1:{sink.port}/door"]
+    assert leaks(ended.stdout + ended.stderr + summary) == []
 
 
 def test_a_recording_that_is_not_there_is_said_in_one_line(tmp_path: Path) -> None:

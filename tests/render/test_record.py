@@ -174,6 +174,14 @@ def test_what_the_configuration_must_say_is_said(crew: Start) -> None:
         assert str(caught.value) == f"outputs.record.path: {rule}"
 
 
+def test_a_place_that_cannot_be_written_is_said_at_opening(crew: Start, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OutputError) as caught:
+        recording(crew, tmp_path / "file" / "{camera}-{time}.mp4")
+    expected = f"cannot write {tmp_path}/file/door-{{time}}.mp4: part of it is not a folder; choose another place"
+    assert str(caught.value) == expected
+
+
 def test_what_cannot_be_copied_is_told(crew: Start, tmp_path: Path) -> None:
     output = recording(crew, tmp_path / "{time}.mp4")
     assert isinstance(output, CopyOutput)
