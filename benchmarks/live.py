@@ -32,6 +32,7 @@ from pipeline.config import Camera as CameraSettings
 from pipeline.config import Capture, Config
 from pipeline.errors import SourceError
 from pipeline.frames import Frame
+from pipeline.ladder import HEALTHY
 from pipeline.render.outlet import Outlet
 from pipeline.render.output import View
 from pipeline.runtime import Runtime
@@ -167,8 +168,8 @@ def stalls(clip: Clip) -> None:
     print(f"                    PyAV     {told(seen[-1:])}", flush=True)
 
 
-def recovery(clip: Clip, rounds: int, at_once: int = 5) -> None:
-    """The server is killed and comes back after a second."""
+def recovery(clip: Clip, rounds: int, at_once: int = 10) -> None:
+    """The server is killed and comes back after a second, each time after half a minute of health."""
     back: list[float | None] = []
     theirs: dict[str, list[float | None]] = {"OpenCV": [], "PyAV": []}
     with ExitStack() as stack:
@@ -184,7 +185,7 @@ def recovery(clip: Clip, rounds: int, at_once: int = 5) -> None:
         rivals = {"OpenCV": Opencv(servers[0].url("live")), "PyAV": Pyav(servers[0].url("live"))}
         until(lambda: len(painted.shown) == at_once, 30)
         for _ in range(rounds):
-            time.sleep(2)
+            time.sleep(HEALTHY + 2)
             for server in servers:
                 server.stop()
             time.sleep(1)
@@ -367,7 +368,7 @@ def main() -> None:
     """Run what is asked for and print a table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--minutes", type=float, default=10.0)
-    parser.add_argument("--rounds", type=int, default=10)
+    parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--reconnects", type=int, default=2000)
     everything = ["stalls", "recovery", "reconnects", "stops", "calm"]
     parser.add_argument("--only", nargs="*", choices=everything, default=everything)

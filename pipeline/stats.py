@@ -150,7 +150,7 @@ class CameraStats:
             news = (state, reason) != (self._state, self._reason)
             if news:
                 self._since = at - timedelta(seconds=held)
-                self._late += state is State.LATE
+                self._late += state is State.LATE and self._state is not State.LATE
                 number = self._changes[-1].number + 1
                 good, retry = self._moment(self._good), self._moment(self._retry_at)
                 self._changes.append(Change(number, state, reason, at, good, retry))

@@ -26,11 +26,11 @@ from .conftest import Running
 
 
 def rehearsed(address: str, clock: ManualClock, **settings: float) -> Rehearsal:
-    """The drawn street with faults, in a time that only waiting moves."""
+    """The drawn street or a file with faults, in a time that only waiting moves."""
     faults, real = parse(address)
-    assert real == "demo"
     capture = Capture.model_validate(settings)
-    return Rehearsal(address, faults, DemoSource(clock=clock), capture, clock=clock)
+    source = DemoSource(clock=clock) if real == "demo" else FfmpegSource(real, capture)
+    return Rehearsal(address, faults, source, capture, clock=clock)
 
 
 def played(source: Rehearsal, clock: ManualClock, until: float) -> list[tuple[float, Sample]]:
@@ -54,9 +54,9 @@ def test_a_short_stall_withholds_pictures_and_then_shows_the_newest() -> None:
     assert len(times) == pytest.approx(2 * 30, abs=4)
 
 
-def test_a_long_stall_ends_in_the_error_of_silence_at_the_limit() -> None:
+def test_a_long_stall_ends_in_the_error_of_silence_at_the_limit(video: Path) -> None:
     clock = ManualClock()
-    source = rehearsed("fault:stall@1:demo", clock, stall_timeout=1, start_timeout=2)
+    source = rehearsed(f"fault:stall@1:{video}", clock, stall_timeout=1, start_timeout=2)
     source.open()
     with pytest.raises(SourceError, match="no picture for 1 s, as rehearsed") as caught:
         played(source, clock, 60)
@@ -79,9 +79,9 @@ def test_a_freeze_gives_the_same_picture_while_time_goes_on() -> None:
     assert len({id(sample.picture) for sample in moving}) == len(moving) > 50
 
 
-def test_a_cut_comes_once_and_opening_is_refused_for_so_long() -> None:
+def test_a_cut_comes_once_and_opening_is_refused_for_so_long(video: Path) -> None:
     clock = ManualClock()
-    source = rehearsed("fault:disconnect=2@1/5:demo", clock)
+    source = rehearsed(f"fault:disconnect=2@1/5:{video}", clock)
     source.open()
     with pytest.raises(SourceError, match="cut, as rehearsed") as caught:
         played(source, clock, 60)
@@ -108,26 +108,26 @@ def test_opening_can_fail_without_ending_the_run(kind: str, reason: str) -> None
     assert source.description == f"drawn 1280x720 at 30 fps, rehearsing {kind}"
 
 
-def test_slow_gives_a_picture_a_second() -> None:
+def test_slow_gives_a_picture_a_second(video: Path) -> None:
     clock = ManualClock()
-    source = rehearsed("fault:slow@0.5:demo", clock)
+    source = rehearsed(f"fault:slow@0.5:{video}", clock)
     source.open()
     times = [at for at, _ in played(source, clock, 4) if at > 0.6]
     assert [after - before for before, after in pairwise(times)] == pytest.approx([1] * 3, abs=0.1)
 
 
-def test_late_lets_the_own_time_fall_behind() -> None:
+def test_late_lets_the_own_time_fall_behind(video: Path) -> None:
     clock = ManualClock()
-    source = rehearsed("fault:late@0.5:demo", clock)
+    source = rehearsed(f"fault:late@0.5:{video}", clock)
     source.open()
     lag = [(at, at - (sample.pts or 0)) for at, sample in played(source, clock, 2.5)]
     assert lag[10][1] == pytest.approx(0, abs=0.1)
     assert lag[-1][1] == pytest.approx(1, abs=0.1)
 
 
-def test_corrupt_pictures_are_marked_as_damaged() -> None:
+def test_corrupt_pictures_are_marked_as_damaged(video: Path) -> None:
     clock = ManualClock()
-    source = rehearsed("fault:corrupt=1@1:demo", clock)
+    source = rehearsed(f"fault:corrupt=1@1:{video}", clock)
     source.open()
     damaged = [at for at, sample in played(source, clock, 3) if sample.damaged]
     assert (damaged[0], damaged[-1], len(damaged)) == pytest.approx((1, 2, 30), abs=1.1)
@@ -136,7 +136,7 @@ def test_corrupt_pictures_are_marked_as_damaged() -> None:
 def test_a_file_plays_like_a_camera_over_and_over(video: Path) -> None:
     address = f"fault:stall=1@3:{video}"
     clock = ManualClock()
-    source = Rehearsal(address, parse(address)[0], FfmpegSource(str(video), Capture()), Capture(), clock=clock)
+    source = rehearsed(address, clock)
     source.open()
     found = played(source, clock, 6)
     source.close()

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from pipeline import ladder
 from pipeline.capture import camera
 from pipeline.capture.ffmpeg import FfmpegSource
 from pipeline.cli import main
@@ -106,7 +107,7 @@ def slow(output: str, seconds: float) -> None:
 
 def eager(leak: bool) -> None:
     """A lost camera is tried again at once, so that it can be lost hundreds of times; `leak` loses memory each time."""
-    camera.DELAYS = (0.02,)
+    ladder.DELAYS = (0.02,)
     if leak:
         real = FfmpegSource.open
         lost: list[bytearray] = []

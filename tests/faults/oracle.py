@@ -5,10 +5,12 @@ from __future__ import annotations
 import base64
 import json
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from itertools import pairwise
+from itertools import combinations, pairwise
 from pathlib import Path
+from statistics import median
 from typing import Any
 from urllib.parse import quote
 
@@ -95,23 +97,34 @@ def read(path: Path) -> dict[str, History]:
     return histories
 
 
-def complaints(
-    verdict: Verdict, history: History, spoilt: float, healed: float, began: float, fps: float, repeats: int
-) -> list[str]:
-    """What is wrong with a history; times are seconds since 1970, `began` that of the camera's picture 0 of `repeats`.
+@dataclass(frozen=True)
+class Circumstances:
+    """What was done to a camera, and when, in seconds since 1970."""
 
-    A camera that has a fault from the start is spoilt when it begins to connect.
-    """
+    spoilt: float
+    """When the fault began; where it was there from the start, when the program began to connect."""
+    healed: float
+    began: float
+    """When picture 0 was due."""
+    fps: float
+    pictures: int
+    """How many pictures there are until they begin again."""
+    slack: float = SLACK
+
+
+def complaints(verdict: Verdict, history: History, done: Circumstances) -> list[str]:
+    """What is wrong with a history."""
     return [
-        *_of_states(verdict, history, spoilt),
-        *_of_return(verdict, history, healed),
-        *_of_age(verdict, history, began, fps, repeats),
+        *_of_states(verdict, history, done),
+        *_of_return(verdict, history, done),
+        *_of_age(verdict, history, done),
         *_of_boxes(verdict, history),
     ]
 
 
-def _of_states(verdict: Verdict, history: History, spoilt: float) -> list[str]:
+def _of_states(verdict: Verdict, history: History, done: Circumstances) -> list[str]:
     found = []
+    spoilt = done.spoilt
     if re.fullmatch(verdict.states, history.words.rstrip()) is None:
         found.append(f"states are '{history.words.rstrip()}', not '{verdict.states}'")
     if verdict.noticed is not None:
@@ -121,32 +134,33 @@ def _of_states(verdict: Verdict, history: History, spoilt: float) -> list[str]:
         least, most = verdict.noticed
         if noticed is None:
             found.append("the fault was never noticed")
-        elif not least <= noticed - spoilt <= most + SLACK:
+        elif not least <= noticed - spoilt <= most + done.slack:
             found.append(f"noticed after {noticed - spoilt:.1f} s, not within {least:g} to {most:g} s")
     return found
 
 
-def _of_return(verdict: Verdict, history: History, healed: float) -> list[str]:
+def _of_return(verdict: Verdict, history: History, done: Circumstances) -> list[str]:
     if verdict.back is None:
         return []
+    healed = done.healed
     shown = next((each.at for each in history.shown if each.at >= healed), None)
     if shown is None:
         return ["no picture came after the healing"]
     last = history.changes[-1] if history.changes else Change(0.0, "", "")
     found = [] if last.state == "live" else [f"ended as {last.word} although it was healed"]
-    if shown - healed > verdict.back + SLACK:
+    if shown - healed > verdict.back + done.slack:
         found.append(f"first picture {shown - healed:.1f} s after the healing, not within {verdict.back:g} s")
     return found
 
 
-def _of_age(verdict: Verdict, history: History, began: float, fps: float, repeats: int) -> list[str]:
+def _of_age(verdict: Verdict, history: History, done: Circumstances) -> list[str]:
     if verdict.oldest == float("inf"):
         return []
     found = []
-    cycle = repeats / fps
+    cycle = done.pictures / done.fps
     for each in history.shown:
-        age = (each.at - began - each.number / fps + cycle / 2) % cycle - cycle / 2
-        if not -SLACK <= age <= verdict.oldest + SLACK:
+        age = (each.at - done.began - each.number / done.fps + cycle / 2) % cycle - cycle / 2
+        if not -done.slack <= age <= verdict.oldest + done.slack:
             found.append(f"picture {each.number} of sequence {each.seq} was taken for good {age:.1f} s late")
     numbers = [each.seq for each in history.shown]
     if any(later <= earlier for earlier, later in pairwise(numbers)):
@@ -166,7 +180,7 @@ def _of_boxes(verdict: Verdict, history: History) -> list[str]:
     return found[:3]
 
 
-def unharmed(history: History, fps: float, begin: float, end: float) -> list[str]:
+def unharmed(history: History, fps: float, begin: float, end: float, slack: float = SLACK) -> list[str]:
     """What is wrong with a camera that had no fault: every tenth picture may be missing, and none for long."""
     found = []
     shown = [each for each in history.shown if begin <= each.at <= end]
@@ -178,7 +192,7 @@ def unharmed(history: History, fps: float, begin: float, end: float) -> list[str
     if captured < 0.9 * fps:
         found.append(f"the healthy camera gave {captured:.1f} frames a second, not {fps:g}")
     longest = max(later.at - earlier.at for earlier, later in pairwise([*shown, Shown(end, -1, -1, (0, 0))]))
-    if longest > SLACK:
+    if longest > slack:
         found.append(f"the healthy camera showed nothing for {longest:.1f} s")
     return found
 
@@ -200,3 +214,8 @@ def uneven(counts: dict[str, Any]) -> list[str]:
 
 def _seconds(stamp: str) -> float:
     return datetime.fromisoformat(stamp).timestamp()
+
+
+def slope(points: Sequence[tuple[float, float]]) -> float:
+    """How much the second value rises for each step of the first, by the median of all pairs."""
+    return median((y2 - y1) / (x2 - x1) for (x1, y1), (x2, y2) in combinations(points, 2) if x1 != x2)

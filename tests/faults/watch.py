@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.faults.oracle import History, complaints, leaks, uneven, unharmed
+from tests.faults.oracle import SLACK, Circumstances, History, complaints, leaks, uneven, unharmed
 from tests.faults.program import WITNESS, Program, Sample
 from tests.faults.rig import FPS, PICTURES, SECRET, USER, Case, Healing, Rig
 
@@ -30,8 +30,20 @@ class Report:
     code: int = -1
     stop: float = 0.0
     errors: str = ""
+    pause: float = 0.0
+    """Seconds for which the machine let nobody work, that no program is to blame for."""
     before: Sample = NOTHING
     after: Sample = NOTHING
+
+
+def longest_pause(stopping: threading.Event) -> float:
+    """Most seconds by which a short sleep was too long."""
+    longest = 0.0
+    while not stopping.is_set():
+        begun = time.monotonic()
+        time.sleep(0.05)
+        longest = max(longest, time.monotonic() - begun - 0.05)
+    return longest
 
 
 def watch(
@@ -72,9 +84,10 @@ def _watched(
     program = Program(folder, cameras, "-v", command=WITNESS, environment=environment)
     stopping = threading.Event()
     report = Report()
-    with ThreadPoolExecutor(1) as observer:
+    with ThreadPoolExecutor(2) as observer:
         try:
             observer.submit(program.observe, stopping)
+            pauses = observer.submit(longest_pause, stopping)
             program.wait_for(HEALTHY, *([] if spoilt_first else list(rigs)))
             time.sleep(1.0 if spoilt_first else 1.5)
             report.before = program.sample(time.time())
@@ -85,19 +98,22 @@ def _watched(
         finally:
             stopping.set()
             program.kill()
+    report.pause = pauses.result()
     histories = program.histories()
+    slack = SLACK + report.pause
     began = report.before.at
     for case in cases:
         history = histories.get(case.name, History())
         since = history.first("connecting") or 0.0 if spoilt_first else spoilt[case.name]
         rig = rigs[case.name]
-        told = complaints(case.verdict, history, since, healed[case.name], rig.began, FPS, PICTURES)
+        done = Circumstances(since, healed[case.name], rig.began, FPS, PICTURES, slack)
+        told = complaints(case.verdict, history, done)
         asked = rig.server.verbs.count("DESCRIBE")
         if case.tries is not None and asked > case.tries:
             told.append(f"asked for the stream {asked} times, not {case.tries}")
         report.cases[case.name] = told
         report.words[case.name] = history.words
-    report.healthy = unharmed(histories.get(HEALTHY, History()), HEALTHY_FPS, began, ended)
+    report.healthy = unharmed(histories.get(HEALTHY, History()), HEALTHY_FPS, began, ended, slack)
     report.secrets = leaks(SECRET, USER, program.texts())
     summary = program.summary()
     report.counts = [
