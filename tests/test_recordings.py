@@ -151,11 +151,14 @@ def test_the_passwords_of_streams_are_told_to_nobody(server: RtspServer, model: 
     with RtspSink(user="me", password="other") as sink:
         login = quote(f"me:{PASSWORD}", safe=":")
         addresses = [f"rtsp://{login}@127.0.0.1:{port}/door" for port in (sink.port, 9)]
-        addresses += [f"rtmp://{login}@127.0.0.1:9/door?key={quote(PASSWORD, safe='')}", f"rtsp://{login}@nosuch.invalid/door"]
+        addresses += [
+            f"rtmp://{login}@127.0.0.1:9/door?key={quote(PASSWORD, safe='')}",
+            f"rtsp://{login}@nosuch.invalid/door",
+        ]
         lines = [f"cameras: {{door: '{server.url('live')}'}}", f"model: {model}", "outputs:"]
         lines += [f"  - stream: {{address: '{each}', boxes: no}}" for each in addresses]
         (tmp_path / "c.yaml").write_text("\n".join(lines))
-        command = [sys.executable, str(ROOT / "run.py"), "c.yaml", "-v", "--summary", "s.json", "--duration", "4"]
+        command = [sys.executable, str(ROOT / "run.py"), "c.yaml", "-v", "--summary", "s.json", "--duration", "3"]
         ended = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=50, check=False)
     assert ended.returncode == 0, ended.stderr
     summary = (tmp_path / "s.json").read_text()

