@@ -20,8 +20,8 @@ from .clip import Take, cut
 from .encoder import Encoder
 from .events import frame_event
 from .output import View
-from .paths import check_ending, check_template
-from .segment import CODECS, MUXERS, Segment
+from .paths import check_ending, check_template, unwritable
+from .segment import CODECS, MUXERS, DamagedError, Segment
 from .shelf import Shelf
 
 _TURN = 0.25
@@ -146,8 +146,8 @@ class RecordOutput:
                         self._write(item)
                     elif isinstance(item, Boxes):
                         self._note(item)
-                except OutputError as error:
-                    self._fail(error)
+                except OSError as error:
+                    self._fail(error if isinstance(error, OutputError) else unwritable(self._settings.path, error))
         finally:
             self._end_all()
 
@@ -159,7 +159,9 @@ class RecordOutput:
         reel = self._reels.get(packet.camera)
         if packet.key and (reel is None or self._full(reel.segment, packet)):
             self._end(packet.camera)
-            reel = self._begin(packet)
+            reel = None
+            with suppress(DamagedError):
+                reel = self._begin(packet)
         if reel is None:
             return
         at = reel.segment.write(packet)

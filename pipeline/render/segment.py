@@ -27,18 +27,29 @@ CODECS = ("h264", "hevc", "mjpeg")
 """What can be written without encoding it anew."""
 
 
+class DamagedError(Exception):
+    """A keyframe that no file can start with."""
+
+
 class Segment:
     """A file that starts with a keyframe; OutputError once it cannot be written any more."""
 
     def __init__(self, path: Path, first: Packet) -> None:
-        """Make the file for the kind of pictures that `first`, a keyframe, is."""
+        """Make the file for the kind of pictures that `first`, a keyframe, is; DamagedError if it cannot be read."""
         self.path = path
         self.size = 0
         """Bytes of pictures so far."""
         self.first = first
         self._timeline = PacketTimeline()
         try:
-            with av.open(io.BytesIO(first.data), format=first.codec) as sample:
+            sample = av.open(io.BytesIO(first.data), format=first.codec)
+        except (av.FFmpegError, ValueError) as error:
+            raise DamagedError(str(error)) from error
+        if not sample.streams.video or not sample.streams.video[0].width:
+            sample.close()
+            raise DamagedError("no size")
+        try:
+            with sample:
                 self._container = av.open(str(path), "w", options=MUXERS[path.suffix.lower()])
                 self._stream = self._container.add_stream_from_template(sample.streams.video[0], opaque=True)
             self._stream.time_base = Fraction(1, TICKS)

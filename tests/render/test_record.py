@@ -182,6 +182,19 @@ def test_a_place_that_cannot_be_written_is_said_at_opening(crew: Start, tmp_path
     assert str(caught.value) == expected
 
 
+def test_a_damaged_keyframe_is_not_the_start_of_a_file(crew: Start, clip: Clip, tmp_path: Path) -> None:
+    output = recording(crew, tmp_path / "{time}.mp4")
+    assert isinstance(output, CopyOutput)
+    for packet in packets(clip, 60):
+        damaged = packet.pts is not None and packet.pts < 7.4
+        output.packet(replace(packet, data=b"\0\0\0\1" + b"\xff" * 40) if damaged else packet)
+    output.close()
+    assert until(lambda: not [each for each in threading.enumerate() if each.name == "record-write"])
+    (video,) = videos(tmp_path)
+    assert [number for _, number in played(video)] == list(range(15, 60))
+    assert output._stats.told()["record"] == {}
+
+
 def test_what_cannot_be_copied_is_told(crew: Start, tmp_path: Path) -> None:
     output = recording(crew, tmp_path / "{time}.mp4")
     assert isinstance(output, CopyOutput)
