@@ -16,6 +16,7 @@ _KEYFRAMES = 2.1
 """Most seconds between keyframes: after a loss nothing can be shown before the next one."""
 _STRANGE_CLOCK = 1000.0
 _LATE = 1.0
+_BUSY = 1.5
 _HELD_UP = 0.5
 _GOP = "'I-frame interval' (also called 'GOP' or 'keyframe interval')"
 _PATHS = (
@@ -134,6 +135,9 @@ def _in_general(address: str, measured: Measurement) -> Iterator[Finding]:
         yield Finding("warns", f"the picture did not change at all for {measured.still:.0f} s: it may be frozen")
     if not measured.live and (measured.corrupt or measured.errors):
         yield Finding("warns", f"parts of it are damaged: {_list(measured)}")
+    if measured.live and (measured.load or 0) > _BUSY:
+        text = f"this machine is busy, {measured.load:.1f} programs for each core"
+        yield Finding("note", f"{text}: pauses, delay and slow unpacking may be its own; ask again when it is idle")
     if measured.audio:
         yield Finding("note", "sound is left out")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import zlib
 from collections.abc import Callable
@@ -74,6 +75,8 @@ class Measurement:
     """What the decoder complained of after the first picture, by kind."""
     still: float = 0.0
     """Longest time in which the picture did not change at all."""
+    load: float | None = None
+    """Programs that wanted to run for each core of this machine, in the last minute."""
     device: str = ""
     modes: tuple[Mode, ...] = ()
 
@@ -187,6 +190,7 @@ def _watch(
     finally:
         found.live = source.live
         found.measured = clock.monotonic() - begun
+        found.load = os.getloadavg()[0] / (os.cpu_count() or 1) if hasattr(os, "getloadavg") else None
         found.negotiated = source.description
         found.declared_fps = (found.said.fps if found.said else 0.0) or source.fps or None
         found.decode, found.still = decode.spread(), glance.still
