@@ -195,6 +195,6 @@ def _in_base64(secret: str) -> Iterator[str]:
 def _spelled(letter: str) -> str:
     """A pattern for one letter as it stands in text, JSON, HTML and Python, or encoded any number of times."""
     forms = {letter, html.escape(letter), json.dumps(letter)[1:-1], repr(letter)[1:-1], ascii(letter)[1:-1]}
-    forms |= {"&#39;"} if letter == "'" else {"+"} if letter == " " else set()
+    forms |= {"&#39;", "\\'"} if letter == "'" else {"+"} if letter == " " else set()
     encoded = "".join(f"%(?:25)*(?i:{byte:02x})" for byte in letter.encode())
     return f"(?:{'|'.join([*map(re.escape, sorted(forms, key=len, reverse=True)), encoded])})"

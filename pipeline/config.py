@@ -29,12 +29,16 @@ class Capture(Section):
     """How RTSP carries the pictures: tcp is complete, udp never waits for a lost packet."""
     open_timeout: Seconds = 5.0
     """Seconds to connect and learn the format."""
-    read_timeout: Seconds = 2.0
-    """Seconds a read may wait for data before the connection counts as dead."""
+    read_timeout: Seconds = 3.0
+    """Seconds without any data, but at least 5 frame intervals, until the connection counts as dead."""
     start_timeout: Seconds = 10.0
     """Seconds the first picture may take after opening: a camera may wait for its next keyframe."""
     stall_timeout: Seconds = 3.0
-    """Seconds without a decoded picture until a live source is reopened."""
+    """Seconds without a good picture, but at least 5 frame intervals, until a live source is reopened."""
+    frozen_after: Annotated[float, Field(ge=0, le=86400, allow_inf_nan=False)] = 60.0
+    """Seconds a live picture may stay exactly the same until the camera is called frozen; 0 for never."""
+    frozen_reconnect: bool = False
+    """Whether a frozen camera is reopened, rather than only called so."""
     pace: Literal["auto", "realtime", "fast"] = "auto"
     """How fast a file plays: realtime, fast, or auto (realtime where a window or page shows it)."""
     loop: bool = False

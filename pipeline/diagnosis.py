@@ -16,6 +16,7 @@ _KEYFRAMES = 2.1
 """Most seconds between keyframes: after a loss nothing can be shown before the next one."""
 _STRANGE_CLOCK = 1000.0
 _LATE = 1.0
+_BUSY = 1.5
 _HELD_UP = 0.5
 _GOP = "'I-frame interval' (also called 'GOP' or 'keyframe interval')"
 _PATHS = (
@@ -52,6 +53,9 @@ class Diagnosis:
 def diagnose(address: str, measured: Measurement) -> Diagnosis:
     """Judge a measurement of the source at an address."""
     capture: dict[str, str | int] = {}
+    if measured.first_picture is None and measured.corrupt:
+        found = [each for each in _transport(measured, capture) if each.weight != "note"]
+        return Diagnosis((Finding("fails", "every picture came damaged"), *found), capture)
     if measured.first_picture is None:
         return Diagnosis((Finding("fails", _failure(address, measured)),), capture)
     findings = list(_in_general(address, measured))
@@ -131,16 +135,19 @@ def _in_general(address: str, measured: Measurement) -> Iterator[Finding]:
         yield Finding("warns", f"the picture did not change at all for {measured.still:.0f} s: it may be frozen")
     if not measured.live and (measured.corrupt or measured.errors):
         yield Finding("warns", f"parts of it are damaged: {_list(measured)}")
+    if measured.live and (measured.load or 0) > _BUSY:
+        text = f"this machine is busy, {measured.load:.1f} programs for each core"
+        yield Finding("note", f"{text}: pauses, delay and slow unpacking may be its own; ask again when it is idle")
     if measured.audio:
         yield Finding("note", "sound is left out")
 
 
 def _transport(measured: Measurement, capture: dict[str, str | int]) -> Iterator[Finding]:
     tcp, udp = measured.transports.get("tcp", ""), measured.transports.get("udp", "")
-    if tcp and tcp != "works":
+    if tcp not in ("", "works", "damaged"):
         capture["transport"] = "udp"
         yield Finding("warns", f"the camera sends over UDP only (TCP: {tcp}): set capture.transport to udp, as below")
-    elif udp and udp != "works":
+    elif udp not in ("", "works", "damaged"):
         yield Finding("note", f"it works over TCP only (UDP: {udp}), which is the default")
     if not measured.errors and not measured.corrupt:
         return

@@ -13,7 +13,7 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 
-from .address import inner, login, redacted, scrub, template
+from .address import VARIABLE, inner, login, redacted, scrub, template
 from .capture.probe import Measurement, probe
 from .clock import SystemClock
 from .config import Camera
@@ -85,7 +85,7 @@ def as_json(camera: Camera, measured: Measurement, diagnosis: Diagnosis, pasted:
 def paste(name: str, address: str, written: str, diagnosis: Diagnosis) -> str:
     """YAML for the camera, its secret replaced by a variable of the environment; empty where that cannot be done."""
     named = _VARIABLE.fullmatch(login(written)[1]) is not None
-    written = inner(written) if named else template(address)
+    written = inner(written) if named else template(address).replace("${", "$${").replace(f"${VARIABLE}", VARIABLE)
     if not written:
         return ""
     quoted = written if _PLAIN.fullmatch(written) else json.dumps(written, ensure_ascii=False)

@@ -5,13 +5,12 @@ For each camera, at any moment: captured = inferred + dropped (by reason) + in f
 
 from __future__ import annotations
 
-import sys
 import threading
 from collections import Counter, defaultdict, deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 
 from .clock import Clock, SystemClock
@@ -42,6 +41,10 @@ class Change:
     reason: str
     at: datetime
     """UTC."""
+    last_good: datetime | None = None
+    """UTC time of the last good picture before; None before the first."""
+    next_try: datetime | None = None
+    """UTC time of the next try to connect; None while none is planned."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +75,12 @@ class CameraFigures:
     """Detections in the newest result."""
     age: float | None
     """Seconds since the newest picture that is ready to be seen was captured; None before the first."""
+    last_good: datetime | None = None
+    """UTC time of the last picture that was captured whole; None before the first."""
+    next_try: datetime | None = None
+    """UTC time of the next try to connect; None while none is planned."""
+    late: int = 0
+    """How many times the pictures fell behind the camera's own clock."""
 
 
 class CameraStats:
@@ -89,17 +98,20 @@ class CameraStats:
         self._state, self._reason, self._since = State.CONNECTING, "", clock.now()
         self._changes = deque([Change(0, self._state, self._reason, self._since)], maxlen=256)
         self._retry_at: float | None = None
+        self._good: float | None = None
+        self._late = 0
         self._source = ""
         self._started = clock.monotonic()
         self._first_shown: float | None = None
         self._first = self._last = 0.0
         self.latency = Histogram()
 
-    def captured(self) -> None:
-        """The source gave a frame."""
+    def captured(self, *, good: bool = True) -> None:
+        """The source gave a frame, which is not `good` if it is damaged."""
         now = self._clock.monotonic()
         with self._lock:
             self._captured += 1
+            self._good = now if good else self._good
             self._rate_in.tick(now)
 
     def dropped(self, reason: str) -> None:
@@ -130,16 +142,26 @@ class CameraStats:
         if captured is not None and (self._newest is None or captured > self._newest):
             self._newest = captured
 
-    def changed(self, state: State, reason: str = "", retry_in: float | None = None) -> bool:
-        """The camera is now in `state`; True if that is news."""
+    def changed(self, state: State, reason: str = "", retry_in: float | None = None, *, held: float = 0.0) -> bool:
+        """The camera is now in `state`, and has been for `held` seconds; True if that is news."""
         with self._lock:
+            now, at = self._clock.monotonic(), self._clock.now()
+            self._retry_at = None if retry_in is None else now + retry_in
             news = (state, reason) != (self._state, self._reason)
             if news:
-                self._since = self._clock.now()
-                self._changes.append(Change(self._changes[-1].number + 1, state, reason, self._since))
+                self._since = at - timedelta(seconds=held)
+                self._late += state is State.LATE and self._state is not State.LATE
+                number = self._changes[-1].number + 1
+                good, retry = self._moment(self._good), self._moment(self._retry_at)
+                self._changes.append(Change(number, state, reason, at, good, retry))
             self._state, self._reason = state, reason
-            self._retry_at = None if retry_in is None else self._clock.monotonic() + retry_in
             return news
+
+    def _moment(self, seconds: float | None) -> datetime | None:
+        """The wall clock at a time in monotonic seconds."""
+        if seconds is None:
+            return None
+        return self._clock.now() + timedelta(seconds=seconds - self._clock.monotonic())
 
     def changes(self, after: int = -1) -> list[Change]:
         """The changes of state that follow number `after`, oldest first; the last 256 are kept."""
@@ -173,6 +195,9 @@ class CameraStats:
                 fps=self._rate_shown.value(now),
                 people=self._people,
                 age=None if self._newest is None else now - self._newest,
+                last_good=self._moment(self._good),
+                next_try=self._moment(self._retry_at),
+                late=self._late,
             )
 
     def summary(self) -> dict[str, object]:
@@ -187,6 +212,7 @@ class CameraStats:
                 "dropped": figures.dropped,
                 "in_flight": figures.in_flight,
                 "reconnects": figures.reconnects,
+                "late": figures.late,
                 "fps": round((figures.shown - 1) / span, 2) if span > 0 else 0.0,
                 "people": figures.people,
                 "state": figures.state.value,
@@ -268,13 +294,3 @@ class Stats:
         """How long each stage took."""
         with self._lock:
             return {name: histogram.spread() for name, histogram in self._stages.items()}
-
-
-def peak_memory() -> int:
-    """Most bytes of memory this process has held so far; 0 where the system does not tell."""
-    if sys.platform == "win32":
-        return 0
-    import resource
-
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024

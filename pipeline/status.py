@@ -64,11 +64,10 @@ class Status:
         self._ticks += 1
 
 
-def lines(cameras: Sequence[CameraFigures], outputs: Mapping[str, Mapping[str, str]]) -> list[Text]:
+def lines(cameras: Sequence[CameraFigures], outputs: Mapping[str, Mapping[str, str]] = _NONE) -> list[Text]:
     """One line for each camera, and for each part of an output that has something to tell, names in a column."""
-    width = max(
-        map(len, [*(camera.name for camera in cameras), *(name for name in outputs if outputs[name])]), default=0
-    )
+    names = [*(camera.name for camera in cameras), *(name for name in outputs if outputs[name])]
+    width = max(map(len, names), default=0)
     told = [_told(name.ljust(width + 2), part, text) for name, parts in outputs.items() for part, text in parts.items()]
     return [*(_line(camera, width) for camera in cameras), *told]
 

@@ -13,20 +13,8 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "pipeline"
-STAGE = {
-    "address",
-    "channel",
-    "clock",
-    "config",
-    "drill",
-    "errors",
-    "frames",
-    "ladder",
-    "meters",
-    "stats",
-    "version",
-    "worker",
-}
+STAGE = {"address", "channel", "clock", "config", "drill", "errors", "frames", "ladder", "meters", "stats"}
+STAGE |= {"version", "worker"}
 
 ALLOWED: dict[str, set[str]] = {
     "address": set(),
@@ -52,13 +40,14 @@ ALLOWED: dict[str, set[str]] = {
     "capture": STAGE,
     "infer": STAGE,
     "render": STAGE,
-    "runtime": STAGE | {"capture", "infer", "redaction", "render"},
+    "replay": STAGE | {"render"},
+    "runtime": STAGE | {"capture", "infer", "redaction", "render", "replay"},
     "results": STAGE | {"render", "runtime"},
     "interrupt": {"worker"},
     "options": {"address", "config_nodes", "config_overrides"},
     "status": {"stats"},
     "summary": {"errors"},
-    "session": {"address", "config", "errors", "interrupt", "runtime", "stats", "status", "summary"},
+    "session": {"address", "config", "errors", "interrupt", "replay", "runtime", "stats", "status", "summary"},
     "cli": STAGE
     | {"config_file", "config_overrides", "config_schema", "doctor", "infer", "options", "redaction"}
     | {"session", "status"},
@@ -70,6 +59,7 @@ ALLOWED: dict[str, set[str]] = {
 EDGES: dict[str, set[str]] = {
     "openvino": {"infer/*"},
     "av": {
+        "capture/damage.py",
         "capture/ffmpeg.py",
         "capture/observed.py",
         "capture/repacker.py",

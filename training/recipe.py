@@ -13,7 +13,8 @@ class Recipe:
     """Settings of a run. Rates are learning rates at their peak; `sizes` maps picture sizes to their share of steps.
 
     Batches at smaller sizes hold more pictures, so that every step costs about the same. `milestones` are fractions of
-    the run at which a step schedule divides its rate by ten; without any the rate falls along a cosine.
+    the run at which a step schedule divides its rate by ten; without any the rate falls along a cosine. `frozen` blocks
+    stay as they are.
     """
 
     optimiser: str

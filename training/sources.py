@@ -32,7 +32,7 @@ def first_weights(network: Detector, start: str, models: Path | None, entries: S
     path = find_weights(start, models)
     if path.suffix == ".xml":
         adopt(network, path)
-        settle(network, _batches(entries))
+        settle(network, typical_batches(entries))
         return
     state = read_state(path)
     if "shallow.0.0.weight" in state:
@@ -88,7 +88,8 @@ def _packaged(package: str, file: str, remedy: str) -> Path:
     raise TrainingError(f"{package} with {file} is not installed: {remedy}")
 
 
-def _batches(entries: Sequence[Entry]) -> Iterator[Tensor]:
+def typical_batches(entries: Sequence[Entry]) -> Iterator[Tensor]:
+    """A few batches [8,3,512,512] of pictures as they are, spread over a collection, to take statistics from."""
     step = max(1, len(entries) // SETTLING_PICTURES)
     chosen = entries[::step][:SETTLING_PICTURES]
     for start in range(0, len(chosen), 8):

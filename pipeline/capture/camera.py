@@ -16,7 +16,10 @@ from ..ladder import Ladder
 from ..stats import CameraStats, State
 from . import open_source
 from .source import Sample, Source
+from .watch import Watch
 
+_STATES = {"timed out": State.STALLED, "late": State.LATE, "frozen": State.FROZEN}
+"""What the loss of a camera is called that was live before; offline for all other reasons."""
 _CATCH_UP = 0.25
 _PAUSE = 10.0
 
@@ -58,6 +61,8 @@ class Camera:
             self.source.tap = self._tapped
         self._opened = False
         self._live_since: float | None = None
+        self._state = State.CONNECTING
+        self._watch = Watch(settings.capture)
         self._ladder = Ladder(name)
 
     def run(self) -> None:
@@ -80,8 +85,12 @@ class Camera:
     def _open_and_play(self) -> bool:
         """One connection from its opening to its end; False when there will be no other."""
         self._stats.changed(State.RETRYING if self._ladder.losses else State.CONNECTING)
+        self._state = State.CONNECTING
         self._live_since = None
         self.source.open()
+        # Only an open source knows whether it is a finished recording after all.
+        self._lane.latest = self.source.live
+        self._watch.opened(self._clock.monotonic())
         self._stats.opened(self.source.description, again=self._opened)
         self._opened = True
         self._shift = 0.0
@@ -105,13 +114,19 @@ class Camera:
         if self._pace is not None and not self.source.live:
             self._pace.wait(pts if pts is not None else self._seq / (self.source.fps or 25.0))
         captured = self._clock.monotonic()
-        if self._live_since is None:
+        state, held = self._watch.judge(sample, pts, captured) if self.source.live else (State.LIVE, 0.0)
+        if self._live_since is None and not sample.damaged:
             self._live_since = captured
-            self._stats.changed(State.LIVE)
             log.info("%s: live, %s", self.name, self.source.description)
+        if state is not self._state:
+            self._state = state
+            self._stats.changed(state, held=held)
         frame = Frame(self.name, self._seq, pts, captured, sample.picture, sample.decode)
         self._seq += 1
-        self._stats.captured()
+        self._stats.captured(good=not sample.damaged)
+        if sample.damaged:
+            self._stats.dropped("corrupt")
+            return not self._lane.closed
         return self._lane.put(frame)
 
     def _tapped(self, packet: Packet) -> None:
@@ -122,8 +137,8 @@ class Camera:
     def _wait(self, error: SourceError) -> None:
         played = 0.0 if self._live_since is None else self._clock.monotonic() - self._live_since
         delay = self._ladder.next(played, refused=error.reason == "unauthorized")
-        stalled = error.reason == "timed out" and self._live_since is not None
-        self._stats.changed(State.STALLED if stalled else State.OFFLINE, error.reason, delay)
+        state = _STATES.get(error.reason, State.OFFLINE) if self._live_since is not None else State.OFFLINE
+        self._stats.changed(state, error.reason, delay)
         log.info("%s: %s; next try in %.1f s", self.name, error, delay)
         self._clock.wait(self._stopping, delay)
 

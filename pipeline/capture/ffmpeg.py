@@ -7,27 +7,36 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Generator
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any, cast
 from urllib.parse import urlsplit
 
 import av
 import av.container.core
+import numpy as np
 
 from .. import address
 from ..config import Capture
 from ..errors import SourceError
 from ..frames import Packet
+from .damage import Complaints, Damage, listen
 from .faults import explain
 from .patience import Patience, PatientClock, resolve
+from .picture import ArrayPicture
 from .repacker import Repacker
+from .silence import Silence
 from .source import Sample
+from .timeline import Timeline
 from .yuv import Scalers, YuvPicture
 
 Packets = Generator["av.Packet[Any]", None, None]
 
 _MOST_PIXELS = 8192 * 8192
 _FINISHED = (".mp4", ".mkv", ".webm", ".avi", ".mov", ".m4v", ".ts", ".mpg", ".mpeg", ".flv")
+
+_UNSEEN = ArrayPicture(np.zeros((1, 1, 3), np.uint8))
+"""Stands for a picture that could not be unpacked at all."""
 
 # See patience.py; PyAV has no public way to end a wait.
 setattr(av.container.core, "time", PatientClock())  # noqa: B010
@@ -56,8 +65,10 @@ class FfmpegSource:
         self._packets = _nothing()
         self._frames: deque[tuple[av.VideoFrame, float]] = deque()
         self._scalers = Scalers()
-        self._started = self._in_pieces = False
-        self._last = 0.0
+        self._in_pieces = False
+        self._silence = Silence(settings)
+        self._damage = Damage()
+        self._timeline = Timeline(0.0)
 
     def open(self) -> None:
         """Connect and learn the format, within open_timeout in all."""
@@ -76,24 +87,38 @@ class FfmpegSource:
                 self.close()
                 stream = self._connect(self._options(thorough=True))
         self._prepare(stream)
-        self._started, self._last = False, time.monotonic()
+        self._silence.opened(time.monotonic(), self.fps)
 
     def read(self) -> Sample | None:
-        """The next picture; None at the end of a file, SourceError at the end of a live stream or after silence."""
+        """The next picture; None at the end of a file, SourceError at the end of a live stream or after silence.
+
+        The pictures of a live stream are marked where they are in doubt; time without a good one counts as silence.
+        """
         while not self._frames:
             packet = self._next_packet()
             if packet is None:
                 if self.live:
                     raise SourceError(f"{self._name}: the stream ended", "ended")
                 return None
+            left_out = self.corrupt
             self._decode(packet)
+            if self.live and self._silence.started and self.corrupt > left_out and not self._frames:
+                return Sample(_UNSEEN, None, 0.0, damaged=True)
         frame, spent = self._frames.popleft()
-        self._started, self._last = True, time.monotonic()
-        return Sample(YuvPicture(frame, self._scalers), frame.time if frame.pts is not None else None, spent)
+        seconds = frame.time if frame.pts is not None else None
+        picture = YuvPicture(frame, self._scalers)
+        if self.live and self._damage.judge(frame):
+            self.corrupt += 1
+            return Sample(picture, seconds, spent, damaged=True)
+        self._silence.picture(time.monotonic(), seconds)
+        return Sample(picture, seconds if self.live else self._timeline.picture(seconds), spent)
 
     def close(self) -> None:
         """Hang up."""
         container, self._container = self._container, None
+        if container is not None and container.streams.video and (decoder := container.streams.video[0].codec_context):
+            # Its threads may be about to complain, for which they need the lock that PyAV holds while it frees them.
+            decoder.flush_buffers()
         # Ends the limit of the read it stands in, which must not be left to judge the hanging up.
         self._packets.close()
         self._packets = _nothing()
@@ -123,6 +148,7 @@ class FfmpegSource:
         # No nobuffer: it throws away what was read while probing, which is the keyframe many cameras start with.
         if self._scheme.startswith("rtsp"):
             udp = settings.transport == "udp"
+            # FFmpeg tells of lost packets only where it queues; without loss the queue delays nothing.
             options |= {
                 "rtsp_transport": settings.transport,
                 "allowed_media_types": "video",
@@ -130,7 +156,7 @@ class FfmpegSource:
                 "analyzeduration": "2000000" if thorough else "100000",
                 "fpsprobesize": "0",
                 "max_delay": "100000" if udp else "0",
-                "reorder_queue_size": "64" if udp else "0",
+                "reorder_queue_size": "64" if udp else "8",
                 "buffer_size": "1048576",
             }
         if self._scheme.startswith("rtmp"):
@@ -173,45 +199,55 @@ class FfmpegSource:
         self._repacker = Repacker(decoder.name, decoder.extradata or b"", live=self.live)
         # Such a stream comes in files of some seconds each, with silence between them.
         self._in_pieces = self._container.format.name in ("hls", "dash")
+        self._damage = Damage()
+        self._timeline = Timeline(self.fps, decoding_order=not self.live and self._container.format.name == "avi")
         self._packets = cast(Packets, self._container.demux(stream))
 
     def _next_packet(self) -> av.Packet[Any] | None:
-        settings = self._settings
         now = time.monotonic()
-        limit = now + settings.read_timeout
         if self.local:
             limit = now + 3600
-        elif self.live and (not self._started or self._in_pieces):
-            limit = self._last + settings.start_timeout
         elif self.live:
-            limit = min(limit, self._last + settings.stall_timeout)
-        silence = f"no picture for {limit - self._last:.2g} s"
-        with self._patience.until(limit):
+            limit = self._silence.deadline(in_pieces=self._in_pieces)
+        else:
+            limit = now + self._settings.read_timeout
+        kind = "undamaged picture" if self._damage.lasting else "picture"
+        silence = f"no {kind} for {limit - self._silence.last:.2g} s"
+        with self._patience.until(limit), self._listening() as heard:
             try:
                 packet = next(self._packets, None)
             except (av.FFmpegError, OSError) as error:
-                if self.live or not self._started or self._patience.ended:
+                if self.live or not self._silence.started or self._patience.ended:
                     raise self._fault(error, silence) from None
                 self.corrupt += 1
                 return None
             # At the limit FFmpeg first gives back what it held of the last picture: old news by now.
             if self._patience.ended:
                 raise self._fault(None, silence)
+        if packet is not None:
+            self._silence.data(time.monotonic())
+            self._damage.packet(packet, heard)
         return packet
+
+    def _listening(self) -> AbstractContextManager[Complaints]:
+        return listen() if self.live and self._scheme.startswith("rtsp") else nullcontext(())
 
     def _decode(self, packet: av.Packet[Any]) -> None:
         begun = time.monotonic()
         if self.tap is not None and (repacked := self._repacker.take(packet, begun)) is not None:
             self.tap(repacked)
             begun = time.monotonic()
+        self._timeline.packet(_seconds(packet))
         try:
             frames = packet.decode()
         except (av.FFmpegError, ValueError):
             self.corrupt += 1
+            self._damage.refused()
+            self._timeline.refused()
             return
         spent = (time.monotonic() - begun) / max(1, len(frames))
         for frame in frames:
-            if isinstance(frame, av.VideoFrame) and not (self.live and frame.is_corrupt):
+            if isinstance(frame, av.VideoFrame):
                 self._frames.append((frame, spent))
             else:
                 self.corrupt += 1
@@ -221,8 +257,14 @@ class FfmpegSource:
             return SourceError(f"{self._name}: stopped", "ended")
         if error is None or self._patience.ended:
             return SourceError(f"{self._name}: {silence}", "timed out")
-        reason, words = explain(error, playing=self._started)
+        reason, words = explain(error, playing=self._silence.started)
         return SourceError(f"{self._name}: {words}", reason)
+
+
+def _seconds(packet: av.Packet[Any]) -> float | None:
+    if packet.pts is None or packet.time_base is None:
+        return None
+    return float(packet.pts * packet.time_base)
 
 
 def _nothing() -> Packets:

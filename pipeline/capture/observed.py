@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -14,6 +14,7 @@ import av.logging
 
 from ..clock import Clock
 from ..config import Capture
+from .damage import Complaints, listen
 from .ffmpeg import FfmpegSource
 from .rhythm import Arrival
 
@@ -37,11 +38,13 @@ class Observed(FfmpegSource):
         super().__init__(source, settings, stopping)
         self._clock = clock
         self.arrivals: list[Arrival] = []
+        self.heard: list[tuple[int, str, str]] = []
+        """What FFmpeg complained of."""
         self.b_frames = 0
         self.in_band: bool | None = None
         self.decoder: av.VideoCodecContext | None = None
 
-    def heard(self) -> bool:
+    def sends(self) -> bool:
         """Whether a packet comes in time."""
         return self._next_packet() is not None
 
@@ -57,6 +60,12 @@ class Observed(FfmpegSource):
             return ""
         return f"{self.decoder.level / _LEVELS[self.decoder.name]:.1f}"
 
+    @contextmanager
+    def _listening(self) -> Iterator[Complaints]:
+        with super()._listening() as heard:
+            yield heard
+        self.heard += heard
+
     def _prepare(self, stream: av.VideoStream) -> None:
         super()._prepare(stream)
         self.decoder = stream.codec_context
@@ -71,25 +80,13 @@ class Observed(FfmpegSource):
             if packet.is_keyframe and not self.in_band and self.decoder and self.decoder.name in _SETS:
                 is_set = _SETS[self.decoder.name]
                 self.in_band = any(is_set(unit[0]) for unit in bytes(packet).split(b"\0\0\1")[1:] if unit)
-        super()._decode(packet)
+        with listen() as heard:
+            super()._decode(packet)
+        self.heard += heard
         self.b_frames += sum(frame.pict_type == av.video.frame.PictureType.B for frame, _ in self._frames)
 
 
-@contextmanager
-def complaints() -> Iterator[list[tuple[int, str, str]]]:
-    """What FFmpeg complains of on this thread, meanwhile."""
-    level = av.logging.get_level()
-    av.logging.set_level(av.logging.WARNING)
-    av.logging.set_skip_repeated(False)
-    try:
-        with av.logging.Capture(local=True) as heard:
-            yield heard
-    finally:
-        av.logging.set_skip_repeated(True)
-        av.logging.set_level(level)
-
-
-def by_kind(heard: Sequence[tuple[int, str, str]]) -> dict[str, int]:
+def by_kind(heard: Complaints) -> dict[str, int]:
     """How many complaints there were of each kind, and how many packets were lost."""
     counts: Counter[str] = Counter()
     for level, _, text in heard:

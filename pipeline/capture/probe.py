@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import zlib
 from collections.abc import Callable
@@ -16,7 +17,7 @@ from ..errors import SourceError
 from ..meters import Histogram, Spread
 from . import open_source
 from .description import Description, describe
-from .observed import Observed, by_kind, complaints
+from .observed import Observed, by_kind
 from .patience import Patience, resolve
 from .rhythm import Arrival, Rhythm, rhythm
 from .source import Sample, Source
@@ -74,6 +75,8 @@ class Measurement:
     """What the decoder complained of after the first picture, by kind."""
     still: float = 0.0
     """Longest time in which the picture did not change at all."""
+    load: float | None = None
+    """Programs that wanted to run for each core of this machine, in the last minute."""
     device: str = ""
     modes: tuple[Mode, ...] = ()
 
@@ -119,8 +122,9 @@ def probe(
                 raise
     except SourceError as error:
         found.error, found.reason = str(error), error.reason
-    if rtsp and found.first_picture is not None:
-        found.transports[found.transport] = "works"
+    spoilt = found.first_picture is None and found.corrupt > 0
+    if rtsp and (found.first_picture is not None or spoilt):
+        found.transports[found.transport] = "damaged" if spoilt else "works"
         if (other := _other(found.transport)) not in found.transports and not stopping.is_set():
             progress(1.0, f"trying {other}")
             found.transports[other] = _trial(address, settings, other, stopping, clock)
@@ -163,34 +167,37 @@ def _watch(
     decode = Histogram()
     arrivals: list[Arrival] = []
     glance = _Glance()
+    before = 0
     try:
-        with complaints() as heard:
-            source.open()
-            found.open = clock.monotonic() - begun
-            before = 0
-            while (now := clock.monotonic()) - begun < seconds and not stopping.is_set():
-                progress((now - begun) / seconds, "measuring")
-                sample = source.read()
-                if sample is None:
-                    break
-                at = clock.monotonic()
-                if found.first_picture is None:
-                    found.first_picture, before = at - begun, len(heard)
-                    found.width, found.height = sample.picture.width, sample.picture.height
-                decode.add(sample.decode)
-                arrivals.append(Arrival(at, sample.pts))
-                glance.at(sample, at if source.live else sample.pts or 0.0)
+        source.open()
+        found.open = clock.monotonic() - begun
+        while (now := clock.monotonic()) - begun < seconds and not stopping.is_set():
+            progress((now - begun) / seconds, "measuring")
+            sample = source.read()
+            if sample is None:
+                break
+            at = clock.monotonic()
+            arrivals.append(Arrival(at, sample.pts))
+            found.corrupt += sample.damaged
+            if sample.damaged:
+                continue
+            if found.first_picture is None:
+                found.first_picture = at - begun
+                before = len(source.heard) if isinstance(source, Observed) else 0
+                found.width, found.height = sample.picture.width, sample.picture.height
+            decode.add(sample.decode)
+            glance.at(sample, at if source.live else sample.pts or 0.0)
     finally:
         found.live = source.live
         found.measured = clock.monotonic() - begun
+        found.load = os.getloadavg()[0] / (os.cpu_count() or 1) if hasattr(os, "getloadavg") else None
         found.negotiated = source.description
         found.declared_fps = (found.said.fps if found.said else 0.0) or source.fps or None
-        found.corrupt = int(getattr(source, "corrupt", 0))
         found.decode, found.still = decode.spread(), glance.still
         if isinstance(source, Observed):
             arrivals = source.arrivals
             _format(source, found)
-            found.errors = by_kind(heard[before:] if found.first_picture is not None else heard)
+            found.errors = by_kind(source.heard[before:])
         found.rhythm = rhythm(arrivals, live=source.live)
         source.close()
 
@@ -230,7 +237,7 @@ def _trial(address: str, settings: Capture, transport: str, stopping: threading.
     source = Observed(address, settings.model_copy(update=short), stopping, clock)
     try:
         source.open()
-        return "works" if source.heard() else "ended"
+        return "works" if source.sends() else "ended"
     except SourceError as error:
         return error.reason
     finally:

@@ -49,7 +49,6 @@ class Rehearsal:
         self._settings = settings
         self._stopping = stopping or threading.Event()
         self._clock = clock or SystemClock()
-        self._spoilt = 0
         self._cuts = 0
         self._began: float | None = None
         self._last = 0.0
@@ -76,11 +75,6 @@ class Rehearsal:
         if self._tap is not None and not self._broken:
             pts, dts = (None if seconds is None else seconds + self._shift for seconds in (packet.pts, packet.dts))
             self._tap(replace(packet, pts=pts, dts=dts))
-
-    @property
-    def corrupt(self) -> int:
-        """Pictures left out so far because they were damaged."""
-        return self._spoilt + int(getattr(self._source, "corrupt", 0))
 
     def open(self) -> None:
         """Open the source inside, unless opening is to fail now."""
@@ -141,9 +135,6 @@ class Rehearsal:
         return sample._replace(pts=self._pts)
 
     def _withheld(self, now: float) -> bool:
-        if self._lasting("corrupt") is not None:
-            self._spoilt += 1
-            return True
         slow = self._lasting("slow") is not None and self._started and now - self._last < _SLOW
         return slow or self._lasting("stall") is not None
 
@@ -152,7 +143,8 @@ class Rehearsal:
             self._held = sample
         late = self._lasting("late")
         pts = sample.pts if sample.pts is None or late is None else sample.pts - _LATE * late
-        return Sample(self._held.picture, pts, sample.decode)
+        damaged = sample.damaged or self._lasting("corrupt") is not None
+        return sample._replace(picture=self._held.picture, pts=pts, damaged=damaged)
 
     def _lasting(self, kind: str) -> float | None:
         """For how long a kind of fault has been going on; None while it does not."""

@@ -98,7 +98,6 @@ def _in_time(found: Rhythm, settled: list[Arrival], gaps: list[float], interval:
     newest = _newest(settled)
     long = max(_PAUSE, _MISSED * interval)
     pauses = [number for number, gap in enumerate(gaps) if gap > long]
-    own = [((newest[at + 1] or 0.0) - (newest[at] or 0.0)) / gaps[at] for at in pauses if newest[at] is not None]
     bursts = _runs([gap < interval / 4 for gap in gaps])
     jumps, offsets = _offsets(settled, newest)
     drift, error = _drift(offsets)
@@ -108,15 +107,26 @@ def _in_time(found: Rhythm, settled: list[Arrival], gaps: list[float], interval:
         found,
         pauses=len(pauses),
         longest_gap=max(gaps, default=0.0),
-        not_made=sum(share > 0.7 for share in own),
+        not_made=sum(_not_made(settled, newest, at) for at in pauses),
         bursts=len(bursts),
         largest_burst=max(bursts, default=0),
         drift_ppm=drift,
         drift_error_ppm=error,
         lag=median(last) - best if last else 0.0,
-        largest_lag=max((offset for _, offset in offsets), default=0.0) - best,
+        # One late picture is none: some decoders let go of a picture only when the next one has come.
+        largest_lag=max((min(one[1], next_one[1]) for one, next_one in pairwise(offsets)), default=best) - best,
         jumps=jumps,
     )
+
+
+def _not_made(arrivals: list[Arrival], newest: list[float | None], at: int) -> bool:
+    """Whether the own clock knows of the pause after an arrival, by the next picture or the one after that."""
+    begun = newest[at]
+    for later in (at + 1, min(at + 2, len(arrivals) - 1)):
+        ended = newest[later]
+        if begun is not None and ended is not None and ended - begun > 0.7 * (arrivals[later].at - arrivals[at].at):
+            return True
+    return False
 
 
 def _settled(arrivals: Sequence[Arrival]) -> list[Arrival]:

@@ -16,6 +16,8 @@ class Sample(NamedTuple):
     """Seconds on the source's own timeline; None where it has none."""
     decode: float
     """Seconds spent in unpacking it, waiting for data not included."""
+    damaged: bool = False
+    """Whether data that it is made of was lost or damaged, so that it must not be believed."""
 
 
 class Source(Protocol):

@@ -18,6 +18,7 @@ from ..config import Capture
 from ..errors import SourceError
 from ..frames import Packet
 from .picture import ArrayPicture
+from .silence import Silence
 from .source import Sample
 
 _ASK_BUFFERS = 0xC0145608
@@ -45,7 +46,7 @@ class WebcamSource:
         self.corrupt = 0
         """Pictures left out so far because they could not be unpacked."""
         self._camera: cv2.VideoCapture | None = None
-        self._started = False
+        self._silence = Silence(settings)
 
     def open(self) -> None:
         """Open the device and ask for the configured format; what it agreed to is the description."""
@@ -68,30 +69,30 @@ class WebcamSource:
             camera.set(cv2.CAP_PROP_FPS, settings.fps)
         camera.set(cv2.CAP_PROP_BUFFERSIZE, 1)
         self._camera = camera
-        self._started = False
         self._describe(camera)
+        self._silence.opened(time.monotonic(), self.fps)
 
     def read(self) -> Sample | None:
         """The next picture; SourceError after read_timeout without one, or as soon as the camera is gone."""
         if self._camera is None:
             raise RuntimeError("read before open")
-        settings = self._settings
-        patience = settings.read_timeout if self._started else settings.start_timeout
-        limit = time.monotonic() + patience
+        self._silence.data(time.monotonic())
+        limit = self._silence.deadline()
+        patience = limit - self._silence.last
         while not self._stopping.is_set():
             if self._camera.grab():
                 begun = time.monotonic()
                 good, pixels = self._camera.retrieve()
                 if good and pixels is not None and pixels.size:
-                    self._started = True
                     stamp = self._camera.get(cv2.CAP_PROP_POS_MSEC) / 1e3
+                    self._silence.picture(time.monotonic(), stamp if stamp > 0 else None)
                     picture = ArrayPicture(np.asarray(pixels, np.uint8))
                     return Sample(picture, stamp if stamp > 0 else None, time.monotonic() - begun)
                 self.corrupt += 1
             elif self._linux and self._error_of_opening() in (errno.ENOENT, errno.ENODEV, errno.ENXIO):
                 raise SourceError(f"{self._path}: the camera was unplugged", "unplugged")
             if time.monotonic() >= limit:
-                raise SourceError(f"{self._path}: no picture for {patience:g} s", "timed out")
+                raise SourceError(f"{self._path}: no picture for {patience:.2g} s", "timed out")
             self._stopping.wait(0.01)
         raise SourceError(f"{self._path}: stopped", "ended")
 

@@ -10,6 +10,7 @@ from .display import display_available
 from .events import EventsOutput
 from .output import Output
 from .record import CopyOutput, RecordOutput
+from .stream import CopyStreamOutput, StreamOutput
 from .video import VideoOutput
 from .web import WebOutput
 from .window import WindowOutput
@@ -31,5 +32,8 @@ def open_output(
     if settings.record is not None:
         kind = RecordOutput if settings.record.boxes == "burnt" else CopyOutput
         return kind(settings.record, whole.cameras, stats, start)
+    if settings.stream is not None:
+        made = StreamOutput if settings.stream.boxes == "burnt" else CopyStreamOutput
+        return made(settings.stream, whole.cameras, stats, start)
     assert settings.events is not None
     return EventsOutput(settings.events, stats, stats.clock)

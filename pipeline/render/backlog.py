@@ -93,7 +93,7 @@ class Backlog:
 
     def _drop(self, camera: str) -> int:
         kept = [item for item in self._items if item.camera != camera]
-        lost = len(self._items) - len(kept)
+        lost = sum(isinstance(item, Packet) and item.camera == camera for item in self._items)
         self._items = deque(kept)
         self._bytes = sum(len(item.data) for item in kept if isinstance(item, Packet))
         return lost

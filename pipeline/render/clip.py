@@ -15,9 +15,9 @@ import av
 from ..clock import Clock
 from ..errors import OutputError
 from .boxes import BoxesFile, lines
-from .encoder import TICKS
 from .paths import unwritable
 from .shelf import Shelf
+from .timeline import TICKS
 
 LONGEST = 3600.0
 """Most seconds before, and after, the moment."""

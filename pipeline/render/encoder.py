@@ -10,9 +10,7 @@ import numpy as np
 from av.video.frame import PictureType
 
 from ..frames import Image, Packet
-
-TICKS = 90_000
-"""Of the time base of everything that is encoded or written, a second."""
+from .timeline import TICKS, PictureTimeline
 
 _KEYFRAME_EVERY = 1.0
 # What cv2's conversion gives, so that players need not guess by the size.
@@ -26,7 +24,7 @@ class Encoder:
         """Take bits a second; 0 keeps a constant quality instead."""
         self._camera = camera
         self._bitrate = bitrate
-        self._timeline = Timeline()
+        self._timeline = PictureTimeline()
         self._context: av.VideoCodecContext | None = None
         self._keyframe_at = 0
 
@@ -68,25 +66,3 @@ class Encoder:
             options["crf"] = "23"
         context.options = options
         return context
-
-
-class Timeline:
-    """Turns the times of pictures into strictly increasing ticks from 0; a jump back is joined seamlessly."""
-
-    def __init__(self) -> None:
-        self._offset: float | None = None
-        self._previous = 0.0
-        self._interval = 1 / 30
-        self._ticks = -1
-
-    def ticks(self, seconds: float) -> int:
-        """Ticks of 1/90000 s for a picture taken at `seconds`."""
-        if self._offset is None:
-            self._offset = -seconds
-        elif seconds <= self._previous:
-            self._offset += self._previous - seconds + self._interval
-        else:
-            self._interval = seconds - self._previous
-        self._previous = seconds
-        self._ticks = max(self._ticks + 1, round((seconds + self._offset) * TICKS))
-        return self._ticks

@@ -20,12 +20,13 @@ from .clip import Take, cut
 from .encoder import Encoder
 from .events import frame_event
 from .output import View
-from .paths import check_ending, check_template
-from .segment import CODECS, MUXERS, Segment
+from .paths import check_ending, check_template, unwritable
+from .segment import CODECS, MUXERS, DamagedError, Segment
 from .shelf import Shelf
 
 _TURN = 0.25
 _CHECK_EVERY = 1.0
+_PATIENCE = 3.0
 _REMEMBERED = 1024
 _TAKES = 1000
 
@@ -73,6 +74,8 @@ class RecordOutput:
         self._takes: dict[str, list[Take]] = {name: [] for name in cameras}
         self._ladder = Ladder(settings.path)
         self._retry_at = self._checked_at = float("-inf")
+        self._busy_since: float | None = None
+        self._told = False
 
     def open(self) -> None:
         """Make the folders and start writing; raises OutputError."""
@@ -83,6 +86,8 @@ class RecordOutput:
         """Take the boxes of a picture, and the picture itself where the camera gives no compressed ones."""
         frame = view.result.frame
         pts = frame.pts
+        if self._clock.monotonic() < self._retry_at:
+            return False
         if encoder := self._encoders.get(frame.camera):
             image = view.painted() if self._settings.boxes == "burnt" else view.plain()
             seconds = frame.captured if view.live or pts is None else pts
@@ -96,7 +101,14 @@ class RecordOutput:
         return not self._failing
 
     def poll(self) -> bool:
-        """Nothing waits here."""
+        """Tell where the disk takes nothing any more, although it reports no error."""
+        busy = self._busy_since
+        if busy is not None and (silent := self._clock.monotonic() - busy) > _PATIENCE:
+            self._stats.outputs[self.name].tell(self._settings.path, f"the disk has taken nothing for {silent:.0f} s")
+            self._told = True
+        elif self._told and not self._failing:
+            self._told = False
+            self._stats.outputs[self.name].tell(self._settings.path, "")
         return True
 
     def close(self) -> None:
@@ -123,8 +135,9 @@ class RecordOutput:
     def _work(self) -> None:
         try:
             while not self._backlog.ended:
+                self._busy_since = None
                 item = self._backlog.get(_TURN)
-                now = self._clock.monotonic()
+                self._busy_since = now = self._clock.monotonic()
                 try:
                     if now - self._checked_at >= _CHECK_EVERY and now >= self._retry_at:
                         self._checked_at = now
@@ -133,8 +146,8 @@ class RecordOutput:
                         self._write(item)
                     elif isinstance(item, Boxes):
                         self._note(item)
-                except OutputError as error:
-                    self._fail(error)
+                except OSError as error:
+                    self._fail(error if isinstance(error, OutputError) else unwritable(self._settings.path, error))
         finally:
             self._end_all()
 
@@ -146,7 +159,9 @@ class RecordOutput:
         reel = self._reels.get(packet.camera)
         if packet.key and (reel is None or self._full(reel.segment, packet)):
             self._end(packet.camera)
-            reel = self._begin(packet)
+            reel = None
+            with suppress(DamagedError):
+                reel = self._begin(packet)
         if reel is None:
             return
         at = reel.segment.write(packet)

@@ -12,7 +12,7 @@ from typing import Any
 from ..clock import Clock
 from ..frames import Frame, Packet, Result
 from .feed import Feed, Message
-from .timeline import Timeline
+from .stamps import Stamps
 
 _MOST_BYTES = 8_000_000
 _MOST_AWAITED = 300
@@ -25,7 +25,7 @@ class Reel:
     """One camera: its messages since the newest keyframe, so that a page that joins has a picture at once."""
 
     def __init__(self) -> None:
-        self.timeline = Timeline()
+        self.stamps = Stamps()
         self.codec = ""
         """The browser's name of the codec; empty where the pictures cannot go out as they are."""
         self.turned = False
@@ -67,7 +67,7 @@ class Relay:
             if packet.codec != "h264":
                 reel.codec, reel.past = "", []
                 return
-            stamp = reel.timeline.place(packet)
+            stamp = reel.stamps.place(packet)
             header: dict[str, Any] = {"camera": packet.camera, "pts": stamp, "at": round(packet.captured * 1e3, 1)}
             if packet.key:
                 reel.codec = header["codec"] = codec(packet.data)
@@ -87,9 +87,9 @@ class Relay:
             width, height = frame.picture.width, frame.picture.height
             # Browsers do not turn what they decode as the stream asks.
             reel.turned = getattr(frame.picture, "turned", False)
-            if not reel.codec or (stamp := reel.timeline.find(frame.pts)) is None:
+            if not reel.codec or (stamp := reel.stamps.find(frame.pts)) is None:
                 return
-            reel.timeline.settle(stamp)
+            reel.stamps.settle(stamp)
             for late in [each for each in reel.awaited if each < stamp]:
                 self._miss(frame.camera, late)
             captured = reel.awaited.pop(stamp, frame.captured)
@@ -103,7 +103,7 @@ class Relay:
         """Tell that the detector left a picture out."""
         with self._lock:
             reel = self._reels[frame.camera]
-            if reel.codec and (stamp := reel.timeline.find(frame.pts)) is not None:
+            if reel.codec and (stamp := reel.stamps.find(frame.pts)) is not None:
                 self._miss(frame.camera, stamp)
 
     def offer(self, camera: str) -> tuple[str, float, float] | None:

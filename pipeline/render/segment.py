@@ -9,10 +9,9 @@ from pathlib import Path
 
 import av
 
-from ..errors import OutputError
 from ..frames import Packet
-from .encoder import TICKS
 from .paths import unwritable
+from .timeline import TICKS, PacketTimeline
 
 # Half-second fragments, each complete in the file as soon as it ends, bound what a kill can take.
 MUXERS = {
@@ -27,25 +26,30 @@ MUXERS = {
 CODECS = ("h264", "hevc", "mjpeg")
 """What can be written without encoding it anew."""
 
-_LONGEST_STEP = 10.0
+
+class DamagedError(Exception):
+    """A keyframe that no file can start with."""
 
 
 class Segment:
     """A file that starts with a keyframe; OutputError once it cannot be written any more."""
 
     def __init__(self, path: Path, first: Packet) -> None:
-        """Make the file for the kind of pictures that `first`, a keyframe, is."""
+        """Make the file for the kind of pictures that `first`, a keyframe, is; DamagedError if it cannot be read."""
         self.path = path
         self.size = 0
         """Bytes of pictures so far."""
-        self.seconds = 0.0
-        """From the first picture to the newest."""
         self.first = first
-        self._base: float | None = None
-        self._interval = 1 / 30
-        self._previous = -1
+        self._timeline = PacketTimeline()
         try:
-            with av.open(io.BytesIO(first.data), format=first.codec) as sample:
+            sample = av.open(io.BytesIO(first.data), format=first.codec)
+        except (av.FFmpegError, ValueError) as error:
+            raise DamagedError(str(error)) from error
+        if not sample.streams.video or not sample.streams.video[0].width:
+            sample.close()
+            raise DamagedError("no size")
+        try:
+            with sample:
                 self._container = av.open(str(path), "w", options=MUXERS[path.suffix.lower()])
                 self._stream = self._container.add_stream_from_template(sample.streams.video[0], opaque=True)
             self._stream.time_base = Fraction(1, TICKS)
@@ -54,12 +58,9 @@ class Segment:
 
     def write(self, packet: Packet) -> float:
         """Add a packet; where it then stands in the file, in seconds. A jump of the camera's timeline is joined."""
-        decoded = self._decoded(packet)
-        shown = decoded if packet.pts is None or self._base is None else packet.pts - self._base
         written = av.Packet(packet.data)
         written.time_base = Fraction(1, TICKS)
-        written.dts = self._previous = max(self._previous + 1, round(decoded * TICKS))
-        written.pts = max(written.dts, round(shown * TICKS))
+        written.pts, written.dts = self._timeline.place(packet)
         written.is_keyframe = packet.key
         written.stream = self._stream
         try:
@@ -69,8 +70,12 @@ class Segment:
                 self._container.close()
             raise unwritable(self.path, error) from error
         self.size += len(packet.data)
-        self.seconds = decoded
-        return written.pts / TICKS
+        return float(written.pts) / TICKS
+
+    @property
+    def seconds(self) -> float:
+        """From the first picture to the end of the newest."""
+        return self._timeline.seconds + self._timeline.interval
 
     def close(self) -> None:
         """End the file."""
@@ -78,24 +83,3 @@ class Segment:
             self._container.close()
         except (OSError, av.FFmpegError) as error:
             raise unwritable(self.path, error) from error
-
-    def _decoded(self, packet: Packet) -> float:
-        """When the packet is to be decoded, in seconds from the first one."""
-        stamp = packet.pts if packet.dts is None else packet.dts
-        if self._base is None:
-            self._base = stamp or 0.0
-            return 0.0
-        if stamp is None:
-            return self.seconds + self._interval
-        step = stamp - self._base - self.seconds
-        if not 0 < step <= _LONGEST_STEP:
-            self._base += step - self._interval
-            return self.seconds + self._interval
-        self._interval = step
-        return stamp - self._base
-
-
-def check_codec(packet: Packet) -> None:
-    """Raise OutputError if such packets cannot be written as they are."""
-    if packet.codec not in CODECS:
-        raise OutputError(f"{packet.camera}: {packet.codec} cannot be copied; set boxes: burnt")

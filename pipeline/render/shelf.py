@@ -32,7 +32,11 @@ class Shelf:
         """Make the folders; raises OutputError."""
         for camera in self._cameras:
             path = self.path(camera, datetime.fromtimestamp(0, UTC))
-            make_room(path)
+            try:
+                make_room(path)
+            except OutputError as error:
+                named = filled(self._template, camera).name
+                raise OutputError(str(error).replace(path.name, named)) from error
             path.unlink()
             self._mount = self._mount or next(each for each in path.absolute().parents if each.is_mount())
 
@@ -86,7 +90,8 @@ class Shelf:
         any_camera = "|".join(map(re.escape, self._cameras))
         shape = re.compile(pattern.replace(r"\{camera\}", f"(?:{any_camera})"))
         folder = self._folder
-        for path in folder.rglob(f"*{name.suffix}"):
+        below = str(name.relative_to(folder)).replace("{camera}", "*").replace("{time}", "*")
+        for path in folder.glob(below):
             if shape.fullmatch(str(path)):
                 yield path
 

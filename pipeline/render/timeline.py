@@ -1,65 +1,65 @@
-"""A camera's timestamps as one line of time that only grows: they name the pictures that pages are sent."""
+"""The times of pictures, as files and streams need them: from 0, in ticks, increasing whatever a camera says."""
 
 from __future__ import annotations
 
-from collections import deque
-
 from ..frames import Packet
 
-_JUMP = 1.0
-_STEP = 1 / 30
-_KEPT = 900
+TICKS = 90_000
+"""A second, in the time base of everything that is encoded or written."""
+
+_LONGEST_STEP = 10.0
 
 
-class Timeline:
-    """Gives every picture a stamp in microseconds and finds it again; a stamp never comes twice.
-
-    Streams whose clock jumps, starts again or is silent go on where the wall clock says.
-    """
+class PictureTimeline:
+    """Turns the times of pictures into strictly increasing ticks from 0; a jump back is joined seamlessly."""
 
     def __init__(self) -> None:
-        self._shift = 0.0
-        self._last: tuple[float, float] | None = None
-        self._newest = -1
-        self._stamps: dict[int, int] = {}
-        self._unnamed: deque[int] = deque(maxlen=_KEPT)
+        self._offset: float | None = None
+        self._previous = 0.0
+        self._interval = 1 / 30
+        self._ticks = -1
 
-    def place(self, packet: Packet) -> int:
-        """The stamp of a compressed picture, in microseconds."""
-        pts = packet.pts
-        if self._last is None:
-            self._shift = 0.0 if pts is None else -pts
-            self._last = (0.0 if pts is None else pts) - _STEP, packet.captured - _STEP
-        last, read = self._last
-        elapsed = max(0.0, packet.captured - read)
-        shown = last + _STEP if pts is None else pts
-        stamp = round((shown + self._shift) * 1e6)
-        if abs(shown - last) > _JUMP + elapsed or (packet.key and stamp <= self._newest):
-            self._shift = (self._newest / 1e6) + max(_STEP, elapsed) - shown
-            self._stamps.clear()
-            self._unnamed.clear()
-            stamp = round((shown + self._shift) * 1e6)
-        self._last = shown, packet.captured
-        self._newest = max(self._newest, stamp)
-        if pts is None:
-            self._unnamed.append(stamp)
+    def ticks(self, seconds: float) -> int:
+        """Ticks of 1/90000 s for a picture taken at `seconds`."""
+        if self._offset is None:
+            self._offset = -seconds
+        elif seconds <= self._previous:
+            self._offset += self._previous - seconds + self._interval
         else:
-            self._stamps[_ticks(pts)] = stamp
-            if len(self._stamps) > _KEPT:
-                self._stamps.pop(next(iter(self._stamps)))
-        return stamp
-
-    def find(self, pts: float | None) -> int | None:
-        """The stamp of the picture with that time on its source's own line; each is found once."""
-        if pts is None:
-            return self._unnamed.popleft() if self._unnamed else None
-        return self._stamps.pop(_ticks(pts), None)
-
-    def settle(self, stamp: int) -> None:
-        """Pictures without a time that come before `stamp` are not asked for any more."""
-        while self._unnamed and self._unnamed[0] < stamp:
-            self._unnamed.popleft()
+            self._interval = seconds - self._previous
+        self._previous = seconds
+        self._ticks = max(self._ticks + 1, round((seconds + self._offset) * TICKS))
+        return self._ticks
 
 
-def _ticks(pts: float) -> int:
-    return round(pts * 1e6)
+class PacketTimeline:
+    """Turns the times of packets into ticks from 0; a jump of the camera's own timeline is joined seamlessly."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+        """When the newest packet is to be decoded."""
+        self.interval = 1 / 30
+        """Seconds between the two newest packets."""
+        self._base: float | None = None
+        self._ticks = -1
+
+    def place(self, packet: Packet) -> tuple[int, int]:
+        """When the packet is to be shown and to be decoded, in ticks of 1/90000 s."""
+        self.seconds = self._decoded(packet)
+        shown = self.seconds if packet.pts is None or self._base is None else packet.pts - self._base
+        self._ticks = max(self._ticks + 1, round(self.seconds * TICKS))
+        return max(self._ticks, round(shown * TICKS)), self._ticks
+
+    def _decoded(self, packet: Packet) -> float:
+        stamp = packet.pts if packet.dts is None else packet.dts
+        if self._base is None:
+            self._base = stamp or 0.0
+            return 0.0
+        if stamp is None:
+            return self.seconds + self.interval
+        step = stamp - self._base - self.seconds
+        if not 0 < step <= _LONGEST_STEP:
+            self._base += step - self.interval
+            return self.seconds + self.interval
+        self.interval = step
+        return stamp - self._base

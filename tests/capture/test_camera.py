@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 
 import numpy as np
@@ -54,13 +55,19 @@ class ScriptedSource:
             raise SourceError("lost", step)
         if step is None:
             return None
+        if isinstance(step, Sample):
+            return step
         if isinstance(step, tuple):
             self.clock.advance(step[1])
             step = step[0]
-        return Sample(ArrayPicture(np.zeros((2, 2, 3), np.uint8)), float(str(step)), 0.25)
+        return Sample(picture(), float(str(step)), 0.25)
 
     def close(self) -> None:
         self.closed += 1
+
+
+def picture() -> ArrayPicture:
+    return ArrayPicture(np.zeros((2, 2, 3), np.uint8))
 
 
 def played(build: Build, source: ScriptedSource, **settings: object) -> Running:
@@ -288,3 +295,81 @@ def test_many_reconnects_leave_no_thread_and_no_descriptor_behind(running: Build
         time.sleep(0.05)
         counts.append((opened(), threading.active_count()))
     assert counts[-1] == counts[2]
+
+
+def test_damaged_pictures_are_counted_and_not_handed_on(running: Build) -> None:
+    source = ScriptedSource(0, Sample(picture(), 1.0, 0.0, damaged=True), Sample(picture(), None, 0.0, damaged=True), 2)
+    camera = played(running, source)
+    assert [(frame.seq, frame.pts) for frame in camera.rest()] == [(0, 0), (3, 2)]
+    assert camera.states()[:4] == ["connecting", "live", "corrupt", "live"]
+    figures = camera.stats.figures()
+    assert (figures.captured, figures.dropped) == (4, {"corrupt": 2})
+
+
+def test_a_picture_that_stays_the_same_is_told_and_handed_on(running: Build) -> None:
+    script = [(step / 2, 0.5) for step in range(8)]
+    camera = played(running, ScriptedSource(*script), frozen_after=2)
+    assert len(camera.rest()) == 8
+    assert camera.states()[:3] == ["connecting", "live", "frozen"]
+    change = camera.stats.changes()[2]
+    assert camera.stats.figures().since <= change.at
+
+
+def test_a_frozen_camera_is_opened_anew_where_that_is_asked_for(running: Build) -> None:
+    script = [(step / 2, 0.5) for step in range(6)]
+    camera = played(running, ScriptedSource(*script), frozen_after=2, frozen_reconnect=True)
+    assert camera.states()[:5] == ["connecting", "live", "frozen", "retrying", "live"]
+    assert camera.stats.changes()[2].reason == "frozen"
+
+
+def test_a_stream_that_falls_behind_is_counted_late_and_opened_anew(running: Build) -> None:
+    script = [(step / 4, 0.5) for step in range(19)]
+    source = ScriptedSource(*script)
+    camera = played(running, source, frozen_after=0)
+    assert camera.states()[:6] == ["connecting", "live", "late", "late", "retrying", "live"]
+    assert [change.reason for change in camera.stats.changes()[2:4]] == ["", "late"]
+    assert len(source.opened_at) == 2
+    assert camera.stats.figures().late == 1
+    assert camera.stats.summary()["late"] == 1
+
+
+def test_the_last_good_picture_and_the_next_try_have_their_times(running: Build) -> None:
+    source = ScriptedSource((0, 1.0), Sample(picture(), 1.0, 0.0, damaged=True), "refused", (1, 1.0))
+    camera = played(running, source)
+    lost = next(change for change in camera.stats.changes() if change.state is State.OFFLINE)
+    assert lost.last_good is not None
+    assert lost.next_try is not None
+    assert (lost.next_try - lost.at).total_seconds() == pytest.approx(source.clock.waits[0])
+    assert lost.last_good == source.clock.now() - timedelta(seconds=source.clock.waits[0] + 1.0)
+    assert camera.stats.figures().last_good == source.clock.now()
+
+
+def test_a_source_that_turns_out_to_be_finished_loses_nothing(running: Build) -> None:
+    class Finished(ScriptedSource):
+        def open(self) -> None:
+            super().open()
+            self.live = False
+
+    camera = running(source=Finished(*range(5), None), capacity=10, latest=True)
+    camera.camera.run()
+    camera.lane.close()
+    assert camera.lane.latest is False
+    assert len(camera.rest()) == 5
+
+
+def test_pictures_with_lost_data_are_left_out_until_the_next_keyframe(running: Build, server: RtspServer) -> None:
+    camera = running(server.url("live"), capacity=1000)
+    camera.start()
+    camera.next()
+    server.lost = lambda sequence: sequence % 97 == 0
+    begun = time.monotonic()
+    while camera.states().count("corrupt") < 2:
+        assert time.monotonic() - begun < 8, camera.states()
+        time.sleep(0.02)
+    server.lost = lambda sequence: False
+    while camera.stats.figures().state is not State.LIVE:
+        assert time.monotonic() - begun < 8
+        time.sleep(0.02)
+    assert camera.stop() == []
+    assert set(camera.states()) == {"connecting", "live", "corrupt"}
+    assert camera.stats.figures().dropped["corrupt"] > 1

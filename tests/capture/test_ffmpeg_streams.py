@@ -38,12 +38,13 @@ def failure(url: str, **settings: object) -> tuple[SourceError, float]:
 
 
 def drained(source: FfmpegSource) -> tuple[SourceError, float]:
-    """What reading ends in, and how long after the last picture."""
+    """What reading ends in, and how long after the last good picture."""
     last = time.monotonic()
     try:
         while True:
-            source.read()
-            last = time.monotonic()
+            sample = source.read()
+            if sample is not None and not sample.damaged:
+                last = time.monotonic()
     except SourceError as error:
         return error, time.monotonic() - last
     finally:

@@ -161,9 +161,7 @@ def painted(page: Any) -> list[list[float]]:
     return page.evaluate("painted")
 
 
-def test_pictures_are_back_soon_after_the_camera_and_after_the_server(
-    watch: Callable[..., Watched], page: Any
-) -> None:
+def test_pictures_are_back_soon_after_the_camera_and_after_the_server(watch: Callable[..., Watched], page: Any) -> None:
     camera = RtspServer({"live": clip(300, 10)})
     camera.start()
     try:
@@ -191,7 +189,9 @@ def test_pictures_are_back_soon_after_the_camera_and_after_the_server(
         camera.stop()
 
 
-def test_a_browser_without_webcodecs_gets_painted_jpegs(numbered: Clip, watch: Callable[..., Watched], page: Any) -> None:
+def test_a_browser_without_webcodecs_gets_painted_jpegs(
+    numbered: Clip, watch: Callable[..., Watched], page: Any
+) -> None:
     page.add_init_script("delete window.VideoDecoder")
     with RtspServer({"live": numbered}) as camera:
         watched = watch(camera.url("live"))
@@ -232,7 +232,9 @@ def test_pictures_that_come_out_of_order_are_shown_in_order_with_their_boxes(
     stamps = [pts for _, pts, _ in painted(page)]
     assert stamps == sorted(stamps)
     edges = [(number_in(image), edge_in(image)) for image in images]
-    print(len(images), [each for each in edges if each[1] is None or abs(each[1]-left_of(each[0]))>2], file=sys.stderr)
+    print(
+        len(images), [each for each in edges if each[1] is None or abs(each[1] - left_of(each[0])) > 2], file=sys.stderr
+    )
 
 
 def test_pictures_that_the_detector_leaves_out_are_passed_over(
@@ -246,7 +248,11 @@ def test_pictures_that_the_detector_leaves_out_are_passed_over(
         page.wait_for_timeout(1500)
         images = screencast(page, 5, lambda images: len(images) > 40)
         edges = [(number_in(image), edge_in(image)) for image in images]
-        print(len(images), [each for each in edges if each[1] is None or abs(each[1]-left_of(each[0]))>2], file=sys.stderr)
+        print(
+            len(images),
+            [each for each in edges if each[1] is None or abs(each[1] - left_of(each[0])) > 2],
+            file=sys.stderr,
+        )
         page.keyboard.press("b")
         paints(page)
         page.wait_for_timeout(1000)

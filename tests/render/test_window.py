@@ -140,6 +140,8 @@ class Shown:
         return found.stdout.split()[0]
 
     def end(self) -> None:
+        if self.process.stdout is None or self.process.stdout.closed:
+            return
         self.process.kill()
         self.process.wait()
         self._ears.join()
@@ -152,7 +154,12 @@ def show(screen: str, tmp_path: Path) -> Iterator[Callable[..., Shown]]:
     shown: list[Shown] = []
 
     def start(cameras: str = "door", silent_after: float = 60.0) -> Shown:
-        shown.append(Shown(screen, tmp_path, cameras, silent_after))
+        # On a bare Xvfb the toolkit leaves a new window black now and then, even one that OpenCV alone has opened.
+        for _ in range(4):
+            shown.append(Shown(screen, tmp_path, cameras, silent_after))
+            if until(lambda: bool(shown[-1].look().any()), 2):
+                break
+            shown[-1].end()
         return shown[-1]
 
     yield start

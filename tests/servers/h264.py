@@ -115,3 +115,16 @@ def write_file(path: Path, pictures: Iterable[Image], fps: int = 30, encoder: st
 def _split(stream: bytes) -> Iterator[bytes]:
     for unit in stream.split(_START_CODE)[1:]:
         yield unit.rstrip(b"\0") if unit[0] & 31 in (7, 8, 6) else unit.removesuffix(b"\0")
+
+
+def parameter_set(width: int, height: int) -> bytes:
+    """A sequence parameter set for pictures of this size, in multiples of 16, that no encoder had to make."""
+    bits = f"{66:08b}{0xC0:08b}{62:08b}" + "".join(map(_golomb, (0, 0, 2, 1))) + "0"
+    bits += _golomb(width // 16 - 1) + _golomb(height // 16 - 1) + "1100" + "1"
+    bits += "0" * (-len(bits) % 8)
+    return bytes([0x67]) + int(bits, 2).to_bytes(len(bits) // 8, "big")
+
+
+def _golomb(value: int) -> str:
+    written = f"{value + 1:b}"
+    return "0" * (len(written) - 1) + written

@@ -48,8 +48,6 @@ class RtspServer:
         """Given a picture's place in its clip and its NAL units, what is sent instead; nothing skips it."""
         self.lost: Callable[[int], bool] = lambda sequence: False
         """Which RTP packets are lost, by sequence number."""
-        self.stamp: Callable[[float], float] = lambda seconds: seconds
-        """What the camera's own clock says after so many seconds."""
         self.held = False
         """Whether pictures wait, to come in one burst afterwards."""
         self.stamp: Callable[[int], int] = lambda ticks: ticks

@@ -72,6 +72,8 @@ static int open_camera(int flags) {
         return fail(ENODEV);
     if (users == 16)
         return fail(EMFILE);
+    if (!users)
+        streaming = head = tail = 0;
     int fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | (flags & O_NONBLOCK ? TFD_NONBLOCK : 0));
     descriptor[users++] = fd;
     return fd;
@@ -172,6 +174,13 @@ static void describe(struct v4l2_pix_format *picture) {
     picture->colorspace = V4L2_COLORSPACE_SRGB;
 }
 
+static const struct mode *of_format(uint32_t format) {
+    for (int i = 0; i < 2; i++)
+        if (modes[i].format == format)
+            return &modes[i];
+    return NULL;
+}
+
 static int answer(int fd, unsigned long request, void *argument) {
     if (told("FAKE_CAMERA_GONE"))
         return fail(ENODEV);
@@ -197,6 +206,26 @@ static int answer(int fd, unsigned long request, void *argument) {
         return 0;
     case VIDIOC_S_INPUT:
         return *(int *)argument ? fail(EINVAL) : 0;
+    case VIDIOC_ENUM_FRAMESIZES: {
+        struct v4l2_frmsizeenum *size = argument;
+        const struct mode *one = of_format(size->pixel_format);
+        if (!one || size->index)
+            return fail(EINVAL);
+        size->type = V4L2_FRMSIZE_TYPE_DISCRETE;
+        size->discrete.width = (uint32_t)one->width;
+        size->discrete.height = (uint32_t)one->height;
+        return 0;
+    }
+    case VIDIOC_ENUM_FRAMEINTERVALS: {
+        struct v4l2_frmivalenum *interval = argument;
+        const struct mode *one = of_format(interval->pixel_format);
+        if (!one || interval->index)
+            return fail(EINVAL);
+        interval->type = V4L2_FRMIVAL_TYPE_DISCRETE;
+        interval->discrete.numerator = 1;
+        interval->discrete.denominator = (uint32_t)one->rate;
+        return 0;
+    }
     case VIDIOC_ENUM_FMT: {
         struct v4l2_fmtdesc *format = argument;
         if (format->index >= 2)

@@ -1,0 +1,106 @@
+"""A part of the program that hangs, fails, dies or is slow: an end in time with its own code, or no harm."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+
+import pytest
+
+from tests.faults.oracle import SLACK, History, uneven, unharmed
+from tests.faults.program import Program
+from tests.faults.rig import Rig
+
+pytestmark = [pytest.mark.faults, pytest.mark.timeout(150)]
+
+FPS = 8
+TICKS = 6.0
+"""Seconds that the status line takes to be written six times."""
+START = 8.0
+"""Seconds until the program runs on a busy machine."""
+
+
+@dataclass
+class Ended:
+    """What became of a program."""
+
+    code: int
+    seconds: float
+    errors: str
+    history: History
+    summary: dict[str, object]
+
+
+KINDS = ("hangs", "fails", "refuses", "nonsense", "capture", "feed", "collect", "render", "status", "slow")
+
+
+@pytest.fixture(scope="module")
+def ended(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], Ended]]:
+    folder = tmp_path_factory.mktemp("parts")
+    rig = Rig("well", FPS)
+
+    def run(kind: str) -> Ended:
+        outputs = [{"video": {"path": str(folder / kind / "boxed.mp4")}}] if kind == "slow" else []
+        infer = {"device": "CPU", "threads": 1, "requests": 1, "timeout": 1.0}
+        begun = time.monotonic()
+        command = ("-m", "tests.faults.broken", kind)
+        told = ("--duration", "8")
+        program = Program(folder / kind, {"well": rig.address}, *told, command=command, outputs=outputs, infer=infer)
+        code = program.wait(40)
+        took = time.monotonic() - begun
+        return Ended(code, took, program.errors, program.histories().get("well", History()), program.summary())
+
+    chosen = {item.callspec.params.get("kind") for item in request.session.items if hasattr(item, "callspec")}
+    chosen |= {"slow", "nonsense"} & {kind for kind in KINDS for item in request.session.items if kind in item.name}
+    with ThreadPoolExecutor(3) as pool:
+        running: dict[str, Future[Ended]] = {kind: pool.submit(run, kind) for kind in KINDS if kind in chosen}
+        yield lambda kind: running[kind].result()
+    rig.stop()
+
+
+@pytest.mark.parametrize(
+    ("kind", "said"),
+    [
+        ("hangs", "has not answered for 1 s: the device hangs"),
+        ("fails", "inference failed: out of memory on the device"),
+        ("refuses", "inference failed: the device was reset"),
+    ],
+)
+def test_a_device_that_fails_ends_the_program_in_time(ended: Callable[[str], Ended], kind: str, said: str) -> None:
+    found = ended(kind)
+    assert (found.code, said in found.errors, "Traceback" in found.errors) == (4, True, False), found.errors
+    assert found.seconds < START + 1.0 + SLACK
+    assert len(found.history.shown) >= 5
+    assert uneven(found.summary["cameras"]["well"]) == []
+
+
+@pytest.mark.parametrize("kind", ["capture", "feed", "collect", "render", "status"])
+def test_a_thread_that_dies_takes_the_whole_program_with_it(ended: Callable[[str], Ended], kind: str) -> None:
+    found = ended(kind)
+    assert found.code == 1, found.errors
+    assert found.seconds < START + SLACK + (TICKS if kind == "status" else 0)
+    last = found.errors.strip().splitlines()[-1]
+    assert "planted in" in last
+    assert "Traceback" not in found.errors
+
+
+def test_nonsense_from_the_model_is_left_out(ended: Callable[[str], Ended]) -> None:
+    found = ended("nonsense")
+    assert found.code == 0, found.errors
+    assert len(found.history.shown) > FPS
+    for shown in found.history.shown:
+        for x1, y1, x2, y2 in shown.boxes:
+            assert all(map(math.isfinite, (x1, y1, x2, y2)))
+            assert 0 <= x1 <= x2 <= shown.size[0]
+            assert 0 <= y1 <= y2 <= shown.size[1]
+
+
+def test_an_output_that_is_slow_does_not_delay_the_other(ended: Callable[[str], Ended]) -> None:
+    found = ended("slow")
+    assert found.code == 0, found.errors
+    first = found.history.shown[0].at
+    assert unharmed(found.history, FPS, first + 1, found.history.shown[-1].at) == []
+    assert found.summary["outputs"]["events"]["shown"] > 2 * found.summary["outputs"]["video"]["shown"]

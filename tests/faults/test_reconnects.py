@@ -1,0 +1,91 @@
+"""Hundreds of lost connections cost no thread, no descriptor and no memory."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.faults.broken import LEAK
+from tests.faults.oracle import slope
+from tests.faults.program import Program, Sample
+from tests.faults.rig import SECRET, USER
+from tests.servers.h264 import Clip, encode, street
+from tests.servers.rtsp import RtspServer
+
+pytestmark = [pytest.mark.faults, pytest.mark.timeout(120)]
+
+SECONDS = 20.0
+FPS = 20
+
+
+@dataclass
+class Counted:
+    """A program and how often it lost its camera."""
+
+    reconnects: int
+    samples: list[Sample]
+
+    @property
+    def settled(self) -> list[Sample]:
+        """The samples of the later two thirds, when everything has been loaded once."""
+        return self.samples[len(self.samples) // 3 :]
+
+    @property
+    def growth(self) -> float:
+        """Bytes that each reconnect costs."""
+        settled = self.settled
+        each = self.reconnects / len(self.samples)
+        return slope([(n * each, float(sample.memory)) for n, sample in enumerate(settled)])
+
+
+@pytest.fixture(scope="module")
+def counted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], Counted]]:
+    folder = tmp_path_factory.mktemp("reconnects")
+    clip = encode(street(20, 320, 240), FPS, 1)
+    with ThreadPoolExecutor(2) as pool:
+        running = {kind: pool.submit(_lose, folder / kind, clip, kind) for kind in ("eager", "leak")}
+        yield lambda kind: running[kind].result()
+
+
+def _lose(folder: Path, clip: Clip, kind: str) -> Counted:
+    server = RtspServer({"live": clip}, user=USER, password=SECRET)
+    server.start()
+    program = Program(folder, {"door": server.url("live")}, command=("-m", "tests.faults.broken", kind))
+    stopping = threading.Event()
+    try:
+        program.wait_for("door")
+        with ThreadPoolExecutor(1) as observer:
+            observer.submit(program.observe, stopping, 0.25)
+            ends = time.monotonic() + SECONDS
+            while time.monotonic() < ends:
+                time.sleep(0.05)
+                if server.players:
+                    time.sleep(0.06)
+                    server.cut()
+            stopping.set()
+        assert program.end()[0] == 130, program.errors
+    finally:
+        stopping.set()
+        program.kill()
+        server.stop()
+    return Counted(program.summary()["cameras"]["door"]["reconnects"], program.samples)
+
+
+def test_a_camera_lost_hundreds_of_times_costs_nothing(counted: Callable[[str], Counted]) -> None:
+    found = counted("eager")
+    assert found.reconnects >= 50
+    half = len(found.settled) // 2
+    early, late = found.settled[:half], found.settled[half:]
+    assert max(each.threads for each in late) <= max(each.threads for each in early)
+    assert max(each.descriptors for each in late) <= max(each.descriptors for each in early)
+    assert found.growth < LEAK / 4
+
+
+def test_a_planted_leak_is_found(counted: Callable[[str], Counted]) -> None:
+    assert counted("leak").growth > LEAK / 2
