@@ -1,4 +1,4 @@
-"""A real camera whose pictures say where their box belongs, a detector that reads it there, and the page that shows it."""
+"""A real camera whose pictures say where their box belongs, a detector that reads it there, and a page to show it."""
 
 from __future__ import annotations
 

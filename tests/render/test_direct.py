@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import itertools
 import json
 import shutil
 import socket
-import sys
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
@@ -27,6 +27,7 @@ from pipeline.render.output import View
 from tests.servers.h264 import Clip, encode, number_in, stamped, write_file
 from tests.servers.rtsp import RtspServer
 
+Error = pytest.importorskip("playwright.sync_api").Error
 Start = Callable[[str, Callable[[], None]], None]
 GREEN = np.array((160, 245, 0))
 
@@ -34,6 +35,12 @@ GREEN = np.array((160, 245, 0))
 @pytest.fixture(scope="module")
 def numbered() -> Clip:
     return clip()
+
+
+@pytest.fixture(scope="module")
+def short() -> Clip:
+    """With a keyframe three times a second."""
+    return clip(60, 10)
 
 
 @pytest.fixture
@@ -58,7 +65,8 @@ def screencast(page: Any, seconds: float, enough: Callable[[list[Image]], bool])
 
     def shot(event: dict[str, Any]) -> None:
         shots.append((event["metadata"]["timestamp"], event["data"]))
-        session.send("Page.screencastFrameAck", {"sessionId": event["sessionId"]})
+        with contextlib.suppress(Error):
+            session.send("Page.screencastFrameAck", {"sessionId": event["sessionId"]})
 
     session.on("Page.screencastFrame", shot)
     session.send("Page.startScreencast", {"format": "jpeg", "quality": 90, "everyNthFrame": 1})
@@ -69,7 +77,7 @@ def screencast(page: Any, seconds: float, enough: Callable[[list[Image]], bool])
             whole = cv2.imdecode(np.frombuffer(base64.b64decode(shot_), np.uint8), cv2.IMREAD_COLOR)
             left, top, wide, tall = (round(box[key]) for key in ("x", "y", "width", "height"))
             images[at] = np.asarray(whole[top : top + tall, left : left + wide], np.uint8)
-        if enough(list(images.values())):
+        if enough([images[at] for at in sorted(images)]):
             break
     session.send("Page.stopScreencast")
     session.detach()
@@ -92,6 +100,12 @@ def numbers_in(images: list[Image]) -> list[int]:
     return [number_in(image) for image in images]
 
 
+def misplaced(images: list[Image]) -> list[tuple[int, float | None]]:
+    """Pictures whose box is not there, or more than two pixels away."""
+    found = [(number_in(image), edge_in(image)) for image in images]
+    return [(number, edge) for number, edge in found if edge is None or abs(edge - left_of(number)) > 2]
+
+
 def passed(images: list[Image]) -> int:
     """How many pictures of the camera lie between the first and the last that the screen showed."""
     return sum((after - before) % 300 for before, after in itertools.pairwise(numbers_in(images)))
@@ -108,14 +122,12 @@ def test_every_box_stands_on_its_own_picture_on_the_screen(
         page.wait_for_timeout(1500)
         watched.drawn = 0
         images = screencast(page, 25, lambda images: passed(images) >= 300)
-        page.screenshot(path="/work/scratch/view/first.png")
-    numbers = numbers_in(images)
-    edges = [edge_in(image) for image in images]
-    errors = [abs(edge - left_of(number)) for number, edge in zip(numbers, edges, strict=True) if edge is not None]
     assert passed(images) >= 300
-    assert len(set(numbers)) >= 150
-    assert max(errors) <= 2
-    assert len(errors) >= len(images) * 0.98
+    assert len(set(numbers_in(images))) >= 120
+    # A picture may have run out of time for its boxes on a machine that is busy, but may never have another's.
+    wrong = misplaced(images)
+    assert [(number, edge) for number, edge in wrong if edge is not None] == []
+    assert len(wrong) <= len(images) * 0.02
     assert watched.drawn == 0
     assert "jpeg" not in watched.stats.stages()
 
@@ -126,23 +138,13 @@ def first_picture(page: Any) -> float:
     return float(page.evaluate("performance.getEntriesByType('measure')[0].duration"))
 
 
-def test_a_page_that_comes_late_begins_with_the_kept_keyframe(
-    numbered: Clip, watch: Callable[..., Watched], page: Any
-) -> None:
-    with RtspServer({"live": clip(300, 150)}) as camera:
+def test_a_page_that_comes_late_begins_with_the_kept_keyframe(watch: Callable[..., Watched], page: Any) -> None:
+    with RtspServer({"live": clip(90, 90)}) as camera:
         watched = watch(camera.url("live"))
-        assert until(lambda: len(watched.captured) > 40)
-        times = []
-        for _ in range(4):
-            page.goto(watched.web.address)
-            times.append(first_picture(page))
-            assert page.locator("[data-camera=door]").get_attribute("data-mode") == "direct"
-        print(times, file=sys.stderr)
-    assert min(times) < 1000
-
-
-def shown_number(page: Any) -> int:
-    return number_in(decoded_png(page.locator(".fit canvas").screenshot()))
+        assert until(lambda: len(watched.captured) > 20)
+        page.goto(watched.web.address)
+        assert first_picture(page) < 2000
+        assert page.locator("[data-camera=door]").get_attribute("data-mode") == "direct"
 
 
 def paints(page: Any) -> None:
@@ -151,40 +153,41 @@ def paints(page: Any) -> None:
         """() => {
             window.painted = []
             const card = document.querySelector('[data-camera=door]')
-            new MutationObserver(() => painted.push([performance.timeOrigin + performance.now(), +card.dataset.pts, +card.dataset.age]))
-                .observe(card, { attributeFilter: ['data-pts'] })
+            const note = () => painted.push([performance.timeOrigin + performance.now(), +card.dataset.pts])
+            new MutationObserver(note).observe(card, { attributeFilter: ['data-pts'] })
         }"""
     )
 
 
-def painted(page: Any) -> list[list[float]]:
-    return page.evaluate("painted")
+def painted(page: Any) -> list[tuple[float, int]]:
+    """When each picture was painted, in milliseconds since 1970, and its stamp."""
+    return [(at, int(stamp)) for at, stamp in page.evaluate("painted")]
 
 
-def test_pictures_are_back_soon_after_the_camera_and_after_the_server(watch: Callable[..., Watched], page: Any) -> None:
-    camera = RtspServer({"live": clip(300, 10)})
+@pytest.mark.parametrize("what", ["camera", "server"])
+def test_pictures_are_back_by_themselves_after_a_restart(
+    watch: Callable[..., Watched], page: Any, short: Clip, what: str
+) -> None:
+    camera = RtspServer({"live": short})
     camera.start()
     try:
         watched = watch(camera.url("live"))
         page.goto(watched.web.address)
         page.wait_for_selector("[data-mode=direct][data-pts]")
         paints(page)
-        page.wait_for_timeout(500)
-        for what in ("camera", "server"):
-            if what == "camera":
-                camera.stop()
-                page.wait_for_timeout(300)
-                camera.start()
-            else:
-                watched.restart()
-            back = time.time() * 1e3
-            page.wait_for_function("now => painted.some(([at]) => at > now)", arg=back + 20)
-            gap = next(at - back for at, *_ in painted(page) if at > back + 20)
-            print(what, gap, file=sys.stderr)
-            page.wait_for_timeout(1000)
-        stamps = [pts for _, pts, _ in painted(page)]
+        page.wait_for_timeout(300)
+        if what == "camera":
+            camera.stop()
+            page.wait_for_timeout(300)
+            camera.start()
+        else:
+            watched.restart()
+        back = time.time() * 1e3 + 20
+        page.wait_for_function("back => painted.some(([at]) => at > back)", arg=back, timeout=5000)
+        page.wait_for_timeout(400)
+        stamps = [stamp for _, stamp in painted(page)]
+        assert len(stamps) == len(set(stamps))
         assert page.locator(".stale").count() == 0
-        print(sorted(stamps)[-1], len(stamps), file=sys.stderr)
     finally:
         camera.stop()
 
@@ -199,7 +202,6 @@ def test_a_browser_without_webcodecs_gets_painted_jpegs(
         page.wait_for_selector("[data-mode=jpeg][data-seq]")
         assert until(lambda: watched.drawn > 10)
         assert page.locator(".mode").inner_text() == "JPEG"
-        assert abs(shown_number(page)) >= 0
 
 
 @pytest.mark.parametrize("kind", ["hevc", "turned"])
@@ -229,12 +231,10 @@ def test_pictures_that_come_out_of_order_are_shown_in_order_with_their_boxes(
     page.wait_for_timeout(1500)
     paints(page)
     images = screencast(page, 5, lambda images: len(images) > 60)
-    stamps = [pts for _, pts, _ in painted(page)]
+    stamps = [stamp for _, stamp in painted(page)]
     assert stamps == sorted(stamps)
-    edges = [(number_in(image), edge_in(image)) for image in images]
-    print(
-        len(images), [each for each in edges if each[1] is None or abs(each[1] - left_of(each[0])) > 2], file=sys.stderr
-    )
+    assert len(images) > 30
+    assert misplaced(images) == []
 
 
 def test_pictures_that_the_detector_leaves_out_are_passed_over(
@@ -246,17 +246,15 @@ def test_pictures_that_the_detector_leaves_out_are_passed_over(
         page.goto(watched.web.address)
         page.wait_for_selector("[data-mode=direct][data-pts]")
         page.wait_for_timeout(1500)
-        images = screencast(page, 5, lambda images: len(images) > 40)
-        edges = [(number_in(image), edge_in(image)) for image in images]
-        print(
-            len(images),
-            [each for each in edges if each[1] is None or abs(each[1] - left_of(each[0])) > 2],
-            file=sys.stderr,
-        )
+        images = screencast(page, 5, lambda images: len(images) > 30)
+        assert len(images) > 20
+        assert misplaced(images) == []
         page.keyboard.press("b")
+        assert page.get_by_role("button", name="Boxes").get_attribute("aria-pressed") == "false"
         paints(page)
         page.wait_for_timeout(1000)
-        print("without boxes", len(painted(page)), file=sys.stderr)
+        assert len(painted(page)) > 12
+        assert edge_in(screencast(page, 2, lambda images: len(images) > 3)[-1]) is None
 
 
 DECODED = """
@@ -286,10 +284,8 @@ def test_a_hidden_tab_decodes_nothing_and_is_back_at_once(watch: Callable[..., W
         time.sleep(1.5)
         assert tab.value("decoded") == before
         stamp = tab.value(f"+{card}.dataset.pts")
-        begun = time.monotonic()
         tab.front()
         assert until(lambda: tab.value(f"+{card}.dataset.pts") > stamp)
-        print("hidden back", time.monotonic() - begun, file=sys.stderr)
         assert tab.value("document.hidden") is False
 
 
@@ -323,7 +319,7 @@ def looking(watched: Watched, buffer: int = 0) -> Any:
     if buffer:
         plug.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer)
     plug.connect(("127.0.0.1", watched.port))
-    return connect(f"ws://127.0.0.1:{watched.port}/live", sock=plug, compression=None, max_queue=1)
+    return connect(f"ws://127.0.0.1:{watched.port}/live", sock=plug, compression=None, max_queue=1, close_timeout=0.2)
 
 
 def listened(page: Any, count: int) -> list[int]:

@@ -8,6 +8,8 @@ const OLD = 1500
 const WORDLESS = 2000
 // A camera that this browser failed to decode is shown as JPEG for this long.
 const GIVEN_UP = 60000
+// States that end with the first new picture, which may be here before the server's word of it.
+const GONE = new Set(['connecting', 'offline', 'retrying', 'stalled'])
 const MODES = {
   direct: ['H.264', 'the camera’s own pictures, decoded here'],
   jpeg: ['JPEG', 'painted by Lookout, boxes burnt in'],
@@ -22,6 +24,7 @@ export class Card {
     this.live = true
     this.pictureAt = null
     this.numbers = null
+    this.numbersAt = 0
     this.mode = null
     this.words = null
     this.worstAge = null
@@ -134,6 +137,7 @@ export class Card {
 
   takeNumbers(numbers) {
     this.numbers = numbers
+    this.numbersAt = performance.now()
     if (numbers.direct) {
       this.player.expect(numbers.direct.hold_ms, numbers.fps_in)
       this.live = numbers.live
@@ -157,6 +161,9 @@ export class Card {
     const words = (this.direct ? this.numbers?.direct : null) ?? this.numbers
     if (this.page.silent(now)) return ['bad', 'no connection to Lookout', true]
     if (words === null) return ['idle', 'connecting', true]
+    if (words.stale && GONE.has(this.numbers.state) && age !== null && age < OLD && this.pictureAt > this.numbersAt) {
+      return ['good', `LIVE ${Math.round(age)} ms`, false]
+    }
     if (!words.stale && this.live && age !== null && age > OLD && this.watched()) {
       return ['bad', `no picture for ${Math.round(age / 1000)} s`, true]
     }
