@@ -6,25 +6,17 @@ camera overrides it key by key. `config_file.py` reads YAML into these classes.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from . import drill
 from .address import redacted
+from .config_section import Seconds, Section
+from .config_web import Web as Web
 
-Seconds = Annotated[float, Field(gt=0, le=86400, allow_inf_nan=False)]
-LOOPBACK = ("127.0.0.1", "localhost", "::1")
-_TOKEN = "put what `lookout token` prints into the environment, and set outputs.web.token to ${LOOKOUT_TOKEN}"
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
-
-
-class Section(BaseModel):
-    """A block of keys: unknown ones are errors, values never change after loading."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True, hide_input_in_errors=True)
 
 
 class Capture(Section):
@@ -156,49 +148,6 @@ class Window(Section):
     """Whether it starts over the whole screen."""
 
 
-class Web(Section):
-    """A page with all cameras."""
-
-    host: Annotated[str, Field(min_length=1)] = "127.0.0.1"
-    """Address to listen on; only this machine can connect to 127.0.0.1, any other address needs a token."""
-    port: Annotated[int, Field(ge=0, le=65535)] = 8080
-    """Port to listen on; 0 takes any free one."""
-    quality: Annotated[int, Field(ge=1, le=100)] = 80
-    """JPEG quality."""
-    viewers: Annotated[int, Field(ge=1, le=10000)] = 32
-    """Most viewers at once."""
-    token: SecretStr | None = None
-    """What viewers must know, such as ${LOOKOUT_TOKEN}; `lookout token` makes one."""
-    names: tuple[str, ...] = ()
-    """Further names that clients reach this machine by, such as [lookout.example.org]; they need a token too."""
-    certificate: str | None = None
-    """File with the certificate chain (PEM) to serve https with."""
-    key: str | None = None
-    """File with the certificate's private key (PEM); not needed where the certificate's file holds it."""
-
-    @property
-    def local(self) -> bool:
-        """Whether only this machine can connect."""
-        return self.host in LOOPBACK
-
-    @field_validator("token")
-    @classmethod
-    def _hard_to_guess(cls, token: SecretStr | None) -> SecretStr | None:
-        if token is not None and re.fullmatch(r"[!-~]{16,256}", token.get_secret_value()) is None:
-            raise ValueError(f"must be 16 to 256 letters and signs without spaces; {_TOKEN}")
-        return token
-
-    @model_validator(mode="after")
-    def _closed(self) -> Web:
-        if self.token is None and not self.local:
-            raise ValueError(f"needs a token because host is not {', '.join(LOOPBACK[:-1])} or ::1; {_TOKEN}")
-        if self.token is None and self.names:
-            raise ValueError(f"needs a token because it has names; {_TOKEN}")
-        if self.key is not None and self.certificate is None:
-            raise ValueError("needs a certificate because it has a key")
-        return self
-
-
 class Video(Section):
     """An H.264 video file of each camera with the overlay."""
 
@@ -219,6 +168,34 @@ class Events(Section):
     """Whether frames without detections get a line too."""
 
 
+class Record(Section):
+    """Recordings in files of some minutes, which a kill leaves playable."""
+
+    path: Annotated[str, Field(min_length=1)]
+    """Files to write, .mp4 or .mkv; {time} stands for when each begins, {camera} for the camera's name."""
+    boxes: Literal["beside", "burnt", "no"] = "beside"
+    """Where boxes go: beside (the camera's own pictures, boxes in a .jsonl), burnt into encoded pictures, or no."""
+    seconds: Annotated[float, Field(ge=1, le=86400, allow_inf_nan=False)] = 600.0
+    """Seconds of one file; it ends at the next keyframe."""
+    megabytes: Annotated[int, Field(ge=0, le=1_000_000)] = 0
+    """Megabytes of one file; 0 for no limit."""
+    free: Annotated[int, Field(ge=0, le=1_000_000_000)] = 1000
+    """Megabytes of the disk to keep free: the oldest recordings are deleted for it."""
+    bitrate: Annotated[int, Field(ge=0, le=200_000_000)] = 0
+    """Bits a second of encoded pictures; 0 keeps a constant quality instead."""
+
+
+class Stream(Section):
+    """A live stream of each camera to an RTSP or RTMP server."""
+
+    address: Annotated[str, Field(pattern=r"^(rtsp|rtsps|rtmp|rtmps)://.+", max_length=4096)]
+    """rtsp://, rtsps://, rtmp:// or rtmps:// address; {camera} stands for the camera's name."""
+    boxes: Literal["burnt", "no"] = "burnt"
+    """burnt: encoded with the overlay; no: the camera's own pictures, untouched."""
+    bitrate: Annotated[int, Field(ge=0, le=200_000_000)] = 0
+    """Bits a second of encoded pictures; 0 keeps a constant quality instead."""
+
+
 class Output(Section):
     """One place that results go to: exactly one of the keys."""
 
@@ -230,6 +207,10 @@ class Output(Section):
     """An H.264 video file of each camera."""
     events: Events | None = None
     """A JSON line for every frame."""
+    record: Record | None = None
+    """Recordings in files of some minutes."""
+    stream: Stream | None = None
+    """A live stream to an RTSP or RTMP server."""
 
     @property
     def kind(self) -> str:
@@ -246,7 +227,7 @@ class Output(Section):
 class Config(Section):
     """The whole configuration; `Config()` is the drawn demo."""
 
-    cameras: Annotated[dict[Name, Camera], Field(min_length=1, max_length=256)] = {"demo": Camera(source="demo")}
+    cameras: dict[Name, Camera] = Field(default={"demo": Camera(source="demo")}, min_length=1, max_length=256)
     """NAME: ADDRESS, or NAME: with source: ADDRESS and the sections to override."""
     capture: Capture = Capture()
     """How sources are opened and read."""

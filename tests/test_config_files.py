@@ -13,7 +13,21 @@ import yaml
 from jsonschema import Draft202012Validator
 from pydantic import BaseModel, SecretStr
 
-from pipeline.config import Camera, Capture, Config, Detect, Events, Infer, Model, Output, Video, Web, Window
+from pipeline.config import (
+    Camera,
+    Capture,
+    Config,
+    Detect,
+    Events,
+    Infer,
+    Model,
+    Output,
+    Record,
+    Stream,
+    Video,
+    Web,
+    Window,
+)
 from pipeline.config_checks import PATTERNS
 from pipeline.config_file import load, parse
 from pipeline.config_overrides import Override
@@ -184,7 +198,8 @@ def test_default_yaml_lists_every_key_with_its_default() -> None:
 
 
 def _sections(section: type[BaseModel]) -> list[type[BaseModel]]:
-    return [section, Camera, Output, *(type(value) for _, value in Config() if isinstance(value, BaseModel))]
+    named = (type(value) for _, value in Config() if isinstance(value, BaseModel))
+    return [section, Camera, Output, Record, Stream, *named]
 
 
 def test_every_key_is_described_in_one_sentence() -> None:

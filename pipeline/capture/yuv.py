@@ -33,6 +33,11 @@ class YuvPicture:
         """Pixels, after the rotation that the stream asks for."""
         return self._frame.width if self._turns % 2 else self._frame.height
 
+    @property
+    def turned(self) -> bool:
+        """Whether the stream asks for a rotation."""
+        return self._turns != 0
+
     def bgr(self) -> Image:
         """The picture at full size, converted by the first caller."""
         if self._bgr is None:

@@ -32,7 +32,7 @@ class Api:
         ]
 
     async def _cameras(self, request: Request) -> Response:
-        return JSONResponse(numbers(self._gallery))
+        return JSONResponse(self._gallery.numbers())
 
     async def _camera(self, request: Request) -> Response:
         name = request.path_params["name"]
@@ -59,11 +59,6 @@ class Api:
 
     async def _measured(self, request: Request) -> Response:
         return Response(self._metrics.text(), media_type=_METRICS)
-
-
-def numbers(gallery: Gallery) -> dict[str, object]:
-    """All cameras and the count of viewers."""
-    return {"cameras": [gallery.card(name) for name in gallery.stats.cameras], "viewers": gallery.viewers()}
 
 
 def unknown() -> Response:

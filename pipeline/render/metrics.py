@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any
+from typing import Any, cast
 
 from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
 from prometheus_client.core import (
@@ -100,9 +100,9 @@ class _Collector(Collector):
 
     def _outputs(self) -> Iterator[Metric]:
         outputs = {name: output.summary() for name, output in dict(self._stats.outputs).items()}
-        for key, about in (("shown", "that went somewhere"), ("skipped", "that gave way to a newer one")):
-            family = CounterMetricFamily(f"lookout_output_frames_{key}", f"Frames {about}.", labels=["output"])
-            yield _filled(family, ((name, counts[key]) for name, counts in outputs.items()))
+        for part, about in (("shown", "that went somewhere"), ("skipped", "that gave way to a newer one")):
+            family = CounterMetricFamily(f"lookout_output_frames_{part}", f"Frames {about}.", labels=["output"])
+            yield _filled(family, ((name, cast(int, counts[part])) for name, counts in outputs.items()))
 
 
 def _filled(family: Any, values: Iterable[tuple[str, float | None]]) -> Metric:

@@ -2,11 +2,37 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+
 from ..channel import Funnel, Lane
+from ..frames import Frame, Packet
 from ..stats import Stats
-from .output import Output, View
+from .output import Output, PacketOutput, PromptOutput, View
 
 _PATIENCE = 0.25
+
+
+def fan_out(outlets: Sequence[Outlet]) -> Callable[[Packet], None] | None:
+    """What hands every packet to all outputs that want packets; None where none does."""
+    takers = [outlet.output.packet for outlet in outlets if isinstance(outlet.output, PacketOutput)]
+
+    def hand(packet: Packet) -> None:
+        for take in takers:
+            take(packet)
+
+    return hand if takers else None
+
+
+def losses(outlets: Sequence[Outlet], stats: Stats) -> Callable[[Frame, str], None]:
+    """What counts every frame that will not be inferred, and tells all outputs that want prompt word of it."""
+    told = [outlet.output.missed for outlet in outlets if isinstance(outlet.output, PromptOutput)]
+
+    def lose(frame: Frame, reason: str) -> None:
+        stats.cameras[frame.camera].dropped(reason)
+        for tell in told:
+            tell(frame)
+
+    return lose
 
 
 class Outlet:
@@ -15,11 +41,14 @@ class Outlet:
     def __init__(self, output: Output, stats: Stats) -> None:
         self.output = output
         self.views: Funnel[View] = Funnel()
+        self._found = output.found if isinstance(output, PromptOutput) else None
         self._stats = stats
         self._lanes: dict[str, Lane[View]] = {}
 
     def put(self, view: View) -> None:
         """Queue a view; called by one thread only."""
+        if self._found is not None:
+            self._found(view.result)
         camera = view.result.frame.camera
         lane = self._lanes.get(camera)
         if lane is None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from importlib.resources import files
@@ -14,9 +13,8 @@ from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from .. import config
-from .api import Api, numbers, unknown
-from .overlay import title_share
+from .api import Api, unknown
+from .live import LivePage
 from .viewers import Gallery, Viewer
 
 _TYPES = {
@@ -27,7 +25,6 @@ _TYPES = {
     ".svg": "image/svg+xml",
 }
 _STALE_PACE = 0.5
-_NUMBERS_PACE = 1.0
 _GOING_AWAY, _TRY_AGAIN_LATER = 1001, 1013
 _PART = "content-type: image/jpeg\r\ncontent-length: {}\r\n\r\n"
 
@@ -91,7 +88,7 @@ class Site:
         if viewer is None:
             await socket.close(_TRY_AGAIN_LATER, "too many viewers")
             return
-        page = _Page(self._gallery, viewer, socket)
+        page = LivePage(self._gallery, viewer, socket)
         listening = asyncio.ensure_future(page.listen())
         speaking = asyncio.ensure_future(page.speak())
         try:
@@ -103,65 +100,3 @@ class Site:
             await asyncio.gather(listening, speaking, return_exceptions=True)
         with suppress(RuntimeError, WebSocketDisconnect):
             await socket.close(_GOING_AWAY)
-
-
-class _Page:
-    """One page's WebSocket.
-
-    The page says {"watch": [names]} and {"seen": name}; it gets numbers as JSON text each second, and pictures as
-    binary: four bytes of length, a JSON header of that length, a JPEG. A camera's next picture goes out only when
-    the page has seen the one before, so that a slow page skips to the newest and nothing piles up.
-    """
-
-    def __init__(self, gallery: Gallery, viewer: Viewer, socket: WebSocket) -> None:
-        self._gallery = gallery
-        self._viewer = viewer
-        self._socket = socket
-        self._unseen: set[str] = set()
-        self._sent: dict[str, object] = {}
-
-    async def listen(self) -> None:
-        """Take what the page says until it goes or says nonsense."""
-        try:
-            while True:
-                said = json.loads(await self._socket.receive_text())
-                if isinstance(names := said.get("watch"), list):
-                    self._gallery.watch(self._viewer, [name for name in names if isinstance(name, str)])
-                if isinstance(name := said.get("seen"), str):
-                    self._unseen.discard(name)
-                    self._viewer.wake()
-        except (WebSocketDisconnect, ValueError, AttributeError, KeyError, RuntimeError):
-            return
-
-    async def speak(self) -> None:
-        """Send numbers and pictures until the page goes or the server ends."""
-        loop = asyncio.get_running_loop()
-        numbers_at = loop.time()
-        try:
-            while not self._gallery.closed:
-                if (now := loop.time()) >= numbers_at:
-                    numbers_at = now + _NUMBERS_PACE
-                    await self._socket.send_json(numbers(self._gallery))
-                for name in self._viewer.names - self._unseen:
-                    await self._picture(name)
-                await self._viewer.wait(max(0.0, numbers_at - loop.time()))
-        except (WebSocketDisconnect, RuntimeError):
-            return
-
-    async def _picture(self, name: str) -> None:
-        shot = self._gallery.shot(name)
-        if shot is None or self._sent.get(name) is shot:
-            return
-        self._sent[name] = shot
-        self._unseen.add(name)
-        frame = shot.view.result.frame
-        scale = self._gallery.overlays.get(name, config.Overlay()).scale
-        header = {
-            "camera": name,
-            "seq": frame.seq,
-            "age_ms": round((self._gallery.stats.clock.monotonic() - frame.captured) * 1e3),
-            "live": shot.view.live,
-            "title": round(title_share(frame.picture.width, frame.picture.height, scale), 4),
-        }
-        text = json.dumps(header).encode()
-        await self._socket.send_bytes(len(text).to_bytes(4, "big") + text + shot.jpeg)

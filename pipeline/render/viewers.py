@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import threading
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,13 +14,18 @@ import cv2
 
 from .. import config
 from ..address import scrub
+from ..clock import Clock
 from ..errors import OutputError
 from ..frames import Image
-from ..stats import Stats
+from ..stats import CameraFigures, Stats
 from .events import timestamp
+from .feed import Feed
 from .output import View
 from .overlay import blank, stale
+from .relay import Relay
 from .verdict import Verdict, verdict
+
+_NUMBERS_AGE = 0.25
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -32,21 +39,26 @@ class Shot:
 class Viewer:
     """One page or program that looks at some cameras; lives on the server's event loop."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Clock) -> None:
         self.names: frozenset[str] = frozenset()
+        """Cameras it looks at."""
+        self.feed = Feed(clock, self.wake)
+        """Carries those whose own pictures it gets."""
         self._fresh = asyncio.Event()
 
     def wake(self) -> None:
         """Something may be new."""
         self._fresh.set()
 
+    async def woken(self) -> None:
+        """Until something may be new."""
+        await self._fresh.wait()
+        self._fresh.clear()
+
     async def wait(self, seconds: float) -> None:
         """Until something may be new, `seconds` at most."""
-        try:
-            await asyncio.wait_for(self._fresh.wait(), seconds)
-        except TimeoutError:
-            return
-        self._fresh.clear()
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self.woken(), seconds)
 
 
 class Gallery:
@@ -55,6 +67,7 @@ class Gallery:
     def __init__(self, stats: Stats, quality: int, most_viewers: int, overlays: Mapping[str, config.Overlay]) -> None:
         self.stats = stats
         self.overlays = overlays
+        self.relay = Relay(stats.cameras, stats.clock)
         self.closed = False
         self._quality = quality
         self._most = most_viewers
@@ -65,25 +78,27 @@ class Gallery:
         self._shots: dict[str, Shot] = {}
         self._dimmed: dict[str, tuple[View | None, str, bytes]] = {}
         self._viewers: set[Viewer] = set()
+        self._numbers: tuple[float, str] = (0.0, "")
 
     def attach(self, loop: asyncio.AbstractEventLoop) -> None:
         """Wake viewers on this event loop from now on."""
         self._loop = loop
+        self.relay.attach(loop)
 
     def show(self, view: View) -> bool:
         """Take a camera's newest view; True if somebody looks at that camera."""
         name = view.result.frame.camera
         with self._lock:
             self._views[name] = view
-            watchers = [viewer for viewer in self._viewers if name in viewer.names]
+            watchers = [viewer for viewer in self._viewers if name in viewer.names - viewer.feed.cameras]
         if watchers:
             self._shoot(view)
             self._wake(watchers)
-        return bool(watchers)
+        return bool(watchers) or self.relay.watched(name)
 
     def enter(self, names: Iterable[str] = ()) -> Viewer | None:
         """A new viewer of those cameras; None when there are as many as allowed."""
-        viewer = Viewer()
+        viewer = Viewer(self.stats.clock)
         viewer.names = frozenset(names)
         with self._lock:
             if self.closed or len(self._viewers) >= self._most:
@@ -91,14 +106,17 @@ class Gallery:
             self._viewers.add(viewer)
         return viewer
 
-    def watch(self, viewer: Viewer, names: Iterable[str]) -> None:
-        """The viewer now looks at those cameras; unknown ones are ignored."""
+    def watch(self, viewer: Viewer, names: Iterable[str], direct: Iterable[str] = ()) -> None:
+        """The viewer now looks at those cameras, `direct` ones as they send; unknown ones are ignored."""
+        direct = frozenset(direct)
+        self.relay.follow(viewer.feed, direct)
         with self._lock:
-            viewer.names = frozenset(names) & self.stats.cameras.keys()
+            viewer.names = (frozenset(names) | direct) & self.stats.cameras.keys()
         viewer.wake()
 
     def leave(self, viewer: Viewer) -> None:
         """The viewer has gone."""
+        self.relay.follow(viewer.feed, ())
         with self._lock:
             self._viewers.discard(viewer)
 
@@ -141,6 +159,17 @@ class Gallery:
                 known = self._dimmed[name] = (view, found.text, self._encode(image))
             return known[2]
 
+    def numbers(self) -> dict[str, Any]:
+        """All cameras and the count of viewers."""
+        return {"cameras": [self.card(name) for name in self.stats.cameras], "viewers": self.viewers()}
+
+    def numbers_text(self) -> str:
+        """The same as JSON, at most a quarter of a second old: made once for all pages."""
+        now = self.stats.clock.monotonic()
+        if not self._numbers[1] or now - self._numbers[0] > _NUMBERS_AGE:
+            self._numbers = now, json.dumps(self.numbers(), separators=(",", ":"))
+        return self._numbers[1]
+
     def card(self, name: str) -> dict[str, Any]:
         """What is known of a camera, for JSON."""
         view, age, found = self.judged(name)
@@ -173,6 +202,27 @@ class Gallery:
             "reconnects": figures.reconnects,
             "late": figures.late,
             "viewers": self.viewers(name),
+            "direct": self._direct(name, figures),
+        }
+
+    def _direct(self, name: str, figures: CameraFigures) -> dict[str, Any] | None:
+        """How the camera's own pictures are: these are judged by their own age, for they do not wait for boxes."""
+        offer = self.relay.offer(name)
+        if offer is None:
+            return None
+        codec, hold, age = offer
+        with self._lock:
+            view = self._views.get(name)
+        found = verdict(figures, self.stats.clock.now(), age, view is None or view.live)
+        overlay = self.overlays.get(name, config.Overlay())
+        return {
+            "codec": codec,
+            "hold_ms": round(hold * 1e3),
+            "level": found.level.value,
+            "text": found.text,
+            "stale": found.stale,
+            "boxes": overlay.enabled and overlay.boxes,
+            "labels": overlay.enabled and overlay.labels,
         }
 
     def _wake(self, viewers: list[Viewer]) -> None:

@@ -13,6 +13,7 @@ from starlette.types import ASGIApp
 
 from .. import config
 from ..errors import OutputError
+from ..frames import Frame, Packet, Result
 from ..stats import Stats
 from .access import POSTS, Access
 from .certificate import context
@@ -91,6 +92,18 @@ class WebOutput:
     def show(self, view: View) -> bool:
         """Pass a view to whoever looks at that camera; True if somebody does."""
         return self._gallery.show(view)
+
+    def packet(self, packet: Packet) -> None:
+        """Pass a compressed picture to the pages that decode it themselves."""
+        self._gallery.relay.packet(packet)
+
+    def found(self, result: Result) -> None:
+        """Tell those pages at once what was found in it, though nothing is painted for them."""
+        self._gallery.relay.found(result)
+
+    def missed(self, frame: Frame) -> None:
+        """Tell them that the detector left it out."""
+        self._gallery.relay.missed(frame)
 
     def poll(self) -> bool:
         """Nothing waits here: the server keeps its own pace."""

@@ -1,10 +1,8 @@
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import http.client
 import json
-import shutil
 import socket
 import time
 from collections.abc import Callable, Iterator
@@ -275,6 +273,7 @@ def test_the_numbers_of_every_camera_are_there_as_json(serve: Callable[..., Serv
         "reconnects": 0,
         "late": 0,
         "viewers": 0,
+        "direct": None,
     }
     yard = served.card("yard")
     assert (yard["state"], yard["reason"], yard["level"], yard["age_ms"]) == ("offline", "refused", "bad", None)
@@ -450,33 +449,6 @@ def drain_socket(page: Any) -> None:
     """Read until the socket is closed."""
     while True:
         page.recv(5)
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    chromium = shutil.which("chromium")
-    if chromium is None:
-        pytest.skip("needs chromium")
-    sync_api = pytest.importorskip("playwright.sync_api")
-    quiet = ["background-networking", "component-update", "sync", "gpu"]
-    with sync_api.sync_playwright() as driver:
-        arguments = ["--no-sandbox", "--no-first-run", *(f"--disable-{each}" for each in quiet)]
-        chrome = driver.chromium.launch(executable_path=chromium, args=arguments)
-        yield chrome
-        chrome.close()
-    # The driver leaves its loop as the current one.
-    asyncio.set_event_loop(None)
-
-
-@pytest.fixture
-def page(browser: Any) -> Iterator[Any]:
-    opened = browser.new_page(viewport={"width": 900, "height": 700})
-    troubles: list[str] = []
-    opened.on("pageerror", lambda error: troubles.append(str(error)))
-    opened.on("console", lambda said: troubles.append(said.text) if "Security" in said.text else None)
-    yield opened
-    opened.close()
-    assert troubles == []
 
 
 def looks_at(page: Any, camera: str) -> Image:
