@@ -82,7 +82,7 @@ BAD = [
     ("outputs: window", "1:10: outputs: must be a list, got 'window'; write [window]"),
     (
         "outputs: [stream: http://me:secret@server/live]",
-        "1:20: outputs.0.stream.address: must be an rtsp://, rtsps://, rtmp:// or rtmps:// address, "
+        "1:19: outputs.0.stream.address: must be an rtsp://, rtsps://, rtmp:// or rtmps:// address, "
         "got 'http://***@server/live'",
     ),
     (
