@@ -14,6 +14,8 @@ from pipeline.config import Config
 from tests.servers.h264 import Clip, encode, street
 from tests.servers.rtsp import RtspServer
 
+Auth = Literal["basic", "digest"] | None
+
 KEYFRAME_EVERY = 15
 FPS = 15
 
