@@ -28,6 +28,10 @@ _TOTALS: dict[str, tuple[str, Callable[[CameraFigures], float]]] = {
     "inferred": ("Frames that have their detections.", lambda each: each.inferred),
     "shown": ("Frames that at least one output has shown.", lambda each: each.shown),
 }
+_TIMES: dict[str, tuple[str, Callable[[CameraFigures], float]]] = {
+    "reconnects": ("Times that a lost source answered again.", lambda each: each.reconnects),
+    "late": ("Times that the pictures fell behind the camera's own clock.", lambda each: each.late),
+}
 _NOW: dict[str, tuple[str, Callable[[CameraFigures], float | None]]] = {
     "frames_in_flight": ("Frames between capture and result.", lambda each: each.in_flight),
     "fps": ("Frames a second that the source gives.", lambda each: each.fps_in),
@@ -83,10 +87,9 @@ class _Collector(Collector):
             for reason, count in camera.dropped.items():
                 dropped.add_metric([camera.name, reason], count)
         yield dropped
-        reconnects = CounterMetricFamily(
-            "lookout_camera_reconnects", "Times that a lost source answered again.", labels=["camera"]
-        )
-        yield _filled(reconnects, ((each.name, each.reconnects) for each in cameras))
+        for name, (about, total) in _TIMES.items():
+            family = CounterMetricFamily(f"lookout_camera_{name}", about, labels=["camera"])
+            yield _filled(family, ((each.name, total(each)) for each in cameras))
         for name, (about, value) in _NOW.items():
             gauge = GaugeMetricFamily(f"lookout_camera_{name}", about, labels=["camera"])
             yield _filled(gauge, ((each.name, value(each)) for each in cameras))
