@@ -34,6 +34,7 @@ _LONGEST_FORM = 4096
 _FORM_TIME = 5.0
 _SESSION = 30 * 24 * 3600
 _WRONG = "This is not the token."
+_ONWARD = '<!doctype html><meta http-equiv="refresh" content="0;url=/"><title>Lookout</title>'
 _LOCKED = "Too many wrong tokens from your address; try again in a minute."
 
 
@@ -81,7 +82,9 @@ class Access:
         given = headers.get("authorization")
         if given is None:
             if "text/html" in headers.get("accept", "") and scope["method"] == "GET":
-                return RedirectResponse("/login", 303)
+                # Who follows another site's link comes without the cookie, and has it when the page itself goes on.
+                linked = headers.get("sec-fetch-site") in ("cross-site", "same-site")
+                return HTMLResponse(_ONWARD) if linked else RedirectResponse("/login", 303)
             return _unauthorized("A token is needed: send it as 'Authorization: Bearer TOKEN', or log in at /login.")
         place = _place(scope)
         if self._failures.too_many(place):

@@ -409,6 +409,40 @@ def test_a_person_logs_in_once_and_sees_the_cameras(
     assert refused == []
 
 
+def test_a_link_on_another_site_leads_those_who_are_logged_in_to_the_cameras(
+    serve: Callable[..., Serving], browser: Any
+) -> None:
+    served, other = serve(), serve(token=None)
+    visit = browser.new_context()
+    page = visit.new_page()
+    page.goto(served.web.address)
+    page.get_by_label("Token").fill(TOKEN)
+    page.keyboard.press("Enter")
+    page.wait_for_selector("[data-camera=door]", timeout=8000)
+    page.goto(f"http://localhost:{other.port}/healthz")
+    for shown in ("[data-camera=door]", "#token"):
+        page.evaluate("at => { document.body.innerHTML = `<a href='${at}'>cameras</a>` }", served.web.address)
+        page.get_by_text("cameras").click()
+        page.wait_for_selector(shown, timeout=8000)
+        visit.clear_cookies()
+        page.goto(f"http://localhost:{other.port}/healthz")
+    visit.close()
+
+
+def test_a_page_whose_token_has_changed_asks_for_the_new_one(serve: Callable[..., Serving], browser: Any) -> None:
+    served = serve()
+    visit = browser.new_context()
+    page = visit.new_page()
+    page.goto(served.web.address)
+    page.get_by_label("Token").fill(TOKEN)
+    page.keyboard.press("Enter")
+    page.wait_for_selector("[data-camera=door]", timeout=8000)
+    served.web.close()
+    serve(port=served.port, token="another-token-of-the-page")
+    page.wait_for_url("**/login", timeout=12_000)
+    visit.close()
+
+
 def test_connections_beyond_the_limit_are_ended_at_once_and_the_rest_go_on(
     serve: Callable[..., Serving], monkeypatch: pytest.MonkeyPatch
 ) -> None:

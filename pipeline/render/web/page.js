@@ -117,9 +117,17 @@ function connect() {
   own.onclose = ({ reason }) => {
     if (socket !== own) return
     problem = reason || 'no connection to Lookout'
+    if (tries % 4 === 1) logInIfAsked()
     tries += 1
     setTimeout(connect, reason || tries > 100 ? SLOW_RETRY : RETRY)
   }
+}
+
+function logInIfAsked() {
+  // The session has ended, or the token is another one: no retry can help.
+  fetch('/api/cameras', { method: 'HEAD' }).then(({ status }) => {
+    if (status === 401) location.assign('/login')
+  }, () => {})
 }
 
 function tick() {
