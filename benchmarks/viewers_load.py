@@ -23,6 +23,7 @@ import statistics
 import subprocess
 import sys
 import time
+import urllib.error
 import urllib.request
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -203,14 +204,21 @@ class Server:
                 raise SystemExit(heard)
             heard += line
         self.port = int(found[1])
+        self.said = b""
         os.set_blocking(self.process.stderr.fileno(), False)
 
     def card(self) -> dict[str, Any]:
         """What the program says of its camera, and of its viewers."""
-        with suppress(BlockingIOError, TypeError):
-            self.process.stderr and self.process.stderr.read()
-        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/api/cameras", timeout=10) as answer:
-            told = json.load(answer)
+        with suppress(BlockingIOError):
+            self.said += (self.process.stderr and self.process.stderr.read()) or b""
+        if self.process.poll() is not None:
+            raise SystemExit(f"the program has ended: {self.said.decode()}")
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/api/cameras", timeout=10) as answer:
+                told = json.load(answer)
+        except urllib.error.URLError:
+            self.process.wait(10)
+            return self.card()
         return dict(told["cameras"][0]) | {"all_viewers": told["viewers"]}
 
     def processor(self) -> float:
@@ -255,7 +263,7 @@ def phase(server: Server, name: str, healthy: int, deaf: int, trickling: int, se
         "detected fps": (after["inferred"] - before["inferred"]) / spent,
         "processor %": 100 * worked / spent,
         "resident MB": resident,
-        "slow let go": let_go,
+        "slow ones let go": let_go,
     }
     print(f"{name:10}", *(f"{key} {value:.1f}" for key, value in numbers.items()), sep="  ", flush=True)
     return numbers

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import struct
 import sys
 from collections.abc import Callable
 from functools import partial
@@ -21,6 +22,7 @@ _FAREWELL_TIME = 2.0
 _BYTES_A_SECOND = 128 * 1024
 _BURST = 512 * 1024
 _FEWEST_FILES = 64
+_LINGER = "hh" if sys.platform == "win32" else "ii"
 
 
 class Listener(socket.socket):
@@ -63,6 +65,14 @@ def hasten_handshakes(loop: asyncio.AbstractEventLoop) -> None:
     loop.create_server = partial(made)  # type: ignore[method-assign]
 
 
+def cut(transport: asyncio.Transport) -> None:
+    """End a connection at once; what the system holds for a peer that does not read is given up too."""
+    line = transport.get_extra_info("socket")
+    if line is not None and line.fileno() >= 0:
+        line.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack(_LINGER, 1, 0))
+    transport.abort()
+
+
 class _Stall:
     """Aborts a connection whose peer leaves what it asked for unread for too long."""
 
@@ -72,7 +82,7 @@ class _Stall:
     def begin(self, transport: asyncio.Transport) -> None:
         """The peer is behind."""
         self.end()
-        self._timer = asyncio.get_running_loop().call_later(_STALL_TIME, transport.abort)
+        self._timer = asyncio.get_running_loop().call_later(_STALL_TIME, cut, transport)
 
     def end(self) -> None:
         """The peer has caught up, or is gone."""
@@ -153,7 +163,7 @@ class BoundedSocket(WebSocketsSansIOProtocol):
         self._allowance = min(_BURST, self._allowance + (now - self._heard) * _BYTES_A_SECOND) - len(data)
         self._heard = now
         if self._allowance < 0:
-            self.transport.abort()
+            cut(self.transport)
         else:
             super().data_received(data)
 
