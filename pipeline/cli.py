@@ -19,7 +19,7 @@ from .address import kind, redacted, scrub
 from .config import Config, Model
 from .config_file import load
 from .config_overrides import Override
-from .errors import ConfigError, PipelineError
+from .errors import ConfigError, PipelineError, SourceError
 from .options import overrides
 from .redaction import guard_logs, guarded_tracebacks
 from .session import watch
@@ -28,7 +28,7 @@ from .version import __version__
 
 # Typer hides its copy of click; the root of its usage errors is still reachable from this one.
 _USAGE_ERROR: type[BaseException] = typer.BadParameter.__bases__[0]
-COMMANDS = ("run", "check", "doctor", "devices", "models", "schema", "version")
+COMMANDS = ("run", "check", "doctor", "devices", "models", "play", "schema", "version")
 _VIDEOS = (".mp4", ".mkv", ".avi", ".mov", ".webm", ".ts", ".m4v", ".h264", ".mjpg")
 
 app = typer.Typer(
@@ -134,6 +134,25 @@ def devices(verbose: Verbose = False) -> int:
     for name, title in found():
         _say(f"{name}  {title}")
     return 0
+
+
+@app.command()
+def play(
+    recording: Annotated[list[str], Argument(metavar="RECORDING...", help="Videos, each with a .jsonl beside it.")],
+    output: Annotated[str | None, Option("-o", "--output", metavar="FILE", help="Video file to write.")] = None,
+    window: Annotated[bool | None, Option("--window/--no-window", help="Show a window.", show_default=False)] = None,
+    web: Annotated[str | None, Option("--web", metavar="[HOST:]PORT", help="Serve a page.")] = None,
+    settings: Settings = None,
+    verbose: Verbose = False,
+) -> int:
+    """Play recordings with the boxes that were found when they were made, without detecting anything."""
+    changes = overrides(sources=recording, video=output, window=window, web=web)
+    config = _loaded(None, (*changes, *(settings or ())))
+    paths = {name: Path(camera.source) for name, camera in config.cameras.items()}
+    for path in paths.values():
+        if not path.is_file():
+            raise SourceError(f"{path}: no such file", "not found")
+    return watch(config, 0, 0.0, None, paths)
 
 
 @app.command()

@@ -186,6 +186,34 @@ class Events(Section):
     """Whether frames without detections get a line too."""
 
 
+class Record(Section):
+    """Recordings in files of some minutes, which a kill leaves playable."""
+
+    path: Annotated[str, Field(min_length=1)]
+    """Files to write, .mp4 or .mkv; {time} stands for when each begins, {camera} for the camera's name."""
+    boxes: Literal["beside", "burnt", "no"] = "beside"
+    """Where boxes go: beside (the camera's own pictures, boxes in a .jsonl), burnt into encoded pictures, or no."""
+    seconds: Annotated[float, Field(ge=1, le=86400, allow_inf_nan=False)] = 600.0
+    """Seconds of one file; it ends at the next keyframe."""
+    megabytes: Annotated[int, Field(ge=0, le=1_000_000)] = 0
+    """Megabytes of one file; 0 for no limit."""
+    free: Annotated[int, Field(ge=0, le=1_000_000_000)] = 1000
+    """Megabytes of the disk to keep free: the oldest recordings are deleted for it."""
+    bitrate: Annotated[int, Field(ge=0, le=200_000_000)] = 0
+    """Bits a second of encoded pictures; 0 keeps a constant quality instead."""
+
+
+class Stream(Section):
+    """A live stream of each camera to an RTSP or RTMP server."""
+
+    address: Annotated[str, Field(pattern=r"^(rtsp|rtsps|rtmp|rtmps)://.+", max_length=4096)]
+    """rtsp://, rtsps://, rtmp:// or rtmps:// address; {camera} stands for the camera's name."""
+    boxes: Literal["burnt", "no"] = "burnt"
+    """burnt: encoded with the overlay; no: the camera's own pictures, untouched."""
+    bitrate: Annotated[int, Field(ge=0, le=200_000_000)] = 0
+    """Bits a second of encoded pictures; 0 keeps a constant quality instead."""
+
+
 class Output(Section):
     """One place that results go to: exactly one of the keys."""
 
@@ -197,6 +225,10 @@ class Output(Section):
     """An H.264 video file of each camera."""
     events: Events | None = None
     """A JSON line for every frame."""
+    record: Record | None = None
+    """Recordings in files of some minutes."""
+    stream: Stream | None = None
+    """A live stream to an RTSP or RTMP server."""
 
     @property
     def kind(self) -> str:

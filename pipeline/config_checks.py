@@ -39,6 +39,7 @@ RULES = {
 PATTERNS = {
     "cameras": "must be 1 to 64 letters, digits, _ or -",
     "fourcc": "must be four letters",
+    "address": "must be an rtsp://, rtsps://, rtmp:// or rtmps:// address",
     "device": "must be a device such as CPU, GPU.1 or AUTO:GPU,CPU",
 }
 """What is said where the text of a key does not match its pattern."""
@@ -75,7 +76,9 @@ def _complete_output(key: str, entry: Entry, path: tuple[str, ...], problems: li
         return
     if node.empty:
         entry.node = Block(entry.place)
-    elif key in ("video", "events"):
+    elif key == "stream":
+        entry.node = _long(node, "address")
+    elif key in ("video", "events", "record"):
         entry.node = _long(node, "path")
     elif key == "web" and node.good:
         found = _PORT.fullmatch(node.text)
@@ -177,7 +180,7 @@ def _problem(root: Block, sort: str, loc: tuple[int | str, ...], context: dict[s
     if isinstance(node, Text) and not node.good:
         return None
     if sort == "model_type" and key[:-1] == ("outputs",):
-        sort, context = "literal_error", {"expected": "window, web, video or events"}
+        sort, context = "literal_error", {"expected": "window, web, video, events, record or stream"}
     rule = PATTERNS[key[-1]] if sort == "string_pattern_mismatch" else RULES[sort].format_map(context)
     if depth < len(path):
         rule = "must be text, a number, true or false"

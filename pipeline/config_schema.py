@@ -43,7 +43,7 @@ def schema() -> dict[str, Any]:
     outputs |= {"minProperties": 1, "maxProperties": 1}
     port = sections["Web"]["properties"]["port"]["anyOf"][0]
     _allow(outputs["properties"]["web"], port, {"type": "string", "pattern": r"^(.+:)?([0-9]+|.*\$\{.+\}.*)$"})
-    for kind in ("video", "events"):
+    for kind in ("video", "events", "record", "stream"):
         choices = outputs["properties"][kind]["anyOf"]
         choices[choices.index({"type": "null"})] = {"type": "string", "minLength": 1}
     array = described["properties"]["outputs"]["anyOf"][0]
@@ -102,7 +102,12 @@ def _outputs() -> str:
     text = (
         "# Or any of these, each as often as you like; `- window`, `- web: 8080` and `- video: FILE` are short forms:\n"
     )
-    examples = {"video": {"path": "out/{camera}.mp4"}, "events": {"path": "out/events.jsonl"}}
+    examples = {
+        "video": {"path": "out/{camera}.mp4"},
+        "events": {"path": "out/events.jsonl"},
+        "record": {"path": "out/{camera}-{time}.mp4"},
+        "stream": {"address": "rtsp://localhost:8554/{camera}"},
+    }
     for kind, field in Output.model_fields.items():
         made = Output.model_validate({kind: examples.get(kind, {})})
         text += f"#   - {kind}:  # {field.description}\n{_lines(getattr(made, kind), '#       ')}"

@@ -51,6 +51,30 @@ class Frame:
     """Seconds spent in unpacking the compressed picture, before `captured`."""
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Packet:
+    """One compressed picture as the camera sent it, in decoding order; it comes before the Frame decoded from it."""
+
+    camera: str
+    """Name from the configuration."""
+    codec: str
+    """FFmpeg's name, such as h264, hevc or mjpeg."""
+    data: bytes
+    """The picture; of H.264 and H.265 as Annex B, with parameter sets in front of every keyframe."""
+    key: bool
+    """Whether decoding can start here."""
+    pts: float | None
+    """Seconds on the source's own timeline, the same value as the `pts` of its Frame; None where it gives none."""
+    dts: float | None
+    """Seconds on the same timeline when it is to be decoded; None where the source gives none."""
+    captured: float
+    """Monotonic seconds when it was read."""
+    width: int
+    """Pixels."""
+    height: int
+    """Pixels."""
+
+
 class Detection(NamedTuple):
     """One object found in one frame."""
 

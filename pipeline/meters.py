@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections import Counter, deque
 from dataclasses import dataclass
 
@@ -83,3 +84,13 @@ class Rate:
     def _forget(self, now: float) -> None:
         while self._times and now - self._times[0] > _RATE_WINDOW:
             self._times.popleft()
+
+
+def peak_memory() -> int:
+    """Most bytes of memory this process has held so far; 0 where the system does not tell."""
+    if sys.platform == "win32":
+        return 0
+    import resource
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024

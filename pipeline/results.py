@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from types import TracebackType
 from typing import Any
 
@@ -73,6 +74,14 @@ class Results:
     def cameras(self) -> list[CameraFigures]:
         """How every camera is doing at this moment."""
         return self._runtime.stats.figures()
+
+    def clip(self, camera: str, before: float, after: float) -> Path:
+        """A file with the last `before` seconds of a recorded camera and the next `after`, for which it waits.
+
+        It stands beside the recordings, starts at the keyframe before that time, and has its boxes beside it.
+        Raises OutputError where no output records the camera.
+        """
+        return self._runtime.clip(camera, before, after)
 
     def summary(self) -> dict[str, Any]:
         """Everything that was counted so far, with the keys of the summary file."""

@@ -6,6 +6,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable
 from datetime import timedelta
+from pathlib import Path
 from typing import Any, Literal, NoReturn
 
 from .capture import open_source
@@ -18,13 +19,16 @@ from .frames import Frame, Image, Result
 from .infer.engine import Engine
 from .infer.model import Detector, load
 from .infer.zoo import locate
+from .meters import peak_memory
 from .redaction import guard_logs
 from .render import display_available, open_output
-from .render.outlet import Outlet
+from .render.outlet import Outlet, fan_out
 from .render.output import View
 from .render.overlay import Overlay
+from .render.record import RecordOutput
 from .render.window import WindowOutput
-from .stats import Stats, peak_memory
+from .replay import Replay
+from .stats import Stats
 from .version import __version__
 from .worker import Crew
 
@@ -36,7 +40,8 @@ class Runtime:
     """One run of a configuration: `run()` on the main thread, `stop()` from anywhere.
 
     `frames` ends the run after that many results of each camera, `duration` after that many seconds; 0 means never.
-    `notice` hears each line worth printing, `on_tick` the statistics once a second from a thread of its own.
+    `notice` hears each line worth printing, `on_tick` the statistics once a second from a thread of its own;
+    `replay` takes the place of the detector.
     """
 
     def __init__(
@@ -47,6 +52,7 @@ class Runtime:
         duration: float = 0.0,
         notice: Callable[[str], None] = lambda line: None,
         on_tick: Callable[[Stats], None] | None = None,
+        replay: Replay | None = None,
     ) -> None:
         guard_logs()
         self.config = config
@@ -70,6 +76,8 @@ class Runtime:
         self._outlets: list[Outlet] = []
         self._delivered: Counter[str] = Counter()
         self._stages = 0
+        self._started = False
+        self._replay = replay
         self._lock = threading.Lock()
         self._stop_wanted = False
         self._drained = threading.Event()
@@ -99,6 +107,20 @@ class Runtime:
         self._mark("outputs_open")
         self._crew.start("status", self._tick)
         hint = self._start_cameras()
+        collect, feed = self._detection(hint) if self._replay is None else (self._play, None)
+        self._stage("infer-collect", collect, after=self._close_outlets)
+        for outlet in self._outlets:
+            if outlet is not reader and not isinstance(outlet.output, WindowOutput):
+                self._stage(f"render-{outlet.output.name}", outlet.run)
+        if feed is not None:
+            self._crew.start("infer-feed", feed)
+        with self._lock:
+            self._started = True
+            if not self._stages:
+                self._drained.set()
+
+    def _detection(self, hint: Literal["latency", "throughput"]) -> tuple[Callable[[], None], Callable[[], None]]:
+        """Load the model; what collects its results, and what feeds it."""
         located = locate(self.config.model, self._notice)
         self._mark("model_found")
         self.detector = load(located, self.config.infer, hint, notice=self._notice)
@@ -108,11 +130,12 @@ class Runtime:
         self._notice(self.detector.report())
         detect = {name: camera.detect for name, camera in self.config.cameras.items()}
         engine = Engine(self.detector, self._intake, self._deliver, detect, self.stats, self.config.infer.timeout)
-        self._stage("infer-collect", engine.collect, after=self._close_outlets)
-        for outlet in self._outlets:
-            if outlet is not reader and not isinstance(outlet.output, WindowOutput):
-                self._stage(f"render-{outlet.output.name}", outlet.run)
-        self._crew.start("infer-feed", engine.feed)
+        return engine.collect, engine.feed
+
+    def _play(self) -> None:
+        assert self._replay is not None
+        self._notice(self._replay.report())
+        self._replay.run(self._intake, self._deliver, self.stats)
 
     def stop(self) -> None:
         """Ask for an orderly end; takes no lock, so that a signal handler may call it."""
@@ -152,9 +175,15 @@ class Runtime:
         self.finish()
         raise error
 
+    def clip(self, camera: str, before: float, after: float) -> Path:
+        """A file with the last `before` seconds of a recorded camera and the next `after`, for which it waits."""
+        for outlet in self._outlets:
+            if isinstance(outlet.output, RecordOutput):
+                return outlet.output.clip(camera, before, after)
+        raise OutputError(f"{camera}: nothing is recorded; add an output such as record: out/{{camera}}-{{time}}.mp4")
+
     def summary(self) -> dict[str, Any]:
         """Everything that was counted, with stable keys, ready for JSON."""
-        detector = self.detector
         return {
             "version": __version__,
             "seconds": round(self._clock.monotonic() - self.began, 3),
@@ -162,15 +191,7 @@ class Runtime:
             "cameras": {name: camera.summary() for name, camera in self.stats.cameras.items()},
             "outputs": {name: output.summary() for name, output in self.stats.outputs.items()},
             "stages": {name: spread.as_dict() for name, spread in self.stats.stages().items()},
-            "model": detector
-            and {
-                "name": detector.name,
-                "files": detector.located.precision,
-                "precision": detector.precision,
-                "origin": detector.located.origin,
-            },
-            "device": detector
-            and {"devices": detector.devices, "requests": detector.requests, "streams": detector.streams},
+            **(self.detector.facts() if self.detector else {"model": None, "device": None}),
             "peak_memory_mb": round(peak_memory() / 1e6, 1),
         }
 
@@ -194,7 +215,8 @@ class Runtime:
         return output
 
     def _start_cameras(self) -> Literal["latency", "throughput"]:
-        shown = any(outlet.output.name in ("window", "web") for outlet in self._outlets)
+        shown = any(outlet.output.name in ("window", "web", "stream") for outlet in self._outlets)
+        tap = fan_out(self._outlets)
         for name, camera in self.config.cameras.items():
             source = self._sources[name] = open_source(camera.source, camera.capture, self._halts[name])
             pace = camera.capture.pace
@@ -212,6 +234,7 @@ class Runtime:
                 paced=pace == "realtime" or (pace == "auto" and shown),
                 clock=self._clock,
                 source=source,
+                tap=tap,
             )
             self._stage(f"capture-{name}", loop.run, after=lane.close)
         if self.config.infer.hint != "auto":
@@ -251,7 +274,7 @@ class Runtime:
                 after()
                 with self._lock:
                     self._stages -= 1
-                    if not self._stages and self.detector is not None:
+                    if not self._stages and self._started:
                         self._drained.set()
 
         with self._lock:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import signal
+from collections.abc import Mapping
 from importlib import import_module
+from pathlib import Path
 
 from .address import scrub
 from .config import Config
@@ -14,9 +16,15 @@ from .status import Status, Terminal
 from .summary import SummaryFile, show
 
 
-def watch(config: Config, frames: int, duration: float, summary: str | None) -> int:
-    """Run a configuration with status and summary in the terminal; the exit code. Raises PipelineError."""
+def watch(
+    config: Config, frames: int, duration: float, summary: str | None, recordings: Mapping[str, Path] | None = None
+) -> int:
+    """Run a configuration with status and summary in the terminal; the exit code. Raises PipelineError.
+
+    `recordings`, by the names of their cameras, are played with the boxes beside them instead of being detected.
+    """
     _require_opencv()
+    from .replay import Replay
     from .runtime import Runtime
 
     file = SummaryFile(summary) if summary else None
@@ -25,11 +33,16 @@ def watch(config: Config, frames: int, duration: float, summary: str | None) -> 
 
         def tick(stats: Stats) -> None:
             # Until the model is there, the progress bar of its download has the terminal.
-            if runtime.detector is not None:
-                status.tick(stats.figures())
+            if recordings or runtime.detector is not None:
+                status.tick(stats.figures(), stats.told())
 
         runtime = Runtime(
-            config, frames=frames, duration=duration, notice=lambda line: status.notice(scrub(line)), on_tick=tick
+            config,
+            frames=frames,
+            duration=duration,
+            notice=lambda line: status.notice(scrub(line)),
+            on_tick=tick,
+            replay=Replay(recordings) if recordings else None,
         )
         with Interrupt(runtime.stop) as interrupt:
             try:

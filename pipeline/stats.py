@@ -5,7 +5,6 @@ For each camera, at any moment: captured = inferred + dropped (by reason) + in f
 
 from __future__ import annotations
 
-import sys
 import threading
 from collections import Counter, defaultdict, deque
 from collections.abc import Iterator
@@ -16,6 +15,7 @@ from enum import StrEnum
 
 from .clock import Clock, SystemClock
 from .meters import Histogram, Rate, Spread
+from .output_stats import OutputStats
 
 
 class State(StrEnum):
@@ -228,29 +228,6 @@ class CameraStats:
             }
 
 
-class OutputStats:
-    """Counters of one output; safe from any thread."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._shown = self._skipped = 0
-
-    def shown(self) -> None:
-        """A view went somewhere: to the screen, a viewer or a file."""
-        with self._lock:
-            self._shown += 1
-
-    def skipped(self) -> None:
-        """A view gave way to a newer one, or came too late to be shown."""
-        with self._lock:
-            self._skipped += 1
-
-    def summary(self) -> dict[str, int]:
-        """The stable keys of the summary file."""
-        with self._lock:
-            return {"shown": self._shown, "skipped": self._skipped}
-
-
 class Stats:
     """Everything that is counted: for each camera, for each output, and a time histogram for each stage."""
 
@@ -277,17 +254,11 @@ class Stats:
         """Every camera at this moment, in the order of the configuration."""
         return [camera.figures() for camera in self.cameras.values()]
 
+    def told(self) -> dict[str, dict[str, str]]:
+        """What is to be told of the parts of each output."""
+        return {name: output.states for name, output in list(self.outputs.items())}
+
     def stages(self) -> dict[str, Spread]:
         """How long each stage took."""
         with self._lock:
             return {name: histogram.spread() for name, histogram in self._stages.items()}
-
-
-def peak_memory() -> int:
-    """Most bytes of memory this process has held so far; 0 where the system does not tell."""
-    if sys.platform == "win32":
-        return 0
-    import resource
-
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Any
 
@@ -14,6 +14,7 @@ from rich.text import Text
 from .stats import CameraFigures, State
 
 _LOG_EVERY = 5
+_NONE: Mapping[str, Mapping[str, str]] = {}
 _STYLES = {State.LIVE: "green", State.ENDED: "", State.CONNECTING: "yellow", State.LATE: "yellow"}
 
 
@@ -57,23 +58,29 @@ class Status:
         """Print one line above the status."""
         self._console.print(line, markup=False, highlight=False, soft_wrap=True)
 
-    def tick(self, cameras: Sequence[CameraFigures]) -> None:
-        """Show the figures of this second."""
+    def tick(self, cameras: Sequence[CameraFigures], outputs: Mapping[str, Mapping[str, str]] = _NONE) -> None:
+        """Show the figures of this second, and what is to be told of the parts of each output."""
         if self._closed:
             return
         if self._console.is_terminal:
             self._live.start()
-            self._live.update(Text("\n").join(lines(cameras)), refresh=True)
+            self._live.update(Text("\n").join(lines(cameras, outputs)), refresh=True)
         elif self._ticks % _LOG_EVERY == 0:
-            for line in lines(cameras):
+            for line in lines(cameras, outputs):
                 self._console.print(line.plain, markup=False, highlight=False, soft_wrap=True)
         self._ticks += 1
 
 
-def lines(cameras: Sequence[CameraFigures]) -> list[Text]:
-    """One line for each camera, names in a column."""
-    width = max((len(camera.name) for camera in cameras), default=0)
-    return [_line(camera, width) for camera in cameras]
+def lines(cameras: Sequence[CameraFigures], outputs: Mapping[str, Mapping[str, str]] = _NONE) -> list[Text]:
+    """One line for each camera, and for each part of an output that has something to tell, names in a column."""
+    names = [*(camera.name for camera in cameras), *(name for name in outputs if outputs[name])]
+    width = max(map(len, names), default=0)
+    told = [_told(name.ljust(width + 2), part, text) for name, parts in outputs.items() for part, text in parts.items()]
+    return [*(_line(camera, width) for camera in cameras), *told]
+
+
+def _told(name: str, part: str, text: str) -> Text:
+    return Text.assemble((name, "bold"), text if part in text else f"{part}: {text}", no_wrap=True, overflow="ellipsis")
 
 
 def _line(camera: CameraFigures, width: int) -> Text:

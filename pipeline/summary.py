@@ -5,6 +5,7 @@ The keys of the file are stable; those that later versions add stand beside them
     cameras.NAME      captured, inferred, shown: frames; dropped: frames by reason; in_flight; reconnects;
                       fps: shown frames a second; people: detections in the last result;
                       latency_ms: from the capture of a frame until its first output showed it
+    outputs.NAME      shown, skipped: views; states: what is to be told of its parts, such as streams
     stages.STAGE      what one frame took there, in milliseconds
     model             name and precision of the detector
     device            devices that executed it, requests, streams

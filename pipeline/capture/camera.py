@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections.abc import Callable
+from dataclasses import replace
 
 from .. import config
 from ..channel import Lane
 from ..clock import Clock
 from ..errors import SourceError
-from ..frames import Frame
+from ..frames import Frame, Packet
 from ..ladder import Ladder
 from ..stats import CameraStats, State
 from . import open_source
@@ -38,8 +40,12 @@ class Camera:
         paced: bool,
         clock: Clock,
         source: Source | None = None,
+        tap: Callable[[Packet], None] | None = None,
     ) -> None:
-        """Take where frames go and what counts them; `paced` plays a file at its own speed."""
+        """Take where frames go and what counts them; `paced` plays a file at its own speed.
+
+        `tap` hears every compressed picture before it is decoded, from the camera's thread: it must not wait.
+        """
         self.name = name
         self.source = source or open_source(settings.source, settings.capture, stopping)
         self._settings = settings.capture
@@ -49,6 +55,10 @@ class Camera:
         self._clock = clock
         self._pace = Pace(clock, stopping) if paced else None
         self._seq = 0
+        self._shift = 0.0
+        self._tap = tap
+        if tap is not None:
+            self.source.tap = self._tapped
         self._opened = False
         self._live_since: float | None = None
         self._state = State.CONNECTING
@@ -83,7 +93,7 @@ class Camera:
         self._watch.opened(self._clock.monotonic())
         self._stats.opened(self.source.description, again=self._opened)
         self._opened = True
-        shift = 0.0
+        self._shift = 0.0
         last: float | None = None
         while not self._stopping.is_set():
             sample = self.source.read()
@@ -92,9 +102,9 @@ class Camera:
                     self._stats.changed(State.ENDED)
                     return False
                 self.source.open()
-                shift = last + 1 / (self.source.fps or 25.0)
+                self._shift = last + 1 / (self.source.fps or 25.0)
                 continue
-            pts = None if sample.pts is None else sample.pts + shift
+            pts = None if sample.pts is None else sample.pts + self._shift
             last = pts if pts is not None else last or 0.0
             if not self._pass_on(sample, pts):
                 return False
@@ -118,6 +128,11 @@ class Camera:
             self._stats.dropped("corrupt")
             return not self._lane.closed
         return self._lane.put(frame)
+
+    def _tapped(self, packet: Packet) -> None:
+        assert self._tap is not None
+        pts, dts = (None if seconds is None else seconds + self._shift for seconds in (packet.pts, packet.dts))
+        self._tap(replace(packet, camera=self.name, pts=pts, dts=dts))
 
     def _wait(self, error: SourceError) -> None:
         played = 0.0 if self._live_since is None else self._clock.monotonic() - self._live_since

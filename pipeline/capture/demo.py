@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
@@ -13,7 +14,7 @@ import cv2
 import numpy as np
 
 from ..clock import Clock, SystemClock
-from ..frames import Image
+from ..frames import Image, Packet
 from . import scenery
 from .picture import ArrayPicture
 from .source import Sample
@@ -159,6 +160,7 @@ class DemoSource:
     def __init__(self, *, live: bool = True, seed: int = 7, clock: Clock | None = None) -> None:
         self.live = live
         self.description = ""
+        self.tap: Callable[[Packet], None] | None = None
         self._seed = seed
         self._clock = clock or SystemClock()
         self._street: Street | None = None

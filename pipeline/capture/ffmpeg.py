@@ -6,7 +6,7 @@ import os
 import threading
 import time
 from collections import deque
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any, cast
@@ -19,10 +19,12 @@ import numpy as np
 from .. import address
 from ..config import Capture
 from ..errors import SourceError
+from ..frames import Packet
 from .damage import Complaints, Damage, listen
 from .faults import explain
 from .patience import Patience, PatientClock, resolve
 from .picture import ArrayPicture
+from .repacker import Repacker
 from .silence import Silence
 from .source import Sample
 from .timeline import Timeline
@@ -57,7 +59,9 @@ class FfmpegSource:
         self.description = ""
         self.corrupt = 0
         """Packets and pictures left out so far because they were damaged."""
+        self.tap: Callable[[Packet], None] | None = None
         self._container: av.container.InputContainer | None = None
+        self._repacker = Repacker()
         self._packets = _nothing()
         self._frames: deque[tuple[av.VideoFrame, float]] = deque()
         self._scalers = Scalers()
@@ -198,6 +202,7 @@ class FfmpegSource:
         how = f" over {self._settings.transport}" if self._scheme.startswith("rtsp") else ""
         pace = f" at {self.fps:.4g} fps" if self.fps and not self.live else ""
         self.description = f"{decoder.name}{size}{how}{pace}"
+        self._repacker = Repacker(decoder.name, decoder.extradata or b"", live=self.live)
         # Such a stream comes in files of some seconds each, with silence between them.
         self._in_pieces = self._container.format.name in ("hls", "dash")
         self._damage = Damage(decoder if self.live else None)
@@ -235,6 +240,9 @@ class FfmpegSource:
 
     def _decode(self, packet: av.Packet[Any]) -> None:
         begun = time.monotonic()
+        if self.tap is not None and (repacked := self._repacker.take(packet, begun)) is not None:
+            self.tap(repacked)
+            begun = time.monotonic()
         self._timeline.packet(_seconds(packet))
         try:
             frames = packet.decode()

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
+from dataclasses import replace
 
 from ..address import redacted
 from ..clock import Clock, SystemClock
 from ..config import Capture
 from ..drill import Fault
 from ..errors import SourceError
+from ..frames import Packet
 from .source import Sample, Source
 
 _SLOW = 1.0
@@ -53,6 +56,25 @@ class Rehearsal:
         self._start: float | None = None
         self._shift = self._pts = 0.0
         self._held: Sample | None = None
+        self._broken = False
+        self._tap: Callable[[Packet], None] | None = None
+
+    @property
+    def tap(self) -> Callable[[Packet], None] | None:
+        """Hears the compressed pictures of the source inside; those of a stall and of times made up are left out."""
+        return self._tap
+
+    @tap.setter
+    def tap(self, tap: Callable[[Packet], None] | None) -> None:
+        self._tap = tap
+        self._source.tap = None if tap is None else self._tapped
+
+    def _tapped(self, packet: Packet) -> None:
+        lost = any(self._lasting(kind) is not None for kind in ("stall", "freeze", "slow", "late", "corrupt"))
+        self._broken = lost or (self._broken and not packet.key)
+        if self._tap is not None and not self._broken:
+            pts, dts = (None if seconds is None else seconds + self._shift for seconds in (packet.pts, packet.dts))
+            self._tap(replace(packet, pts=pts, dts=dts))
 
     def open(self) -> None:
         """Open the source inside, unless opening is to fail now."""

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
-from ..frames import Picture
+from ..frames import Packet, Picture
 
 
 class Sample(NamedTuple):
@@ -30,6 +31,11 @@ class Source(Protocol):
     """Declared frames a second, or 0 where unknown."""
     description: str
     """What was negotiated, such as `h264 1280x720 over tcp`; empty before opening."""
+    tap: Callable[[Packet], None] | None
+    """Hears every compressed picture, with an empty camera, during `read` and before it is decoded; None costs nothing.
+
+    Sources that do not read compressed pictures never call it.
+    """
 
     def open(self) -> None:
         """Connect and learn the format, within the configured time."""

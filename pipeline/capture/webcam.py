@@ -9,12 +9,14 @@ import struct
 import sys
 import threading
 import time
+from collections.abc import Callable
 
 import cv2
 import numpy as np
 
 from ..config import Capture
 from ..errors import SourceError
+from ..frames import Packet
 from .picture import ArrayPicture
 from .silence import Silence
 from .source import Sample
@@ -40,6 +42,7 @@ class WebcamSource:
         self._stopping = stopping or threading.Event()
         self.fps = 0.0
         self.description = ""
+        self.tap: Callable[[Packet], None] | None = None
         self.corrupt = 0
         """Pictures left out so far because they could not be unpacked."""
         self._camera: cv2.VideoCapture | None = None

@@ -66,6 +66,19 @@ class Detector:
         title = f"{self.name} {self.located.precision}".strip()
         return f"{title} on {', '.join(self.devices)}: {', '.join(part for part in parts if part)}"
 
+    def facts(self) -> dict[str, dict[str, object]]:
+        """What the summary says of model and device, with stable keys."""
+        located = self.located
+        return {
+            "model": {
+                "name": self.name,
+                "files": located.precision,
+                "precision": self.precision,
+                "origin": located.origin,
+            },
+            "device": {"devices": self.devices, "requests": self.requests, "streams": self.streams},
+        }
+
     def check_labels(self, keep: tuple[str, ...]) -> None:
         """Raise ConfigError if one of the labels to keep is none of this model's; its class number will do too."""
         for label in keep:

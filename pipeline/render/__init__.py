@@ -9,6 +9,8 @@ from ..stats import Stats
 from .display import display_available
 from .events import EventsOutput
 from .output import Output
+from .record import CopyOutput, RecordOutput
+from .stream import CopyStreamOutput, StreamOutput
 from .video import VideoOutput
 from .web import WebOutput
 from .window import WindowOutput
@@ -27,5 +29,11 @@ def open_output(
         return WebOutput(settings.web, stats, start, overlays)
     if settings.video is not None:
         return VideoOutput(settings.video, tuple(whole.cameras))
+    if settings.record is not None:
+        kind = RecordOutput if settings.record.boxes == "burnt" else CopyOutput
+        return kind(settings.record, whole.cameras, stats, start)
+    if settings.stream is not None:
+        made = StreamOutput if settings.stream.boxes == "burnt" else CopyStreamOutput
+        return made(settings.stream, whole.cameras, stats, start)
     assert settings.events is not None
     return EventsOutput(settings.events, stats, stats.clock)

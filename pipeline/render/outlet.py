@@ -2,11 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+
 from ..channel import Funnel, Lane
+from ..frames import Packet
 from ..stats import Stats
-from .output import Output, View
+from .output import Output, PacketOutput, View
 
 _PATIENCE = 0.25
+
+
+def fan_out(outlets: Sequence[Outlet]) -> Callable[[Packet], None] | None:
+    """What hands every packet to all outputs that want packets; None where none does."""
+    takers = [outlet.output.packet for outlet in outlets if isinstance(outlet.output, PacketOutput)]
+
+    def hand(packet: Packet) -> None:
+        for take in takers:
+            take(packet)
+
+    return hand if takers else None
 
 
 class Outlet:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from datetime import datetime
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
-from ..frames import Image, Result
+from ..frames import Image, Packet, Result
 
 
 class View:
@@ -63,4 +63,13 @@ class Output(Protocol):
 
     def close(self) -> None:
         """Finish files, let viewers go; harmless when called twice."""
+        ...
+
+
+@runtime_checkable
+class PacketOutput(Protocol):
+    """An output that also wants the compressed pictures of the cameras."""
+
+    def packet(self, packet: Packet) -> None:
+        """Take one, from its camera's thread, at once: a queue inside keeps what cannot go on yet."""
         ...

@@ -6,6 +6,7 @@ import errno
 import os
 from pathlib import Path
 
+from ..address import redacted
 from ..errors import ConfigError, OutputError
 
 _ADVICE = {
@@ -29,11 +30,18 @@ def filled(template: str, camera: str) -> Path:
 
 
 def check_template(key: str, template: str, cameras: tuple[str, ...]) -> None:
-    """Raise ConfigError if several cameras would write into the same file."""
+    """Raise ConfigError if several cameras would go to the same place; `key` is such as `video.path`."""
     if len(cameras) > 1 and "{camera}" not in template:
         raise ConfigError(
-            f"outputs.{key}.path: must contain {{camera}} because there are {len(cameras)} cameras, got '{template}'"
+            f"outputs.{key}: must contain {{camera}} because there are {len(cameras)} cameras, "
+            f"got '{redacted(template)}'"
         )
+
+
+def check_ending(key: str, template: str, endings: tuple[str, ...]) -> None:
+    """Raise ConfigError if the name ends like no kind of file that can be written; `key` is such as `video.path`."""
+    if Path(template).suffix.lower() not in endings:
+        raise ConfigError(f"outputs.{key}: must end in {' or '.join(endings)}, got '{template}'")
 
 
 def make_room(path: Path) -> None:

@@ -12,7 +12,7 @@ from pipeline.capture.camera import Camera
 from pipeline.capture.source import Source
 from pipeline.channel import Funnel, Lane
 from pipeline.clock import Clock, SystemClock
-from pipeline.frames import Frame
+from pipeline.frames import Frame, Packet
 from pipeline.stats import CameraStats, Stats
 from pipeline.worker import Crew
 from tests.servers.h264 import Clip, encode, street, write_file
@@ -91,6 +91,7 @@ def running() -> Iterator[Callable[..., Running]]:
         paced: bool = False,
         capacity: int = 2,
         latest: bool = False,
+        tap: Callable[[Packet], None] | None = None,
         **capture: object,
     ) -> Running:
         clock = clock or SystemClock()
@@ -99,7 +100,7 @@ def running() -> Iterator[Callable[..., Running]]:
         settings = config.Camera(source=address, capture=config.Capture.model_validate(capture))
         frames: Funnel[Frame] = Funnel()
         lane = frames.lane(capacity, latest=latest, dropped=lambda frame, reason: stats.dropped(reason))
-        camera = Camera("door", settings, lane, stats, stopping, paced=paced, clock=clock, source=source)
+        camera = Camera("door", settings, lane, stats, stopping, paced=paced, clock=clock, source=source, tap=tap)
         made.append(Running(camera, lane, frames, stats, stopping))
         return made[-1]
 

@@ -15,7 +15,8 @@ from render_scenes import HandClock, Scene, share
 from pipeline import config
 from pipeline.errors import ConfigError, OutputError
 from pipeline.render.brush import colour
-from pipeline.render.video import Timeline, VideoOutput
+from pipeline.render.timeline import PictureTimeline
+from pipeline.render.video import VideoOutput
 
 HERE = Path(__file__).parent
 
@@ -79,7 +80,7 @@ def test_times_of_a_camera_are_those_of_capture_and_of_a_file_its_own(clock: Han
 
 
 def test_times_never_stand_still_or_go_back() -> None:
-    timeline = Timeline()
+    timeline = PictureTimeline()
     given = [5.0, 5.04, 5.08, 5.08, 5.081, 0.0, 0.04, 0.04, 9.0]
     ticks = [timeline.ticks(each) for each in given]
     assert ticks[0] == 0

@@ -98,10 +98,10 @@ def record(source: str, count: int, keyframe_every: int) -> Clip:
         return encode(pictures, fps, keyframe_every)
 
 
-def write_file(path: Path, pictures: Iterable[Image], fps: int = 30, **options: str) -> Path:
+def write_file(path: Path, pictures: Iterable[Image], fps: int = 30, encoder: str = "libx264", **options: str) -> Path:
     """Encode pictures into a file whose ending names the container."""
     with av.open(str(path), "w") as container:
-        stream = container.add_stream("libx264", rate=fps, options={"preset": "ultrafast", **options})
+        stream = container.add_stream(encoder, rate=fps, options={"preset": "ultrafast", **options})
         stream.pix_fmt = "yuv420p"
         for number, picture in enumerate(pictures):
             frame = av.VideoFrame.from_ndarray(picture, format="bgr24")

@@ -1,0 +1,182 @@
+"""Recordings and streams of a whole run: a real camera, a real detector, and what is left of both afterwards."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import quote
+
+import av
+import numpy as np
+import pytest
+
+import pipeline
+import pipeline.runtime
+from pipeline.config import Config
+from pipeline.errors import OutputError
+from pipeline.frames import Image
+from pipeline.render.boxes import Found, lines
+from pipeline.render.brush import colour
+from tests.servers.h264 import Clip, encode, number_in, street, write_file
+from tests.servers.rtsp import RtspServer
+from tests.servers.sink import RtspSink
+
+from .infer.conftest import rows_model, write_ir
+from .test_secrets import PASSWORD, leaks
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The path of a small model that finds the same two things in every picture."""
+    return str(write_ir(rows_model(), tmp_path_factory.mktemp("model") / "two.xml"))
+
+
+@pytest.fixture(scope="module")
+def clip() -> Clip:
+    """Three seconds of the street, a keyframe every half second."""
+    return encode(street(90, 320, 180), 30, 15)
+
+
+@pytest.fixture
+def server(clip: Clip) -> Iterator[RtspServer]:
+    with RtspServer({"live": clip}) as running:
+        yield running
+
+
+def pictures(path: Path) -> list[Image]:
+    with av.open(str(path)) as container:
+        return [np.asarray(frame.to_ndarray(format="bgr24"), np.uint8) for frame in container.decode(video=0)]
+
+
+def numbers(path: Path) -> list[tuple[float, int]]:
+    with av.open(str(path)) as container:
+        frames = container.decode(video=0)
+        return [(float(frame.time or 0), number_in(frame.to_ndarray(format="bgr24"))) for frame in frames]
+
+
+def test_a_camera_is_recorded_streamed_and_clipped_at_once(server: RtspServer, model: str, tmp_path: Path) -> None:
+    path = str(tmp_path / "{camera}-{time}.mp4")
+    with RtspSink() as sink:
+        config = Config.model_validate(
+            {
+                "cameras": {"door": server.url("live")},
+                "model": {"name": model},
+                "outputs": [
+                    {"record": {"path": path, "seconds": 2, "free": 0}},
+                    {"stream": {"address": sink.address, "boxes": "no"}},
+                ],
+            }
+        )
+        with pipeline.open(config) as results:
+            found = {}
+            for result in results:
+                found[result.frame.pts] = result
+                if len(sink.pictures) > 30 and len(found) > 60:
+                    break
+            cut = results.clip("door", 1, 0.5)
+            with pytest.raises(OutputError):
+                results.clip("yard", 1, 0.5)
+            told = results.summary()["outputs"]
+    assert told["stream"]["states"] == {f"rtsp://127.0.0.1:{sink.port}/door": "live"}
+    assert "states" not in told["record"]
+    files = [each for each in sorted(tmp_path.glob("*.mp4"), key=lambda each: each.stem) if each != cut]
+    assert len(files) >= 2
+    shown = [number for file in files for _, number in numbers(file)]
+    assert shown == [(shown[0] + index) % 90 for index in range(len(shown))]
+    beside = [event for file in files for event in lines(file)]
+    assert len(beside) >= len(found) - 2
+    for event in beside:
+        if result := found.get(event["pts"]):
+            assert event["seq"] == result.frame.seq
+            boxes = [[round(each, 2) for each in one.box] for one in result.detections]
+            assert [one["box"] for one in event["detections"]] == boxes
+    assert len(numbers(cut)) > 30
+    assert len(Found(cut)) > 15
+
+
+@pytest.mark.parametrize(("encoder", "ending"), [("libx264", ".mp4"), ("libx265", ".mkv"), ("mjpeg", ".mkv")])
+def test_a_file_of_any_kind_is_copied_picture_by_picture(model: str, tmp_path: Path, encoder: str, ending: str) -> None:
+    options = {
+        "bf": "0" if encoder == "mjpeg" else "2",
+        "g": "10",
+        "x265-params": "keyint=10:bframes=2:log-level=none",
+        "strict": "unofficial",
+    }
+    source = write_file(tmp_path / "street.mkv", street(45), 30, encoder=encoder, **options)
+    path = str(tmp_path / "out" / f"{{time}}{ending}")
+    config = Config.model_validate(
+        {
+            "cameras": {"file": str(source)},
+            "model": {"name": model},
+            "outputs": [{"record": {"path": path, "seconds": 1, "free": 0}}],
+        }
+    )
+    pipeline.run(config)
+    files = sorted((tmp_path / "out").glob(f"*{ending}"), key=lambda each: each.stem)
+    assert [number for file in files for _, number in numbers(file)] == list(range(45))
+    assert sum(len(Found(file)) for file in files) == 45
+
+
+def test_a_recording_plays_with_the_boxes_that_were_found(tmp_path: Path) -> None:
+    video = write_file(tmp_path / "door.mp4", street(20), 30, bf="0")
+    with open(tmp_path / "door.jsonl", "w") as file:
+        for number in range(20):
+            box = [10 * number, 20, 10 * number + 50, 200]
+            one = {"label": "cat", "score": 0.75, "box": box}
+            file.write(json.dumps({"t": number / 30, "detections": [one] if number % 2 else []}) + "\n")
+        file.write('{"t": 0.7, "detec')
+    command = [sys.executable, str(ROOT / "run.py"), "play", str(video), "-o", "boxed.mp4"]
+    more = ["--set", "outputs.events.path=found.jsonl"]
+    ended = subprocess.run([*command, *more], cwd=tmp_path, capture_output=True, text=True, timeout=50, check=False)
+    assert ended.returncode == 0, ended.stderr
+    assert "door: boxes of 20 pictures" in ended.stderr
+    text = (tmp_path / "found.jsonl").read_text()
+    events = [event for event in map(json.loads, text.splitlines()) if "detections" in event]
+    assert [[one["box"] for one in event["detections"]] for event in events] == [
+        [[10 * number, 20, 10 * number + 50, 200]] if number % 2 else [] for number in range(20)
+    ]
+    assert {one["label"] for event in events for one in event["detections"]} == {"cat"}
+    boxed = pictures(tmp_path / "boxed.mp4")
+    assert len(boxed) == 20
+    edge = np.abs(boxed[11][60:160, 110:112].astype(int) - colour("cat")).max(axis=2)
+    assert (edge < 70).mean() > 0.5
+
+
+def test_the_passwords_of_streams_are_told_to_nobody(server: RtspServer, model: str, tmp_path: Path) -> None:
+    with RtspSink(user="me", password="other") as sink:
+        login = quote(f"me:{PASSWORD}", safe=":")
+        addresses = [f"rtsp://{login}@127.0.0.1:{port}/door" for port in (sink.port, 9)]
+        addresses += [
+            f"rtmp://{login}@127.0.0.1:9/door?key={quote(PASSWORD, safe='')}",
+            f"rtsp://{login}@nosuch.invalid/door",
+        ]
+        lines = [f"cameras: {{door: '{server.url('live')}'}}", f"model: {model}", "outputs:"]
+        lines += [f"  - stream: {{address: '{each}', boxes: no}}" for each in addresses]
+        (tmp_path / "c.yaml").write_text("\n".join(lines))
+        command = [sys.executable, str(ROOT / "run.py"), "c.yaml", "-v", "--summary", "s.json", "--duration", "3"]
+        ended = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=50, check=False)
+    assert ended.returncode == 0, ended.stderr
+    summary = (tmp_path / "s.json").read_text()
+    states = json.loads(summary)["outputs"]["stream"]["states"]
+    assert len(states) == 4
+    assert "offline (unauthorized), next try in" in states[f"rtsp://***@127.0.0.1:{sink.port}/door"]
+    assert leaks(ended.stdout + ended.stderr + summary) == []
+
+
+def test_a_recording_that_is_not_there_is_said_in_one_line(tmp_path: Path) -> None:
+    command = [sys.executable, str(ROOT / "run.py"), "play", "none.mp4"]
+    ended = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=50, check=False)
+    assert (ended.returncode, ended.stderr) == (3, "none.mp4: no such file\n")
+
+
+def test_a_clip_of_what_is_not_recorded_is_refused_with_advice() -> None:
+    config = Config.model_validate({"cameras": {"demo": "demo"}, "outputs": []})
+    with pytest.raises(OutputError) as caught:
+        pipeline.runtime.Runtime(config).clip("demo", 1, 1)
+    expected = "demo: nothing is recorded; add an output such as record: out/{camera}-{time}.mp4"
+    assert str(caught.value) == expected
