@@ -1,4 +1,4 @@
-"""What is counted of one output."""
+"""What is counted of one output, and what is to be told of its parts."""
 
 from __future__ import annotations
 
