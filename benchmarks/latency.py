@@ -10,17 +10,16 @@ from __future__ import annotations
 import argparse
 import statistics
 import time
-from pathlib import Path
 
 import numpy as np
 
-from benchmarks.clip import street
 from benchmarks.throughput import Painted
 from pipeline.config import Config, Infer, Model
 from pipeline.infer.model import load
 from pipeline.infer.zoo import locate
 from pipeline.render.outlet import Outlet
 from pipeline.runtime import Runtime
+from tests.servers.h264 import encode, street
 from tests.servers.rtsp import RtspServer
 
 
@@ -67,7 +66,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--model", default="person-detection-0202")
     options = parser.parse_args()
-    clip = street(Path("out/street-720p.mp4"), 600)
+    clip = encode(street(300, 1280, 720), fps=30, keyframe_every=30)
     ratios = []
     with RtspServer({"live": clip}) as server:
         for number in range(options.rounds):

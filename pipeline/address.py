@@ -103,7 +103,7 @@ def template(address: str) -> str:
     user, colon, _ = given.partition(":")
     front = f"{user}:{VARIABLE}@" if colon else f"{VARIABLE}@" if given else ""
     made = f"{found[0]}{front}{rest}"
-    return "" if _known is not None and _known.search(made.replace(VARIABLE, "")) else made
+    return "" if _finder().search(made.replace(VARIABLE, "")) else made
 
 
 def remember(address: str) -> None:
@@ -137,9 +137,7 @@ def conceal(secret: str) -> None:
 
 def scrub(text: str) -> str:
     """The text with every remembered secret, and every login inside an address, masked."""
-    if _known is not None:
-        text = _known.sub(MASK, text)
-    text = _LOGIN.sub(rf"\1{MASK}@", text)
+    text = _LOGIN.sub(rf"\1{MASK}@", _finder().sub(MASK, text))
     return _NAMED.sub(rf"\1{MASK}", _AUTHORIZATION.sub(rf"\1{MASK}", text))
 
 
@@ -161,10 +159,18 @@ def _authority(rest: str) -> str:
 def _add(patterns: set[str]) -> None:
     global _known
     with _lock:
-        if patterns <= _patterns:
-            return
-        _patterns.update(patterns)
-        _known = re.compile("|".join(sorted(_patterns, key=len, reverse=True)))
+        if not patterns <= _patterns:
+            _patterns.update(patterns)
+            _known = None
+
+
+def _finder() -> re.Pattern[str]:
+    """What finds every known secret; made when it is needed, because that takes long for hundreds of cameras."""
+    global _known
+    with _lock:
+        if _known is None:
+            _known = re.compile("|".join(sorted(_patterns, key=len, reverse=True)) or r"(?!)")
+        return _known
 
 
 def _of_login(user: str, password: str) -> Iterator[str]:

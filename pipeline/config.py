@@ -6,11 +6,13 @@ camera overrides it key by key. `config_file.py` reads YAML into these classes.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from . import drill
+from .address import redacted
 
 Seconds = Annotated[float, Field(gt=0, le=86400, allow_inf_nan=False)]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
@@ -19,7 +21,7 @@ Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
 class Section(BaseModel):
     """A block of keys: unknown ones are errors, values never change after loading."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True, hide_input_in_errors=True)
 
 
 class Capture(Section):
@@ -93,6 +95,11 @@ class Camera(Section):
     @classmethod
     def _number(cls, value: Any) -> Any:
         return str(value) if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else value
+
+    def __repr_args__(self) -> Iterator[tuple[str | None, Any]]:
+        """Whoever prints a configuration does not print its passwords."""
+        for key, value in super().__repr_args__():
+            yield key, redacted(self.source) if key == "source" else value
 
     @field_validator("source")
     @classmethod

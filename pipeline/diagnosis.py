@@ -183,7 +183,8 @@ def _keyframes(measured: Measurement) -> Iterator[Finding]:
             f" by {1000 * measured.reorder * rhythm.interval:.0f} ms" if measured.reorder and rhythm.interval else ""
         )
         text = f"the camera sends B-frames, which delay every picture{delay}"
-        yield Finding("warns", f"{text}: set 'B-frames' to 0, or 'Profile' to Baseline")
+        profile = ", or 'Profile' to Baseline" if measured.codec == "h264" else ""
+        yield Finding("warns", f"{text}: set 'B-frames' to 0{profile}")
     if measured.said is not None and measured.said.status == 200 and not measured.said.parameter_sets:
         yield Finding("note", "parameter sets come with the pictures only, so opening waits for a keyframe")
 

@@ -128,13 +128,11 @@ def _facts(measured: Measurement) -> Iterator[tuple[str, str]]:
     if measured.live:
         yield "arrival", _arrival(measured)
     if measured.live and rhythm.drift_ppm is not None:
-        way = "behind" if rhythm.drift_ppm >= 0 else "ahead"
-        error = f" (give or take {rhythm.drift_error_ppm:.0f})" if rhythm.drift_error_ppm is not None else ""
-        drift = f"falls {abs(rhythm.drift_ppm):.0f} millionths {way}{error}"
-        yield (
-            "its clock",
-            f"{drift}; pictures late by {1e3 * rhythm.lag:.0f} ms at the end, {1e3 * rhythm.largest_lag:.0f} at most",
-        )
+        drift = f"{abs(rhythm.drift_ppm):.0f} millionths {'slow' if rhythm.drift_ppm >= 0 else 'fast'}"
+        error = f", give or take {rhythm.drift_error_ppm:.0f}" if rhythm.drift_error_ppm is not None else ""
+        yield "its clock", drift + error
+    if measured.live:
+        yield "late by", f"{1e3 * rhythm.lag:.0f} ms at the end, {1e3 * rhythm.largest_lag:.0f} ms at most"
     yield "decode", f"p50 {measured.decode.p50:.1f} ms, p95 {measured.decode.p95:.1f} ms"
     if rhythm.bitrate:
         yield "bitrate", f"{rhythm.bitrate / 1e6:.2f} Mbit/s"
@@ -152,7 +150,8 @@ def _facts(measured: Measurement) -> Iterator[tuple[str, str]]:
 def _arrival(measured: Measurement) -> str:
     rhythm = measured.rhythm
     pauses = f"{rhythm.pauses or 'no'} pause{'s' * (rhythm.pauses != 1)}"
-    bursts = f"{rhythm.bursts} bursts of up to {rhythm.largest_burst} pictures" if rhythm.bursts else "no bursts"
+    bursts = f"{rhythm.bursts or 'no'} burst{'s' * (rhythm.bursts != 1)}"
+    bursts += f" of up to {rhythm.largest_burst} pictures" if rhythm.bursts else ""
     return f"{pauses}, longest gap {1000 * rhythm.longest_gap:.0f} ms, {bursts}"
 
 

@@ -81,6 +81,8 @@ class CameraFigures:
     """UTC time of the next try to connect; None while none is planned."""
     late: int = 0
     """How many times the pictures fell behind the camera's own clock."""
+    behind: float = 0.0
+    """Seconds by which they are behind while they are late: they are that much older than when they were captured."""
 
 
 class CameraStats:
@@ -100,16 +102,18 @@ class CameraStats:
         self._retry_at: float | None = None
         self._good: float | None = None
         self._late = 0
+        self._behind = 0.0
         self._source = ""
         self._started = clock.monotonic()
         self._first_shown: float | None = None
         self._first = self._last = 0.0
         self.latency = Histogram()
 
-    def captured(self, *, good: bool = True) -> None:
-        """The source gave a frame, which is not `good` if it is damaged."""
+    def captured(self, *, good: bool = True, behind: float = 0.0) -> None:
+        """The source gave a frame, which is not `good` if it is damaged, and may be seconds `behind` if it is late."""
         now = self._clock.monotonic()
         with self._lock:
+            self._behind = behind
             self._captured += 1
             self._good = now if good else self._good
             self._rate_in.tick(now)
@@ -198,6 +202,7 @@ class CameraStats:
                 last_good=self._moment(self._good),
                 next_try=self._moment(self._retry_at),
                 late=self._late,
+                behind=self._behind,
             )
 
     def summary(self) -> dict[str, object]:

@@ -11,7 +11,7 @@ from pipeline.config_file import load, parse
 from pipeline.errors import ConfigError
 
 KNOWN = "cameras, capture, detect, overlay, model, infer, outputs, stop_timeout"
-MUST_BE_ONE = "must be exactly one of window, web, video, events"
+MUST_BE_ONE = "must be exactly one of window, web, video, events, record, stream"
 TAGS = "tags (!) are not supported; put text that starts with ! in quotes"
 ALIASES = "aliases (*) are not supported; put text that starts with * in quotes"
 ANCHORS = "anchors (&) are not supported; put text that starts with & in quotes"
@@ -81,8 +81,13 @@ BAD = [
     ("detect: {labels: [[person]]}", "1:19: detect.labels.0: must be text, got a list"),
     ("outputs: window", "1:10: outputs: must be a list, got 'window'; write [window]"),
     (
+        "outputs: [stream: http://me:secret@server/live]",
+        "1:19: outputs.0.stream.address: must be an rtsp://, rtsps://, rtmp:// or rtmps:// address, "
+        "got 'http://***@server/live'",
+    ),
+    (
         "outputs: [windw]",
-        "1:11: outputs.0: must be window, web, video or events, got 'windw'; did you mean 'window'?",
+        "1:11: outputs.0: must be window, web, video, events, record or stream, got 'windw'; did you mean 'window'?",
     ),
     ("outputs: [{window: , web: }]", f"1:11: outputs.0: {MUST_BE_ONE}"),
     ("outputs: [{}]", f"1:11: outputs.0: {MUST_BE_ONE}"),

@@ -25,7 +25,7 @@ ALLOWED: dict[str, set[str]] = {
     "meters": set(),
     "version": set(),
     "channel": set(),
-    "config": {"drill"},
+    "config": {"address", "drill"},
     "diagnosis": {"address", "capture"},
     "doctor": STAGE | {"capture", "diagnosis", "interrupt"},
     "drill": {"address"},

@@ -21,6 +21,7 @@ import pytest
 
 from pipeline import address, redaction
 from pipeline.cli import main
+from pipeline.config import Config
 from tests.infer.conftest import rows_model, write_ir
 from tests.servers.h264 import Clip, encode, street
 from tests.servers.rtsp import RtspServer
@@ -297,6 +298,16 @@ def test_a_mistake_in_the_configuration_does_not_tell_it(
     printed = capfd.readouterr()
     assert printed.err
     assert leaks(printed.out + printed.err) == []
+
+
+def test_a_printed_configuration_and_its_errors_do_not_tell_it() -> None:
+    config = Config.model_validate({"cameras": {"door": URL}})
+    assert config.cameras["door"].source == URL
+    assert "rtsp://***@host/live" in repr(config)
+    assert leaks(f"{config!r} {config} {config.cameras}") == []
+    with pytest.raises(ValueError, match="2 validation errors") as caught:
+        Config.model_validate({"cameras": {"door": {"source": [URL], "capture": {"source": URL}}}})
+    assert leaks(f"{caught.value!r} {caught.value}") == []
 
 
 def test_what_nobody_catches_is_printed_without_it(capsys: pytest.CaptureFixture[str]) -> None:

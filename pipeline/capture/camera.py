@@ -123,7 +123,7 @@ class Camera:
             self._stats.changed(state, held=held)
         frame = Frame(self.name, self._seq, pts, captured, sample.picture, sample.decode)
         self._seq += 1
-        self._stats.captured(good=not sample.damaged)
+        self._stats.captured(good=not sample.damaged, behind=self._watch.behind)
         if sample.damaged:
             self._stats.dropped("corrupt")
             return not self._lane.closed

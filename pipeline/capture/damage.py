@@ -16,6 +16,8 @@ from typing import Any
 import av
 import av.logging
 
+from .numbering import Numbering
+
 Complaints = Sequence[tuple[int, str, str]]
 """Level, part and text of everything that FFmpeg said."""
 
@@ -36,7 +38,12 @@ def listen() -> Iterator[Complaints]:
 class Damage:
     """Doubt about one connection."""
 
-    def __init__(self) -> None:
+    def __init__(self, decoder: av.VideoCodecContext | None = None) -> None:
+        """Take the decoder, from which the codec and its parameter sets are known."""
+        extradata = bytes(decoder.extradata or b"") if decoder is not None else b""
+        prefixed = extradata[:1] == b"\1"
+        is_h264 = decoder is not None and decoder.name == "h264" and not prefixed
+        self._numbering = Numbering(extradata) if is_h264 else None
         self.lasting = False
         """Whether pictures are in doubt now."""
         self._touched = False
@@ -48,7 +55,8 @@ class Damage:
         # What is missing may belong to this packet or to the next one.
         if lost or self._touched:
             self._suspects.append(packet.pts)
-        self.lasting = self.lasting or lost
+        gap = self._numbering is not None and packet.size > 0 and self._numbering.gap(bytes(packet))
+        self.lasting = self.lasting or lost or gap
         self._touched = lost
 
     def refused(self) -> None:

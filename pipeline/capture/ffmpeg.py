@@ -138,11 +138,13 @@ class FfmpegSource:
 
     def _options(self, *, thorough: bool) -> dict[str, str]:
         settings = self._settings
+        # Also for the decoder that learns the format, which would make room for pictures of any size.
+        limits = {"max_pixels": str(_MOST_PIXELS)}
         if self.local:
-            return {}
+            return limits
         # A net under Patience, in microseconds: longer than any wait that is allowed.
         longest = str(round(1e6 * (settings.open_timeout + max(settings.start_timeout, settings.read_timeout))))
-        options = {"timeout": longest, "rw_timeout": longest}
+        options = limits | {"timeout": longest, "rw_timeout": longest}
         if self.live:
             options["analyzeduration"] = "1000000"
         # No nobuffer: it throws away what was read while probing, which is the keyframe many cameras start with.
@@ -183,6 +185,10 @@ class FfmpegSource:
         if decoder is None:
             self.close()
             raise SourceError(f"{self._name}: its codec cannot be decoded; set the camera to H.264", "unsupported")
+        if decoder.width * decoder.height > _MOST_PIXELS:
+            size = f"{decoder.width}x{decoder.height}"
+            self.close()
+            raise SourceError(f"{self._name}: pictures of {size} are too large to be decoded", "unsupported")
         if self.live and (self._container.duration or 0) > 0 and self._scheme.startswith("http"):
             self.live = False
         # Frame threads hold back one picture each, which only files can afford, and only with cores to spare.
@@ -199,7 +205,7 @@ class FfmpegSource:
         self._repacker = Repacker(decoder.name, decoder.extradata or b"", live=self.live)
         # Such a stream comes in files of some seconds each, with silence between them.
         self._in_pieces = self._container.format.name in ("hls", "dash")
-        self._damage = Damage()
+        self._damage = Damage(decoder if self.live else None)
         self._timeline = Timeline(self.fps, decoding_order=not self.live and self._container.format.name == "avi")
         self._packets = cast(Packets, self._container.demux(stream))
 

@@ -85,11 +85,12 @@ class Rehearsal:
                 self.local = False
                 raise SourceError(f"{self._name}: {words}, as rehearsed", reason)
         self.local = self._source.local
+        cuts = self._count()
         self._source.open()
+        self._cuts = cuts
         self.fps = self._source.fps
         kinds = dict.fromkeys(fault.kind for fault in self._faults)
         self.description = f"{self._source.description}, rehearsing {', '.join(kinds)}"
-        self._cuts = self._count()
         self._last, self._started = self._clock.monotonic(), False
         self._start, self._shift, self._pts = None, 0.0, 0.0
 

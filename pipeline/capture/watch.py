@@ -113,6 +113,11 @@ class Watch:
             return State.FROZEN, same
         return (State.LATE, 0.0) if late else (State.LIVE, 0.0)
 
+    @property
+    def behind(self) -> float:
+        """Seconds by which the last picture was behind; 0 unless the camera is late."""
+        return self._lag.behind if self._late else 0.0
+
     def _same(self, picture: Picture, now: float) -> float:
         """For how many seconds the picture has not changed."""
         if picture is not self._picture:

@@ -25,7 +25,7 @@ class EventsOutput:
     """Appends whole lines, each in one write, so that a kill loses none that was written.
 
     Frames:  camera, seq, pts, captured, size, timings_ms, detections [{label, score, box}]
-    Changes: camera, state, reason, at
+    Changes: camera, state, reason, at; last_good and next_try where there was a picture and a try is planned
     """
 
     name = "events"
@@ -61,7 +61,8 @@ class EventsOutput:
         for name, camera in self._stats.cameras.items():
             for change in camera.changes(self._told[name]):
                 event = {"camera": name, "state": change.state.value, "reason": scrub(change.reason)}
-                self._write(name, event | {"at": timestamp(change.at)})
+                times = {"at": change.at, "last_good": change.last_good, "next_try": change.next_try}
+                self._write(name, event | {key: timestamp(moment) for key, moment in times.items() if moment})
                 self._told[name] = change.number
         return True
 

@@ -42,7 +42,8 @@ def verdict(figures: CameraFigures, now: datetime, age: float | None, live: bool
     """Judge a camera whose newest picture at hand is `age` seconds old (None: there is none yet)."""
     shown = f"{round(age * 1e3)} ms" if age is not None else ""
     reason = scrub(figures.reason)
-    since = f"since {figures.since.astimezone():%H:%M:%S}"
+    # While tries come and go, what counts is since when nothing good was seen.
+    since = f"since {(figures.last_good or figures.since).astimezone():%H:%M:%S}"
     held = max(0.0, (now - figures.since).total_seconds())
     silent = f"no picture for {_span(held if age is None else age)}"
     match figures.state:
@@ -63,7 +64,9 @@ def verdict(figures: CameraFigures, now: datetime, age: float | None, live: bool
         return Verdict(Level.GOOD, f"FILE {shown}")
     if age > OLD:
         return Verdict(Level.BAD, silent)
-    if age > BUDGET or figures.state is State.LATE:
+    if figures.state is State.LATE:
+        return Verdict(Level.WARN, f"LATE {round((age + figures.behind) * 1e3)} ms")
+    if age > BUDGET:
         return Verdict(Level.WARN, f"LATE {shown}")
     return Verdict(Level.GOOD, f"LIVE {shown}")
 

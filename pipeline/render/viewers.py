@@ -181,6 +181,8 @@ class Gallery:
             "reason": scrub(figures.reason),
             "since": timestamp(figures.since),
             "retry_in": None if figures.retry_in is None else round(figures.retry_in, 1),
+            "last_good": None if figures.last_good is None else timestamp(figures.last_good),
+            "next_try": None if figures.next_try is None else timestamp(figures.next_try),
             "level": found.level.value,
             "text": found.text,
             "stale": found.stale,
@@ -198,6 +200,7 @@ class Gallery:
             "dropped": figures.dropped,
             "in_flight": figures.in_flight,
             "reconnects": figures.reconnects,
+            "late": figures.late,
             "viewers": self.viewers(name),
             "direct": self._direct(name, figures),
         }

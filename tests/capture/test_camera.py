@@ -294,7 +294,7 @@ def test_many_reconnects_leave_no_thread_and_no_descriptor_behind(running: Build
         camera.source.close()
         time.sleep(0.05)
         counts.append((opened(), threading.active_count()))
-    assert counts[-1] == counts[2]
+    assert all(last <= early for last, early in zip(counts[-1], counts[2], strict=True))
 
 
 def test_damaged_pictures_are_counted_and_not_handed_on(running: Build) -> None:

@@ -12,6 +12,7 @@ from tests.faults.rig import (
     every_tenth_second,
     first_only,
     killed,
+    narrow,
     off,
     put,
     random_slices,
@@ -77,7 +78,7 @@ CASES = (
     ),
     Case("04-gap-of-a-second", put("server.stalled", True), Verdict(CALM, None, 1), 1.2),
     Case("05-noise-in-the-slices", put("server.change", random_slices), Verdict(CORRUPT, (0, 3.5), 6)),
-    Case("05-no-keyframes", put("server.change", without_keyframes), Verdict(CORRUPT, (0, 3.5), 6)),
+    Case("05-no-keyframes", put("server.change", without_keyframes), Verdict(CORRUPT, (0, 3.5), 6), after=6),
     Case("05-packets-lost", put("server.lost", some_lost), Verdict(CORRUPT, (0, 3.5), 6)),
     Case(
         "05-bytes-flipped",
@@ -102,7 +103,7 @@ CASES = (
     Case("09-still-but-not-for-long", put("server.change", first_only), Verdict(CALM, None, 1, ANY), 6),
     Case(
         "10-half-the-room-it-needs",
-        put("proxy.to_client.rate", 15000.0),
+        narrow,
         Verdict(LATE, (3, 9), 6, 12),
         13,
         True,

@@ -22,7 +22,7 @@ from tests.servers.h264 import Clip, encode, parameter_set, street, write_file
 from tests.servers.proxy import Proxy
 from tests.servers.rtsp import RtspServer
 
-FPS = 4
+FPS = 3
 PICTURES = 120
 USER, SECRET = "cam", "c@n:a/r#y%20"
 
@@ -110,6 +110,8 @@ class Case:
     """Seconds until the fault is healed."""
     through: bool = False
     """Whether the program connects through the proxy."""
+    after: float = 0.0
+    """Seconds that all is well before."""
     capture: dict[str, Any] = field(default_factory=dict)
     """Settings of this camera's capture."""
     tries: int | None = None
@@ -120,9 +122,9 @@ class Case:
 
     @property
     def ends(self) -> float:
-        """Seconds from the fault to where all must have been told."""
+        """Seconds from the beginning to where all must have been told."""
         back = 0.0 if self.verdict.back is None else self.verdict.back + 1.5
-        return self.lasts + max(back, 0.0)
+        return self.after + self.lasts + back
 
 
 def put(path: str, value: object) -> Fault:
@@ -244,10 +246,17 @@ def upright(rig: Rig) -> Healing:
 
 
 def huge(rig: Rig) -> Healing:
-    """Pictures of 32768x32768 in the parameter sets."""
-    sps = parameter_set(32768, 32768)
+    """Pictures of 8192x16384 in the parameter sets."""
+    sps = parameter_set(8192, 16384)
     units = tuple(tuple(sps if unit[0] & 31 == 7 else unit for unit in picture) for picture in clip().units)
     return put("server.clips", {"live": replace(clip(), units=units, sps=sps)})(rig)
+
+
+def narrow(rig: Rig) -> Healing:
+    """Half the room that the pictures need."""
+    pictures = clip().units
+    needed = sum(len(unit) for units in pictures for unit in units) * FPS / len(pictures)
+    return put("proxy.to_client.rate", needed / 2)(rig)
 
 
 def some_lost(sequence: int) -> bool:

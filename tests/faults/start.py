@@ -86,7 +86,9 @@ CASES = (
     Case(
         "04-a-picture-in-ten-seconds",
         put("server.change", every_tenth_second),
-        Verdict(r"connecting (live|offline:timed-out)( (stalled:timed-out|offline:timed-out|retrying|live))*"),
+        Verdict(
+            r"connecting (live|offline:timed-out)( (stalled:timed-out|offline:timed-out|retrying|live))*", oldest=5.0
+        ),
         16,
     ),
     Case("05-no-parameter-sets", put("server.parameter_sets", False), Verdict("connecting live", None, 2), 4),

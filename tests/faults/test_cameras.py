@@ -13,6 +13,8 @@ pytestmark = [pytest.mark.faults, pytest.mark.timeout(200)]
 
 STOP = 2.0
 """Seconds in which the program ends after Ctrl-C."""
+ENOUGH = 512 << 20
+"""Bytes that suffice for thirty small cameras."""
 GROWTH = 64 << 20
 """Bytes that a program with thirty cameras may take more after all of them failed once: their new decoders."""
 
@@ -27,10 +29,16 @@ def test_a_fault_from_the_start_is_told_and_outlived(reports: Reports, name: str
     judged(reports("start"), name)
 
 
-@pytest.mark.watches("playing")
-@pytest.mark.parametrize("name", [case.name for case in playing.CASES])
-def test_a_fault_in_mid_stream_is_told_and_outlived(reports: Reports, name: str) -> None:
-    judged(reports("playing"), name)
+@pytest.mark.parametrize(
+    ("name", "program"),
+    [
+        pytest.param(case.name, program, id=case.name, marks=pytest.mark.watches(program))
+        for number, case in enumerate(playing.CASES)
+        for program in [f"playing-{1 + number % 2}"]
+    ],
+)
+def test_a_fault_in_mid_stream_is_told_and_outlived(reports: Reports, name: str, program: str) -> None:
+    judged(reports(program), name)
 
 
 @pytest.mark.watches("island")
@@ -50,7 +58,8 @@ def test_a_silent_webcam_is_told_and_found_again(reports: Reports) -> None:
 
 
 PROGRAMS = [
-    pytest.param(name, marks=pytest.mark.watches(name)) for name in ("start", "playing", "island", "unplugged", "mute")
+    pytest.param(name, marks=pytest.mark.watches(name))
+    for name in ("start", "playing-1", "playing-2", "island", "unplugged", "mute")
 ]
 
 
@@ -74,6 +83,11 @@ def test_every_frame_is_accounted_for(reports: Reports, name: str) -> None:
 def test_the_program_outlives_all_and_ends_in_time(reports: Reports, name: str) -> None:
     assert reports(name).code == 130
     assert reports(name).stop < STOP + SLACK
+
+
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_no_fault_makes_the_program_take_the_memory_of_the_machine(reports: Reports, name: str) -> None:
+    assert reports(name).peak < ENOUGH
 
 
 @pytest.mark.parametrize("name", [each for each in PROGRAMS if each.values != ("start",)])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -34,6 +34,16 @@ class Report:
     """Seconds for which the machine let nobody work, that no program is to blame for."""
     before: Sample = NOTHING
     after: Sample = NOTHING
+    peak: int = 0
+    """Most bytes that the program held at any moment."""
+
+
+def wait_until(holds: Callable[[], bool], seconds: float = 30.0) -> None:
+    """Wait until something holds."""
+    limit = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < limit, f"it does not hold after {seconds:g} s"
+        time.sleep(0.02)
 
 
 def longest_pause(stopping: threading.Event) -> float:
@@ -61,7 +71,7 @@ def watch(
     rigs = {case.name: case.rig(case.name, FPS, case.through) for case in cases}
     well = Rig(HEALTHY, HEALTHY_FPS)
     try:
-        return _watched(folder, cases, rigs, healthy or well.address, spoilt_first, environment)
+        return _watched(folder, cases, rigs, well, healthy or well.address, spoilt_first, environment)
     finally:
         for rig in [*rigs.values(), well]:
             rig.stop()
@@ -71,6 +81,7 @@ def _watched(
     folder: Path,
     cases: Sequence[Case],
     rigs: dict[str, Rig],
+    well: Rig,
     healthy: str,
     spoilt_first: bool,
     environment: Mapping[str, str] | None,
@@ -88,8 +99,11 @@ def _watched(
         try:
             observer.submit(program.observe, stopping)
             pauses = observer.submit(longest_pause, stopping)
-            program.wait_for(HEALTHY, *([] if spoilt_first else list(rigs)))
-            time.sleep(1.0 if spoilt_first else 1.5)
+            if spoilt_first:
+                wait_until(lambda: bool(well.server.verbs))
+            else:
+                program.wait_for(HEALTHY, *rigs)
+            time.sleep(1.5)
             report.before = program.sample(time.time())
             spoilt, healed = _play(cases, rigs, healings)
             ended = time.time()
@@ -101,7 +115,7 @@ def _watched(
     report.pause = pauses.result()
     histories = program.histories()
     slack = SLACK + report.pause
-    began = report.before.at
+    began = (histories.get(HEALTHY, History()).first("live") or 0.0) + 1.0
     for case in cases:
         history = histories.get(case.name, History())
         since = history.first("connecting") or 0.0 if spoilt_first else spoilt[case.name]
@@ -120,6 +134,7 @@ def _watched(
         f"{name}: {each}" for name in summary.get("cameras", {}) for each in uneven(summary["cameras"][name])
     ]
     report.errors = program.errors
+    report.peak = max(each.memory for each in program.samples)
     return report
 
 
@@ -129,16 +144,22 @@ def _play(
     """Begin and heal every fault in its time; when each was, in seconds since 1970."""
     begun = time.time()
     spoilt: dict[str, float] = {}
-    for case in cases:
+    healed: dict[str, float] = {}
+
+    def begin(case: Case) -> None:
         spoilt[case.name] = time.time()
         if case.name not in healings:
             healings[case.name] = case.begin(rigs[case.name])
-    healed: dict[str, float] = {}
-    for case in sorted(cases, key=lambda case: case.lasts):
-        time.sleep(max(0.0, begun + case.lasts - time.time()))
+
+    def heal(case: Case) -> None:
         # A fault that lasts to the end is not healed, so that nothing is asked of what comes after.
         if case.verdict.back is not None or case.lasts == 0:
             healings[case.name]()
         healed[case.name] = time.time()
+
+    plan = [(case.after, begin, case) for case in cases] + [(case.after + case.lasts, heal, case) for case in cases]
+    for due, act, case in sorted(plan, key=lambda each: each[0]):
+        time.sleep(max(0.0, begun + due - time.time()))
+        act(case)
     time.sleep(max(0.0, begun + max(case.ends for case in cases) + LEAST_AFTER - time.time()))
     return spoilt, healed

@@ -63,6 +63,26 @@ def test_every_change_of_state_is_a_line_in_order_however_quickly_they_follow(sc
         (None, None, None),
         ("ended", "", "2026-05-04T12:30:16.250Z"),
     ]
+    assert "last_good" not in written[0]
+    assert "next_try" not in written[1]
+    assert written[2]["next_try"] == "2026-05-04T12:30:15.750Z"
+
+
+def test_a_loss_says_when_the_last_good_picture_came(scene: Scene, tmp_path: Path) -> None:
+    output = opened(scene, tmp_path / "e.jsonl")
+    scene.camera.captured()
+    scene.clock.seconds += 3
+    scene.camera.captured(good=False)
+    scene.camera.changed(State.STALLED, "timed out", 0.5)
+    output.close()
+    assert lines(tmp_path / "e.jsonl")[-1] == {
+        "camera": "door",
+        "state": "stalled",
+        "reason": "timed out",
+        "at": "2026-05-04T12:30:18.250Z",
+        "last_good": "2026-05-04T12:30:15.250Z",
+        "next_try": "2026-05-04T12:30:18.750Z",
+    }
 
 
 def test_frames_without_detections_can_be_left_out(scene: Scene, tmp_path: Path) -> None:

@@ -167,6 +167,24 @@ def test_the_verdict_says_what_is_wrong(
     assert given == Verdict(expected.level, expected.text.format(since=since))
 
 
+def test_a_late_picture_says_how_old_it_really_is(clock: HandClock) -> None:
+    camera = Scene(clock).camera
+    camera.captured(behind=1.4)
+    camera.changed(State.LATE)
+    assert verdict(camera.figures(), START, 0.1).text == "LATE 1500 ms"
+
+
+def test_an_offline_camera_says_since_when_nothing_good_was_seen(clock: HandClock) -> None:
+    camera = Scene(clock).camera
+    camera.captured()
+    clock.seconds += 60
+    camera.changed(State.OFFLINE, "refused")
+    clock.seconds += 60
+    camera.changed(State.RETRYING)
+    given = verdict(camera.figures(), START + timedelta(seconds=120), 120.0)
+    assert given.text == f"offline since {START.astimezone():%H:%M:%S}, trying again"
+
+
 def test_a_file_is_never_called_live(clock: HandClock) -> None:
     scene = Scene(clock, live=False)
     assert verdict(scene.camera.figures(), START, 0.02, live=False).text == "FILE 20 ms"

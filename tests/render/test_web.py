@@ -248,12 +248,14 @@ def test_the_numbers_of_every_camera_are_there_as_json(serve: Callable[..., Serv
     card = served.card("door")
     assert 0 <= card.pop("age_ms") < 1500
     assert card.pop("since").endswith("Z")
+    assert card.pop("last_good").endswith("Z")
     assert card.pop("text").startswith("LIVE ")
     assert card == {
         "name": "door",
         "state": "live",
         "reason": "",
         "retry_in": None,
+        "next_try": None,
         "level": "good",
         "stale": False,
         "live": True,
@@ -269,6 +271,7 @@ def test_the_numbers_of_every_camera_are_there_as_json(serve: Callable[..., Serv
         "dropped": {"stale": 1},
         "in_flight": 0,
         "reconnects": 0,
+        "late": 0,
         "viewers": 0,
         "direct": None,
     }
