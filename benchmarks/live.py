@@ -1,6 +1,6 @@
 """Live faults in numbers: how soon a stall is seen, how soon a camera is back, and what 2,000 reconnects leave behind.
 
-    python -m benchmarks.live [--minutes 10] [--only stalls recovery calm reconnects stops]
+    python -m benchmarks.live [--minutes 10] [--only ages stalls recovery reconnects stops calm]
 
 Stalls and recovery are measured beside OpenCV's VideoCapture loop and PyAV with its defaults, on the same streams.
 """
@@ -49,11 +49,21 @@ PATIENCE = 40.0
 class Reader:
     """One camera of Lookout on its own, with the newest picture at hand."""
 
-    def __init__(self, url: str, clock: SystemClock | None = None, source: FfmpegSource | None = None, **capture: Any):
+    def __init__(
+        self,
+        url: str,
+        clock: SystemClock | None = None,
+        source: FfmpegSource | None = None,
+        pause: float = 0.0,
+        ages: list[float | None] | None = None,
+        **capture: Any,
+    ) -> None:
+        """`pause` is how many seconds the reader takes for a picture, `ages` hears how old each was when it came."""
+        self._pause = pause
+        self._ages = ages
         self.stats = Stats(["camera"], clock).cameras["camera"]
         self.stopping = threading.Event()
         self.newest: Frame | None = None
-        self.pictures = 0
         self._frames: Funnel[Frame] = Funnel()
         self.lane = self._frames.lane(1, latest=True, dropped=lambda frame, reason: self.stats.dropped(reason))
         settings = CameraSettings(source=url, capture=Capture.model_validate(capture))
@@ -89,7 +99,9 @@ class Reader:
     def _look(self) -> None:
         for frame in self._frames:
             self.newest = frame
-            self.pictures += 1
+            if self._ages is not None:
+                self._ages.append(time.monotonic() - frame.captured)
+            time.sleep(self._pause)
 
 
 class Painted:
@@ -136,7 +148,7 @@ def told(times: list[float | None], limit: float = PATIENCE) -> str:
         return f"never in {len(times)} (within {limit:.0f} s)"
     p95 = float(np.percentile(known, 95))
     missing = f", never in {len(times) - len(known)}" if len(known) < len(times) else ""
-    return f"p50 {statistics.median(known):.2f} p95 {p95:.2f} max {known[-1]:.2f} s of {len(known)}{missing}"
+    return f"p50 {statistics.median(known):.3f} p95 {p95:.3f} max {known[-1]:.3f} s of {len(known)}{missing}"
 
 
 def stalls(clip: Clip) -> None:
@@ -251,6 +263,40 @@ def calm(clip: Clip, minutes: float) -> None:
         f"age 2 s after each  p50 {statistics.median(ages) * 1e3:.0f} p95 {p95 * 1e3:.0f} max {max(ages) * 1e3:.0f} ms"
     )
     print(f"                    within 200 ms: {good} of {len(ages)}", flush=True)
+
+
+def ages(seconds: float = 20.0) -> None:
+    """A 720p30 camera through the whole program; then a reader who takes ten times as long as a picture lasts."""
+    clip = encode(street(90, 1280, 720), 30, 30)
+    with RtspServer({"live": clip}) as server:
+        cameras = {"camera": {"source": server.url("live")}}
+        runtime = Runtime(Config.model_validate({"cameras": cameras, "model": {"download": False}, "outputs": []}))
+        painted = Painted()
+        outlet = Outlet(painted, runtime.stats)
+        runtime.start((), outlet)
+        crew = Crew(lambda: None)
+        crew.start("painted", outlet.run)
+        until(lambda: bool(painted.shown), 30)
+        time.sleep(2)
+        sampled: list[float | None] = []
+        took: dict[float, float | None] = {}
+        due = time.monotonic()
+        while len(sampled) < seconds * 100:
+            due += 0.01
+            time.sleep(max(0.0, due - time.monotonic()))
+            captured = painted.captured["camera"]
+            sampled.append(time.monotonic() - captured)
+            took[captured] = painted.shown["camera"] - captured
+        outlet.views.close(discard=True)
+        runtime.finish()
+        crew.join(5)
+        slow: list[float | None] = []
+        reader = Reader(server.url("live"), pause=10 / 30, ages=slow)
+        until(lambda: len(slow) >= 30, 60)
+        reader.stop()
+    print(f"capture to overlay  {told(list(took.values()))}")
+    print(f"age, 100 a second   {told(sampled)}")
+    print(f"age to slow reader  {told(slow)}, taking 0.33 s for each", flush=True)
 
 
 def age(server: RtspServer, reader: Reader, clip: Clip) -> float:
@@ -370,7 +416,7 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=10.0)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--reconnects", type=int, default=2000)
-    everything = ["stalls", "recovery", "reconnects", "stops", "calm"]
+    everything = ["ages", "stalls", "recovery", "reconnects", "stops", "calm"]
     parser.add_argument("--only", nargs="*", choices=everything, default=everything)
     parser.add_argument("--serve", type=int, help=argparse.SUPPRESS)
     parser.add_argument("--reconnect", nargs=3, help=argparse.SUPPRESS)
@@ -385,6 +431,7 @@ def main() -> None:
             threading.Event().wait()
     clip = encode(street(round(4 * FPS), 320, 180), FPS, round(KEYFRAME * FPS))
     parts: dict[str, Callable[[], None]] = {
+        "ages": ages,
         "stalls": lambda: stalls(clip),
         "recovery": lambda: recovery(clip, options.rounds),
         "reconnects": lambda: reconnects(options.reconnects),

@@ -131,6 +131,8 @@ class RtspServer:
             ready.set()
         self._ended = asyncio.Event()
         await self._ended.wait()
+        # A connection that was cut is only closed in a later turn of the loop.
+        await asyncio.sleep(0.05)
 
     def _stop_serving(self) -> None:
         if self._server is not None:
