@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from types import TracebackType
+from typing import Any
 
 from rich.console import Console
 from rich.live import Live
@@ -18,7 +19,13 @@ _STYLES = {State.LIVE: "green", State.ENDED: "", State.CONNECTING: "yellow", Sta
 
 
 class Terminal(Console):
-    """A console that falls silent when nobody reads it any more."""
+    """A console that falls silent when nobody reads it any more, or its disk is full."""
+
+    def __exit__(self, exc_type: Any, exc_value: Any, traceback: Any) -> None:
+        try:
+            super().__exit__(exc_type, exc_value, traceback)
+        except OSError:
+            self.on_broken_pipe()
 
     def on_broken_pipe(self) -> None:
         self.quiet = True

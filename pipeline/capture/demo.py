@@ -165,30 +165,31 @@ class DemoSource:
         self._clock = clock or SystemClock()
         self._street: Street | None = None
         self._seq = 0
-        self._due = 0.0
+        self._start = 0.0
 
     def open(self) -> None:
         """Draw the empty street."""
         self._street = Street(self._seed)
         self._seq = 0
-        self._due = self._clock.monotonic()
+        self._start = self._clock.monotonic()
         self.description = f"drawn {Street.width}x{Street.height} at {FPS:g} fps"
 
     def read(self) -> Sample | None:
-        """The next picture; a live street waits until it is due."""
+        """The next picture; a live street waits until it is due, and leaves out what is overdue."""
         if self._street is None:
             raise RuntimeError("read before open")
         begun = time.thread_time()
         picture = ArrayPicture(self._street.picture(self._seq))
         drawn = time.thread_time() - begun
+        seconds = self._seq / FPS
+        self._seq += 1
         if self.live:
-            late = self._clock.monotonic() - self._due
+            late = self._clock.monotonic() - self._start - seconds
             if late < 0:
                 self._clock.wait(threading.Event(), -late)
-            self._due += 1 / FPS + (late if late > 1 / FPS else 0.0)
-        sample = Sample(picture, self._seq / FPS, drawn)
-        self._seq += 1
-        return sample
+            # A camera does not wait for a slow machine: what could not be drawn in time is never seen.
+            self._seq += max(0, math.floor(late * FPS))
+        return Sample(picture, seconds, drawn)
 
     def close(self) -> None:
         """Forget the street."""

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 _HEAD = 4096
 _SLICE_HEAD = 32
 _TRUSTED = 4
+_MOST_TRUSTED = 50
 _SLICE, _KEY_SLICE, _PARAMETERS = 1, 5, 7
 _WITH_CHROMA = {44, 83, 86, 100, 110, 118, 122, 128, 134, 135, 138, 139, 244}
 
@@ -24,6 +25,7 @@ class Numbering:
         """Bits of a picture's number; 0 where gaps cannot be told."""
         self._reference: int | None = None
         self._in_order = 0
+        """How many more numbers than not were in order, of late."""
         for unit in _units(extradata):
             self._learn(unit)
 
@@ -45,7 +47,8 @@ class Numbering:
             return False
         following = (before + 1) % (1 << self._width)
         missing = number not in (before, following) and self._in_order >= _TRUSTED
-        self._in_order = self._in_order + 1 if number == following else 0
+        if number != before:
+            self._in_order = min(_MOST_TRUSTED, max(0, self._in_order + (1 if number == following else -1)))
         if not unit[0] >> 5 & 3 and not missing:
             # No other picture builds on this one, so the next has the same number.
             self._reference = before

@@ -256,6 +256,12 @@ def test_a_camera_of_udp_alone_is_read_over_udp(clip: Clip, monkeypatch: pytest.
     assert (one.transport, one.error, one.width) == ("udp", "", 640)
 
 
+def test_a_password_may_stand_in_the_address_as_it_is(clip: Clip) -> None:
+    with RtspServer({"live": clip}, user="cam", password="p/a#s?s w") as server:
+        one = measured(f"rtsp://cam:p/a#s?s w@127.0.0.1:{server.port}/live", 1)
+    assert (one.error, one.width) == ("", 640)
+
+
 def test_a_stream_that_breaks_off_keeps_what_was_measured(found: Found) -> None:
     one = found(breaking)
     assert one.reason == "ended"

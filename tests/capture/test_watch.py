@@ -82,9 +82,9 @@ def test_lag_survives_a_jump_of_the_clock() -> None:
 
 
 @pytest.mark.parametrize("ppm", [-300, -100, 100, 300])
-def test_a_clock_that_drifts_is_not_late_in_a_day(ppm: float) -> None:
-    day = [(float(n), n * (1 - ppm * 1e-6)) for n in range(86_400)]
-    assert seen(*day) == [(0, State.LIVE)]
+def test_a_clock_that_drifts_is_not_late_in_six_hours(ppm: float) -> None:
+    hours = [(float(n), n * (1 - ppm * 1e-6)) for n in range(6 * 3600)]
+    assert seen(*hours) == [(0, State.LIVE)]
 
 
 def test_a_camera_that_counts_pictures_instead_of_time_is_excused_after_one_new_connection() -> None:

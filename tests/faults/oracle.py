@@ -16,6 +16,8 @@ from urllib.parse import quote
 
 SLACK = 1.5
 """Seconds that a busy machine may take on top of every limit."""
+STOPPED = 6.0
+"""Seconds until a process has gone that must end its work in two, for it also takes itself apart on a busy machine."""
 
 
 @dataclass(frozen=True)

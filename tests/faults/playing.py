@@ -11,6 +11,7 @@ from tests.faults.rig import (
     both,
     every_tenth_second,
     first_only,
+    from_a_keyframe,
     killed,
     narrow,
     off,
@@ -19,6 +20,7 @@ from tests.faults.rig import (
     some_lost,
     suspended,
     upright,
+    with_gaps,
     without_keyframes,
 )
 
@@ -76,7 +78,7 @@ CASES = (
         Verdict(r"connecting live (stalled:timed-out retrying (live )?)+(live)?", None, 3, OPENED),
         9,
     ),
-    Case("04-gap-of-a-second", put("server.stalled", True), Verdict(CALM, None, 1), 1.2),
+    Case("04-gaps-of-a-second", from_a_keyframe(with_gaps), Verdict(CALM, None, 2)),
     Case("05-noise-in-the-slices", put("server.change", random_slices), Verdict(CORRUPT, (0, 3.5), 6)),
     Case("05-no-keyframes", put("server.change", without_keyframes), Verdict(CORRUPT, (0, 3.5), 6), after=6),
     Case("05-packets-lost", put("server.lost", some_lost), Verdict(CORRUPT, (0, 3.5), 6)),
@@ -86,7 +88,7 @@ CASES = (
         Verdict(r"connecting live ((corrupt|stalled|offline)(:[\w-]+)? |retrying |live )+live", (0, 5), 6),
         through=True,
     ),
-    Case("06-turned", upright, Verdict(CALM, None, 2, sizes=frozenset({(320, 240), (240, 320)}))),
+    Case("06-turned", from_a_keyframe(upright), Verdict(CALM, None, 2, sizes=frozenset({(320, 240), (240, 320)}))),
     Case("07-an-hour-ahead", put("server.stamp", lambda ticks: ticks + 3600 * 90000), Verdict(CALM, None, 1)),
     Case("07-an-hour-back", put("server.stamp", lambda ticks: ticks - 3600 * 90000), Verdict(CALM, None, 1)),
     Case(

@@ -142,6 +142,28 @@ def put(path: str, value: object) -> Fault:
     return begin
 
 
+def from_a_keyframe(change: Callable[[int, Units], Units]) -> Fault:
+    """Pictures are changed from one keyframe to another, so that none lacks what it builds on."""
+
+    def begin(rig: Rig) -> Healing:
+        wanted, changing = True, False
+
+        def changed(number: int, units: Units) -> Units:
+            nonlocal changing
+            if number % FPS == 0:
+                changing = wanted
+            return change(number, units) if changing else units
+
+        def heal() -> None:
+            nonlocal wanted
+            wanted = False
+
+        rig.server.change = changed
+        return heal
+
+    return begin
+
+
 def at_once(act: Callable[[Rig], None]) -> Fault:
     """Something happens, and nothing has to be healed."""
 
@@ -217,6 +239,11 @@ def without_keyframes(number: int, units: Units) -> Units:
     return () if any(unit[0] & 31 == 5 for unit in units) else units
 
 
+def with_gaps(number: int, units: Units) -> Units:
+    """Nothing in every third second, as over a poor wireless network."""
+    return () if number // FPS % 3 == 2 else units
+
+
 def first_only(number: int, units: Units) -> Units:
     """The same keyframe again and again."""
     return clip().units[0]
@@ -227,22 +254,9 @@ def every_tenth_second(number: int, units: Units) -> Units:
     return units if number % (10 * FPS) == 0 else ()
 
 
-def upright(rig: Rig) -> Healing:
-    """The same street upright, from a keyframe to a keyframe."""
-    wanted, turned = True, False
-
-    def change(number: int, units: Units) -> Units:
-        nonlocal turned
-        if number % FPS == 0:
-            turned = wanted
-        return clip(FPS, 240, 320).units[number] if turned else units
-
-    def heal() -> None:
-        nonlocal wanted
-        wanted = False
-
-    rig.server.change = change
-    return heal
+def upright(number: int, units: Units) -> Units:
+    """The same street upright."""
+    return clip(FPS, 240, 320).units[number]
 
 
 def huge(rig: Rig) -> Healing:

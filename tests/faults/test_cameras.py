@@ -6,13 +6,11 @@ import pytest
 
 from tests.faults import island, playing, start
 from tests.faults.conftest import Reports
-from tests.faults.oracle import SLACK
+from tests.faults.oracle import STOPPED
 from tests.faults.watch import Report
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(200)]
 
-STOP = 2.0
-"""Seconds in which the program ends after Ctrl-C."""
 ENOUGH = 512 << 20
 """Bytes that suffice for thirty small cameras."""
 GROWTH = 64 << 20
@@ -82,7 +80,7 @@ def test_every_frame_is_accounted_for(reports: Reports, name: str) -> None:
 @pytest.mark.parametrize("name", PROGRAMS)
 def test_the_program_outlives_all_and_ends_in_time(reports: Reports, name: str) -> None:
     assert reports(name).code == 130
-    assert reports(name).stop < STOP + SLACK
+    assert reports(name).stop < STOPPED
 
 
 @pytest.mark.parametrize("name", PROGRAMS)

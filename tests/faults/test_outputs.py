@@ -5,19 +5,33 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import sys
 import time
 from pathlib import Path
 
 import pytest
 
-from tests.faults.oracle import SLACK
+from tests.faults.oracle import STOPPED
 from tests.faults.program import Program
 from tests.faults.rig import FPS, Rig
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(90)]
 
-IN_TIME = 3.0
-"""Seconds from the loss of an output to the end of the program."""
+QUIT = """
+import ctypes, sys
+class Message(ctypes.Structure):
+    _fields_ = [("kind", ctypes.c_int), ("serial", ctypes.c_ulong), ("sent", ctypes.c_int),
+                ("screen", ctypes.c_void_p), ("window", ctypes.c_ulong), ("about", ctypes.c_ulong),
+                ("bits", ctypes.c_int), ("words", ctypes.c_long * 5), ("room", ctypes.c_long * 24)]
+library = ctypes.CDLL("libX11.so.6")
+library.XOpenDisplay.restype, library.XInternAtom.restype = ctypes.c_void_p, ctypes.c_ulong
+screen = ctypes.c_void_p(library.XOpenDisplay(None))
+about, quit = (library.XInternAtom(screen, name, 0) for name in (b"WM_PROTOCOLS", b"WM_DELETE_WINDOW"))
+window = ctypes.c_ulong(int(sys.argv[1]))
+message = Message(33, 0, 1, screen, window, about, 32, (ctypes.c_long * 5)(quit, 0, 0, 0, 0))
+library.XSendEvent(screen, window, 0, ctypes.c_long(0), ctypes.byref(message))
+library.XSync(screen, 0)
+"""
 
 
 def mounts() -> bool:
@@ -46,7 +60,7 @@ def test_events_into_a_pipe_that_is_closed_end_with_one_line(tmp_path: Path, doo
     finally:
         program.kill()
     assert code == 5, program.errors
-    assert time.monotonic() - begun < IN_TIME + SLACK
+    assert time.monotonic() - begun < STOPPED
     assert "Traceback" not in program.errors
     assert "its reader has gone" in program.errors.strip().splitlines()[-1]
 
@@ -63,6 +77,21 @@ def test_a_summary_that_nobody_reads_is_no_failure(tmp_path: Path, door: Rig) ->
         program.kill()
     assert code == 130, program.errors
     assert "Traceback" not in program.errors
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
+def test_a_log_on_a_full_disk_stops_nothing(tmp_path: Path, door: Rig) -> None:
+    full = os.open("/dev/full", os.O_WRONLY)
+    program = Program(tmp_path, {"door": door.address}, "-v", stdout=full, stderr=full)
+    os.close(full)
+    try:
+        program.wait_for("door")
+        time.sleep(2.5)
+        code, _ = program.end()
+    finally:
+        program.kill()
+    assert code == 130
+    assert program.summary()["cameras"]["door"]["shown"] > FPS
 
 
 def test_a_status_that_nobody_reads_stops_nothing(tmp_path: Path, door: Rig) -> None:
@@ -111,3 +140,30 @@ def test_a_window_without_a_display_ends_with_one_line(tmp_path: Path, door: Rig
     assert code == 5, program.errors
     assert "Traceback" not in program.errors
     assert len(program.errors.strip().splitlines()) == 1
+
+
+@pytest.mark.skipif(shutil.which("Xvfb") is None or shutil.which("xdotool") is None, reason="needs Xvfb and xdotool")
+def test_a_window_that_is_closed_ends_the_program_well(tmp_path: Path, door: Rig) -> None:
+    reading, writing = os.pipe()
+    command = ["Xvfb", "-displayfd", str(writing), "-screen", "0", "800x600x24", "-nolisten", "tcp", "-noreset"]
+    screen = subprocess.Popen(command, pass_fds=[writing], stderr=subprocess.DEVNULL)
+    os.close(writing)
+    with os.fdopen(reading) as numbers:
+        there = {"DISPLAY": f":{numbers.readline().strip()}", "WAYLAND_DISPLAY": ""}
+    program = Program(tmp_path, {"door": door.address}, outputs=[{"window": {}}], environment=there)
+    try:
+        program.wait_for("door")
+        here = {**os.environ, **there}
+        search = ["xdotool", "search", "--sync", "--onlyvisible", "--name", "^Lookout$"]
+        found = subprocess.run(search, env=here, capture_output=True, text=True, timeout=20, check=True)
+        # What a window manager sends when a user clicks on the cross.
+        subprocess.run([sys.executable, "-c", QUIT, found.stdout.split()[0]], env=here, timeout=10, check=True)
+        begun = time.monotonic()
+        code = program.wait()
+    finally:
+        program.kill()
+        screen.terminate()
+        screen.wait(5)
+    assert code == 0, program.errors
+    assert time.monotonic() - begun < STOPPED
+    assert "Traceback" not in program.errors

@@ -14,7 +14,7 @@ from tests.faults.program import WITNESS, Program, Sample
 from tests.faults.rig import FPS, PICTURES, SECRET, USER, Case, Healing, Rig
 
 HEALTHY, HEALTHY_FPS = "healthy", 8
-LEAST_AFTER = 3.0
+LEAST_AFTER = 1.0
 NOTHING = Sample(0.0, 0, 0, 0)
 
 
