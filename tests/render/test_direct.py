@@ -8,6 +8,7 @@ import itertools
 import json
 import shutil
 import socket
+import threading
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
@@ -22,8 +23,10 @@ from render_scenes import until
 from tabs import Tabs
 from websockets.sync.client import connect
 
+from pipeline.config import Config
 from pipeline.frames import Image
 from pipeline.render.output import View
+from pipeline.runtime import Runtime
 from tests.servers.h264 import Clip, encode, number_in, stamped, write_file
 from tests.servers.rtsp import RtspServer
 
@@ -333,3 +336,43 @@ def listened(page: Any, count: int) -> list[int]:
         if isinstance(message, bytes):
             stamps.append(json.loads(message[4 : 4 + int.from_bytes(message[:4], "big")])["pts"])
     return stamps
+
+
+def test_the_whole_program_passes_pictures_on_with_a_word_on_each_and_paints_none(short: Clip) -> None:
+    with RtspServer({"live": short}) as camera:
+        settings = {"source": camera.url("live")}
+        runtime = Runtime(
+            Config.model_validate(
+                {"cameras": {"door": settings}, "outputs": [{"web": {"port": 0}}], "model": {"download": False}}
+            ),
+            notice=lambda line: said.append(line),
+        )
+        said: list[str] = []
+        runner = threading.Thread(target=runtime.run)
+        runner.start()
+        try:
+            assert until(lambda: runtime.stats.cameras["door"].figures().inferred > 3, 20)
+            address = next(line for line in said if line.startswith("watch on")).split()[-1]
+            with connect(f"{address.replace('http', 'ws')}live", compression=None, close_timeout=0.2) as page:
+                page.send(json.dumps({"direct": ["door"]}))
+                pictures, words = told(page, 60)
+        finally:
+            runtime.stop()
+            runner.join()
+    assert len(pictures) == 60
+    assert set(pictures[:40]) <= words
+    assert runtime.summary()["outputs"]["web"]["shown"] > 0
+    assert not {"overlay", "jpeg"} & runtime.stats.stages().keys()
+
+
+def told(page: Any, count: int) -> tuple[list[int], set[int]]:
+    """Stamps of the next pictures, and of those about which a word came meanwhile."""
+    pictures: list[int] = []
+    words: set[int] = set()
+    while len(pictures) < count:
+        message = page.recv(5)
+        if isinstance(message, bytes):
+            pictures.append(json.loads(message[4 : 4 + int.from_bytes(message[:4], "big")])["pts"])
+        elif "pts" in (said := json.loads(message)):
+            words.add(said["pts"])
+    return pictures, words

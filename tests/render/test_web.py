@@ -506,6 +506,30 @@ def test_a_tap_enlarges_one_camera_and_only_that_one_is_sent(serve: Callable[...
     assert until(lambda: served.give("yard") and served.give("door"))
 
 
+def test_the_keyboard_does_what_a_finger_does_and_the_chart_has_words(serve: Callable[..., Served], page: Any) -> None:
+    served = serve("door", "yard")
+    page.goto(served.web.address)
+    chart = page.locator("[data-camera=door] .chart")
+    assert keep_giving(served, page, lambda: "ms old" in (chart.get_attribute("aria-label") or ""), "door", "yard")
+    labels = page.get_by_role("button", name="Labels")
+    page.keyboard.press("l")
+    assert labels.get_attribute("aria-pressed") == "false"
+    page.reload()
+    page.wait_for_selector("[data-camera=yard]")
+    assert labels.get_attribute("aria-pressed") == "false"
+    labels.click()
+    assert labels.get_attribute("aria-pressed") == "true"
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("Enter")
+    page.locator("[data-camera=yard]").wait_for(state="hidden")
+    page.keyboard.press("ArrowRight")
+    page.locator("[data-camera=yard].large").wait_for()
+    page.keyboard.press("Escape")
+    page.locator("[data-camera=door]").wait_for(state="visible")
+    page.keyboard.press("f")
+    page.locator("#full[aria-pressed=true]").wait_for(state="attached")
+
+
 def test_the_page_dims_a_picture_that_grows_old_and_says_why(serve: Callable[..., Served], page: Any) -> None:
     served = serve()
     page.goto(served.web.address)

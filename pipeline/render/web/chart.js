@@ -1,4 +1,5 @@
 const SECONDS = 300
+const LEAST = 60
 
 // People and the age of the picture over the last minutes, a sample each second.
 export class Chart {
@@ -24,12 +25,13 @@ export class Chart {
     const mostPeople = Math.max(4, ...samples.map(({ people }) => people ?? 0))
     const oldest = Math.max(200, ...samples.map(({ age }) => age ?? 0))
     context.clearRect(0, 0, wide, tall)
-    const x = (place) => wide - ((samples.length - place) / SECONDS) * wide
+    const span = Math.max(LEAST, samples.length)
+    const x = (place) => wide - ((samples.length - place) / span) * wide
     context.fillStyle = style.getPropertyValue('--people')
     samples.forEach(({ people }, place) => {
       if (people === null) return
       const height = (people / mostPeople) * (tall - 2 * ratio)
-      context.fillRect(x(place), tall - height, Math.max(1, wide / SECONDS), height)
+      context.fillRect(x(place), tall - height, Math.max(1, wide / span), height)
     })
     context.strokeStyle = style.getPropertyValue('--age')
     context.lineWidth = 1.5 * ratio

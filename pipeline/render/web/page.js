@@ -13,6 +13,8 @@ let heard = 0
 let tries = 0
 let problem = 'connecting'
 let sent = ''
+// Whether the way back to all cameras is the step before in the browser's history.
+let entered = false
 
 const page = {
   large: null,
@@ -55,8 +57,9 @@ function watch() {
 function enlarge(name) {
   const hash = name === null ? '' : `#${encodeURIComponent(name)}`
   if (location.hash === hash) return
-  if (name === null && history.length > 1) history.back()
+  if (name === null && entered) history.back()
   else location.hash = hash
+  entered = name !== null
 }
 
 function follow() {
