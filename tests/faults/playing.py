@@ -97,12 +97,12 @@ CASES = (
     Case("07-times-stand-still", put("server.stamp", lambda ticks: 0), Verdict(CALM, None, 1)),
     Case(
         "09-frozen",
-        put("server.change", first_only),
+        from_a_keyframe(first_only),
         Verdict(r"connecting live frozen(:[\w-]+)? live", (3.0, 5.0), 2, ANY),
         8,
         capture={"frozen_after": 4.0},
     ),
-    Case("09-still-but-not-for-long", put("server.change", first_only), Verdict(CALM, None, 1, ANY), 6),
+    Case("09-still-but-not-for-long", from_a_keyframe(first_only), Verdict(CALM, None, 1, ANY), 6),
     Case(
         "10-half-the-room-it-needs",
         narrow,

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -114,15 +114,23 @@ class Program:
 
     def wait_for(self, *cameras: str, state: str = "live", seconds: float = 30.0) -> None:
         """Wait until these cameras have been in a state."""
+
+        def so() -> bool:
+            histories = self.histories()
+            return all(name in histories and histories[name].first(state) is not None for name in cameras)
+
+        self.wait_until(so, seconds)
+
+    def wait_until(self, holds: Callable[[], bool], seconds: float = 30.0) -> None:
+        """Wait until something holds while the program runs."""
         limit = time.monotonic() + seconds
         while time.monotonic() < limit and self.process.poll() is None:
-            histories = self.histories()
-            if all(name in histories and histories[name].first(state) is not None for name in cameras):
+            if holds():
                 return
             time.sleep(0.05)
         told = {name: history.words for name, history in self.histories().items()}
         self.kill()
-        raise AssertionError(f"not all of {cameras} became {state}: {told}\n{self.errors[-2000:]}")
+        raise AssertionError(f"exit code {self.process.poll()} while waiting: {told}\n{self.errors[-2000:]}")
 
     def end(self, number: int = signal.SIGINT, seconds: float = 15.0) -> tuple[int, float]:
         """Send a signal and wait; the exit code and the seconds it took."""

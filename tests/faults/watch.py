@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -36,14 +36,6 @@ class Report:
     after: Sample = NOTHING
     peak: int = 0
     """Most bytes that the program held at any moment."""
-
-
-def wait_until(holds: Callable[[], bool], seconds: float = 30.0) -> None:
-    """Wait until something holds."""
-    limit = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < limit, f"it does not hold after {seconds:g} s"
-        time.sleep(0.02)
 
 
 def longest_pause(stopping: threading.Event) -> float:
@@ -100,7 +92,7 @@ def _watched(
             observer.submit(program.observe, stopping)
             pauses = observer.submit(longest_pause, stopping)
             if spoilt_first:
-                wait_until(lambda: bool(well.server.verbs))
+                program.wait_until(lambda: bool(well.server.verbs))
             else:
                 program.wait_for(HEALTHY, *rigs)
             time.sleep(1.5)
