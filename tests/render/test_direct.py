@@ -187,7 +187,7 @@ def test_pictures_are_back_by_themselves_after_a_restart(
         else:
             watched.restart()
         back = time.time() * 1e3 + 20
-        page.wait_for_function("back => painted.some(([at]) => at > back)", arg=back, timeout=5000)
+        page.wait_for_function("back => painted.some(([at]) => at > back)", arg=back)
         page.wait_for_timeout(400)
         stamps = [stamp for _, stamp in painted(page)]
         assert what == "server" or len(stamps) == len(set(stamps))
