@@ -32,7 +32,8 @@ def test_the_python_prints_what_readme_says() -> None:
 
 
 def test_every_yaml_block_loads(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("CAMERA_PASSWORD", "secret")
+    monkeypatch.setenv("CAMERA_PASSWORD", "secret-password")
+    monkeypatch.setenv("LOOKOUT_TOKEN", "0123456789abcdef0123456789abcdef")
     assert blocks("yaml")
     for text in blocks("yaml"):
         assert parse(text, "README.md").cameras
