@@ -126,7 +126,7 @@ class Infer(Section):
     hint: Literal["auto", "latency", "throughput"] = "auto"
     """What to optimise; auto takes latency where a source is live, throughput for files."""
     requests: Annotated[int, Field(ge=0, le=256)] = 0
-    """Pictures in flight on the device; 0 takes what the device advises."""
+    """Pictures in flight on the device; 0 takes what the device advises, for throughput twice that."""
     streams: Annotated[int, Field(ge=0, le=256)] = 0
     """Parallel streams of the device; 0 leaves it to the hint."""
     threads: Annotated[int, Field(ge=0, le=1024)] = 0

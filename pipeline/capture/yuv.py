@@ -10,7 +10,7 @@ from av.video.reformatter import Interpolation, VideoReformatter
 
 from ..frames import Image
 
-INTERPOLATION = Interpolation.BILINEAR
+INTERPOLATION = Interpolation.AREA
 """How pictures are scaled on their way from YUV to the model's size."""
 
 

@@ -47,7 +47,7 @@ class Detector:
         self.device = device
         self.precision = precision
         self.streams = sum(int(each) for each in _of_each_device(compiled, "NUM_STREAMS"))
-        self.requests = requests or int(_asked(compiled, "OPTIMAL_NUMBER_OF_INFER_REQUESTS") or 1)
+        self.requests = requests
         self.compiled_in = compiled_in
 
     @property
@@ -133,7 +133,11 @@ def load(
     begun = time.perf_counter()
     compiled = _compile_cached(core, model, device, options, settings, notice)
     took = time.perf_counter() - begun
-    return Detector(located, compiled, device, _precision(compiled, quantized), settings.requests, took)
+    requests = settings.requests or int(_asked(compiled, "OPTIMAL_NUMBER_OF_INFER_REQUESTS") or 1)
+    if not settings.requests and hint == "throughput":
+        # With one more ready for each that computes, no stream waits for the next picture to be scaled.
+        requests *= 2
+    return Detector(located, compiled, device, _precision(compiled, quantized), requests, took)
 
 
 def _compile_cached(

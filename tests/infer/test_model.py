@@ -93,6 +93,15 @@ def test_a_label_that_the_model_does_not_have_is_named(colours: Path) -> None:
     assert str(caught.value) == "detect.labels: must be labels of colours (blue, green, red), got 'rde'"
 
 
+def test_throughput_keeps_a_second_request_ready_for_each_that_computes(colours: Path) -> None:
+    located = Located("colours", "", colours, (), "path")
+    advised = load(located, config.Infer(), "latency").requests
+    assert advised == 1
+    fast = load(located, config.Infer(streams=2), "throughput")
+    assert fast.requests >= 2 * fast.streams
+    assert load(located, config.Infer(requests=3), "throughput").requests == 3
+
+
 def test_requests_run_at_once_and_keep_their_own_answers(colours: Path) -> None:
     detector = loaded(colours, requests=3, streams=2)
     requests = [detector.request() for _ in range(detector.requests)]
