@@ -50,7 +50,7 @@ class Labels:
             annotations = [dict(a, category_id=1) for a in content["annotations"] if a["category_id"] in people]
             images: list[dict[str, Any]] = sorted(content["images"], key=lambda image: int(image["id"]))
             if limit and limit < len(images):
-                images = [images[round(k * (len(images) - 1) / (limit - 1))] for k in range(limit)]
+                images = [images[round(k * (len(images) - 1) / max(limit - 1, 1))] for k in range(limit)]
             taken = {image["id"] for image in images}
             self.images = images
             self._coco = COCO()

@@ -56,6 +56,7 @@ def stream(batches: Batches, start: int, stop: int, workers: int = 1) -> Iterato
         num_workers=workers,
         worker_init_fn=_single_threaded,
         prefetch_factor=3 if workers else None,
-        multiprocessing_context="fork" if workers else None,
+        # A forked process would inherit the locks of thread pools whose threads it does not have, and wait for ever.
+        multiprocessing_context="spawn" if workers else None,
     )
     return iter(loader)
