@@ -24,7 +24,7 @@ from tests.servers.rtsp import RtspServer
 
 
 def synchronous(model: str, count: int, fps: float = 0.0) -> float:
-    """Median milliseconds of one inference alone: one after another, or `fps` times a second as a camera asks for it."""
+    """Median milliseconds of one inference alone: one after another, or `fps` times a second as cameras ask."""
     detector = load(locate(Model(name=model), lambda line: None), Infer(), "latency")
     request = detector.request()
     detector.input(request)[:] = np.random.default_rng(0).integers(
@@ -78,7 +78,8 @@ def main() -> None:
             ratios.append(p95 / alone)
             counted = runtime.summary()["cameras"]["camera"]
             print(
-                f"round {number + 1}: synchronous {alone:.1f} ms, at 30 a second {paced:.1f} ms; arrival to overlay p50 {p50:.1f} p95 {p95:.1f} "
+                f"round {number + 1}: synchronous {alone:.1f} ms, at 30 a second {paced:.1f} ms; "
+                f"arrival to overlay p50 {p50:.1f} p95 {p95:.1f} "
                 f"p99 {p99:.1f} ms of {len(times)} frames, dropped {counted['dropped']}; p95 ratio {ratios[-1]:.2f}",
                 flush=True,
             )
