@@ -63,8 +63,8 @@ CARD = Recipe(
 # Gentle steps from weights that already find people.
 TUNE = Recipe(
     optimiser="adamw",
-    backbone_rate=1e-4,
-    head_rate=4e-4,
+    backbone_rate=4e-4,
+    head_rate=1.6e-3,
     decay=1e-4,
     batch=16,
     warm_up=50,
