@@ -116,6 +116,7 @@ def fit(data: Path, folder: Path) -> list[str]:
     return [*command, "--threads", "1", "--seed", "3"]
 
 
+@pytest.mark.timeout(180)
 def test_a_killed_run_ends_where_an_unbroken_one_does(drawn: Path, tmp_path: Path) -> None:
     torch.manual_seed(1)
     start = tmp_path / "start.pt"
