@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import av
@@ -12,10 +13,11 @@ import numpy as np
 import pipeline
 from pipeline.capture.demo import Street
 from pipeline.frames import Result
-from tests.servers.h264 import encode, number_in, street
+from tests.servers.h264 import Clip, encode, number_in, street
 from tests.servers.rtsp import RtspServer
 
 SMALL, LARGE = (640, 360), (960, 720)
+KEYFRAME_EVERY = 15
 
 
 def overlap(a: np.ndarray, b: np.ndarray) -> float:
@@ -35,8 +37,20 @@ def right_boxes(result: Result, drawn: Street) -> tuple[int, int]:
     return sum(max(overlap(box, each) for each in people) > 0.3 for box in boxes), len(boxes)
 
 
+def from_a_keyframe(other: Clip) -> Callable[[int, tuple[bytes, ...]], tuple[bytes, ...]]:
+    """What the server sends from the next keyframe on, which is where cameras change their size."""
+    begun: list[int] = []
+
+    def change(place: int, units: tuple[bytes, ...]) -> tuple[bytes, ...]:
+        if place % KEYFRAME_EVERY == 0:
+            begun.append(place)
+        return other.units[place] if begun else units
+
+    return change
+
+
 def test_boxes_pictures_and_files_follow_a_change_of_size(tmp_path: Path) -> None:
-    small, large = (encode(street(60, *size), 15, 15) for size in (SMALL, LARGE))
+    small, large = (encode(street(60, *size), 15, KEYFRAME_EVERY) for size in (SMALL, LARGE))
     drawn, video, events = Street(), tmp_path / "out.mp4", tmp_path / "events.jsonl"
     right = dict.fromkeys((SMALL, LARGE), 0)
     total = dict.fromkeys((SMALL, LARGE), 0)
@@ -46,15 +60,16 @@ def test_boxes_pictures_and_files_follow_a_change_of_size(tmp_path: Path) -> Non
         # The drawn houses have doors of the size of people, which a higher threshold tells apart.
         opened = pipeline.open(None, cameras, outputs, "model.download=false", "detect.threshold=0.75")
         with opened as results:
-            limit = time.monotonic() + 40
+            limit, changed = time.monotonic() + 40, False
             for result in results:
                 assert time.monotonic() < limit
                 size = (result.frame.picture.width, result.frame.picture.height)
                 found, boxes = right_boxes(result, drawn)
                 right[size] += found
                 total[size] += boxes
-                if total[SMALL] >= 20:
-                    server.change = lambda place, units: large.units[place]
+                if total[SMALL] >= 20 and not changed:
+                    changed = True
+                    server.change = from_a_keyframe(large)
                 if total[LARGE] >= 20:
                     break
         states = results.summary()["cameras"]["door"]
