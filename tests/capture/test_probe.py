@@ -301,9 +301,9 @@ def test_b_frames_of_a_live_stream_are_counted(found: Found) -> None:
 def test_the_demo_and_a_frozen_one_are_measured_without_packets(found: Found) -> None:
     one = found(drawn)
     assert (one.width, one.codec, one.transports) == (1280, "", {})
-    # A machine too slow to draw them all leaves some out, as a camera would: never parts of one.
+    # A machine too slow to draw them all leaves some out, as a camera would; none comes early.
     assert one.rhythm.interval is not None
-    assert one.rhythm.interval * 30 == pytest.approx(max(1, round(one.rhythm.interval * 30)))
+    assert 1 / 30.1 < one.rhythm.interval < 0.5
     assert one.rhythm.fps is not None
     assert one.still < 0.5 < found(frozen).still
 
