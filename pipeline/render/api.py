@@ -25,7 +25,7 @@ class Api:
         return [
             Route("/api/cameras", self._cameras),
             Route("/api/cameras/{name}", self._camera),
-            *(Route(f"{above}/cameras/{{name}}/snapshot.jpg", self._snapshot) for above in ("/api", "")),
+            Route("/api/cameras/{name}/snapshot.jpg", self._snapshot),
             Route("/healthz", self._healthy),
             Route("/readyz", self._ready),
             Route("/metrics", self._measured),

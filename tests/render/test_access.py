@@ -31,7 +31,7 @@ from pipeline.render.certificate import context
 from pipeline.render.guard import own_names
 
 GUARDED = ("/", "/page.js", "/page.css", "/openapi.json", "/api/cameras", "/api/cameras/door", "/metrics")
-GUARDED += ("/cameras/door/snapshot.jpg", "/api/cameras/door/snapshot.jpg", "/cameras/door/stream.mjpg", "/nothing")
+GUARDED += ("/api/cameras/door/snapshot.jpg", "/cameras/door/stream.mjpg", "/nothing")
 OPEN = ("/login", "/login.css", "/icon.svg", "/healthz")
 
 
@@ -251,7 +251,7 @@ def test_another_site_may_link_here_but_not_load_anything(serve: Callable[..., S
     elsewhere = {"sec_fetch_site": "cross-site"}
     assert served.bearer("/", sec_fetch_mode="navigate", sec_fetch_dest="document", **elsewhere)[0] == 200
     for mode, dest in (("no-cors", "image"), ("cors", "empty"), ("navigate", "iframe"), ("websocket", "empty")):
-        status = served.bearer("/cameras/door/snapshot.jpg", sec_fetch_mode=mode, sec_fetch_dest=dest, **elsewhere)[0]
+        status = served.bearer("/api/cameras/door/snapshot.jpg", sec_fetch_mode=mode, sec_fetch_dest=dest, **elsewhere)[0]
         assert status == 403
     assert served.bearer("/api/cameras", origin="http://evil.example")[0] == 403
 

@@ -101,12 +101,13 @@ def hostile() -> Iterator[Request]:
             ),
             *("/etc/passwd", "/file:///etc/passwd", "/%2fetc%2fpasswd", "/page.js%00.html", "/index.html/..", "/.env"),
             *(
-                "/cameras/..%2f..%2f..%2fetc%2fpasswd/snapshot.jpg",
+                "/api/cameras/..%2f..%2f..%2fetc%2fpasswd/snapshot.jpg",
                 "/cameras/../api/cameras",
-                "/cameras/%00/snapshot.jpg",
+                "/api/cameras/%00/snapshot.jpg",
+                "/cameras/door/snapshot.jpg",
             ),
             *("/api/cameras/door%2f..%2fyard", "/api/cameras/rtsp:%2f%2fevil.example%2flive", "/api/cameras/demo"),
-            *("/cameras/" + "a" * 4000 + "/snapshot.jpg", "/proc/self/environ", "/.git/config", "/config.yaml"),
+            *("/api/cameras/" + "a" * 4000 + "/snapshot.jpg", "/proc/self/environ", "/.git/config", "/config.yaml"),
             *("/api/config", "/api/sources", "/admin", "/server-status", "/login/../api/cameras", "/debug/pprof"),
         )
     ):

@@ -45,7 +45,7 @@ export class Card {
     this.chart = new Chart(this.element.querySelector('.chart'), name)
     this.element.querySelector('h2').textContent = name
     const save = this.element.querySelector('.save')
-    save.href = `/cameras/${encodeURIComponent(name)}/snapshot.jpg`
+    save.href = `/api/cameras/${encodeURIComponent(name)}/snapshot.jpg`
     save.download = `${name}.jpg`
     save.setAttribute('aria-label', `Save a snapshot of ${name}`)
     this.picture.addEventListener('click', () => page.enlarge(page.large === name ? null : name))
