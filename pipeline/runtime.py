@@ -6,22 +6,22 @@ import threading
 from collections import Counter
 from collections.abc import Callable
 from datetime import timedelta
-from pathlib import Path
 from typing import Any, Literal, NoReturn
 
 from .capture import open_source
 from .capture.camera import Camera
 from .capture.source import Source
 from .channel import Funnel
-from .config import Config, Output, Web, Window
-from .errors import OutputError, StageStuckError
+from .config import Config, Output
+from .errors import StageStuckError
 from .frames import Frame, Image, Result
 from .infer.engine import Engine
 from .infer.model import Detector, load
 from .infer.zoo import locate
 from .meters import peak_memory
+from .outputs import Opener, chosen
 from .redaction import guard_logs
-from .render import display_available, open_output
+from .render.clips import Clips
 from .render.outlet import Outlet, fan_out, losses
 from .render.output import View
 from .render.overlay import Overlay
@@ -58,6 +58,7 @@ class Runtime:
         self.config = config
         self.stats = Stats(list(config.cameras))
         self.detector: Detector | None = None
+        self.clips = Clips(config.cameras, self.stats.clock)
         self.marks: dict[str, float] = {}
         self._frames = frames
         self._duration = duration
@@ -100,10 +101,13 @@ class Runtime:
 
     def start(self, outputs: tuple[Output, ...] | None, reader: Outlet | None = None) -> None:
         """Open the outputs and start every thread; `reader` is a queue of results that the caller reads itself."""
-        for output in self._chosen(outputs):
-            self._outlets.append(Outlet(self._opened(output), self.stats))
+        opener = Opener(self.config, self.stats, self._crew.start, self.clips, self._notice)
+        for settings in chosen(outputs):
+            self._outlets.append(Outlet(opener.open(settings), self.stats))
         if reader is not None:
             self._outlets.append(reader)
+        recordings = [each.output for each in self._outlets if isinstance(each.output, RecordOutput)]
+        self.clips.recordings = recordings[0] if recordings else None
         self._mark("outputs_open")
         self._crew.start("status", self._tick)
         hint = self._start_cameras()
@@ -175,13 +179,6 @@ class Runtime:
         self.finish()
         raise error
 
-    def clip(self, camera: str, before: float, after: float) -> Path:
-        """A file with the last `before` seconds of a recorded camera and the next `after`, for which it waits."""
-        for outlet in self._outlets:
-            if isinstance(outlet.output, RecordOutput):
-                return outlet.output.clip(camera, before, after)
-        raise OutputError(f"{camera}: nothing is recorded; add an output such as record: out/{{camera}}-{{time}}.mp4")
-
     def summary(self) -> dict[str, Any]:
         """Everything that was counted, with stable keys, ready for JSON."""
         return {
@@ -195,28 +192,10 @@ class Runtime:
             "peak_memory_mb": round(peak_memory() / 1e6, 1),
         }
 
-    def _chosen(self, outputs: tuple[Output, ...] | None) -> tuple[Output, ...]:
-        if outputs is not None:
-            return outputs
-        return (Output(window=Window()) if display_available() else Output(web=Web()),)
-
-    def _opened(self, settings: Output) -> Any:
-        output = open_output(settings, self.config, self.stats, self._crew.start)
-        try:
-            output.open()
-        except OutputError:
-            # Nobody asked for this port, so any free one serves as well.
-            if self.config.outputs is not None or settings.web is None:
-                raise
-            output = open_output(Output(web=Web(port=0)), self.config, self.stats, self._crew.start)
-            output.open()
-        if address := getattr(output, "address", ""):
-            self._notice(f"watch on {address}")
-        return output
-
     def _start_cameras(self) -> Literal["latency", "throughput"]:
         shown = any(outlet.output.name in ("window", "web", "stream") for outlet in self._outlets)
-        tap = fan_out(self._outlets)
+        asking = any(outlet.output.name in ("python", "web") for outlet in self._outlets)
+        tap = fan_out(self._outlets, *([self.clips] if asking and self.clips.recordings is None else []))
         for name, camera in self.config.cameras.items():
             source = self._sources[name] = open_source(camera.source, camera.capture, self._halts[name])
             pace = camera.capture.pace
@@ -249,10 +228,15 @@ class Runtime:
             self._delivered[frame.camera] += 1
             if self._delivered[frame.camera] == self._frames:
                 self._halts[frame.camera].set()
-        captured_at = self._clock.now() - timedelta(seconds=self._clock.monotonic() - frame.captured)
-        view = View(result, captured_at, self._draw, self._sources[frame.camera].live)
+        view = self.view(result)
         for outlet in self._outlets:
             outlet.put(view)
+
+    def view(self, result: Result) -> View:
+        """A result as outputs see it."""
+        frame = result.frame
+        captured_at = self._clock.now() - timedelta(seconds=self._clock.monotonic() - frame.captured)
+        return View(result, captured_at, self._draw, self._sources[frame.camera].live)
 
     def _draw(self, result: Result) -> Image:
         with self.stats.timed("overlay"):

@@ -13,7 +13,8 @@ from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from .api import Api, unknown
+from .api import Api
+from .cutting import Cutting, unknown
 from .live import LivePage
 from .viewers import Gallery, Viewer
 
@@ -32,9 +33,9 @@ _PART = "content-type: image/jpeg\r\ncontent-length: {}\r\n\r\n"
 class Site:
     """The routes; nothing a client sends names a file, an address or a setting."""
 
-    def __init__(self, gallery: Gallery) -> None:
+    def __init__(self, gallery: Gallery, cutting: Cutting) -> None:
         self._gallery = gallery
-        self._api = Api(gallery)
+        self._api = Api(gallery, cutting)
         self._assets = {
             f"/{each.name}": (each.read_bytes(), _TYPES[f".{each.name.rpartition('.')[2]}"])
             for each in files(__name__.rpartition(".")[0]).joinpath("web").iterdir()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -64,11 +64,20 @@ class Viewer:
 class Gallery:
     """Newest views in, JPEGs out; safe from any thread."""
 
-    def __init__(self, stats: Stats, quality: int, most_viewers: int, overlays: Mapping[str, config.Overlay]) -> None:
+    def __init__(
+        self,
+        stats: Stats,
+        quality: int,
+        most_viewers: int,
+        overlays: Mapping[str, config.Overlay],
+        reach: Callable[[str], float],
+    ) -> None:
+        """`reach` says how many seconds back a camera's clips can go."""
         self.stats = stats
         self.overlays = overlays
         self.relay = Relay(stats.cameras, stats.clock)
         self.closed = False
+        self._reach = reach
         self._quality = quality
         self._most = most_viewers
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -202,6 +211,7 @@ class Gallery:
             "reconnects": figures.reconnects,
             "late": figures.late,
             "viewers": self.viewers(name),
+            "clip_s": self._reach(name),
             "direct": self._direct(name, figures),
         }
 

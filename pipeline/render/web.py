@@ -17,7 +17,9 @@ from ..frames import Frame, Packet, Result
 from ..stats import Stats
 from .access import POSTS, Access
 from .certificate import context
+from .clips import Clips
 from .connection import BoundedSocket, Listener, TimedProtocol, affordable, hasten_handshakes
+from .cutting import Cutting
 from .guard import Guard, own_names
 from .output import View
 from .site import Site
@@ -32,7 +34,8 @@ _HEADERS = 16 * 1024
 class WebOutput:
     """Serves the page from a thread of its own, which `start(name, body)` makes.
 
-    `overlays` says how each camera's overlay is drawn: a page must know how much of a picture its title covers.
+    `overlays` says how each camera's overlay is drawn: a page must know how much of a picture its title covers;
+    `clips` makes the clips that pages and programs ask for.
     """
 
     name = "web"
@@ -43,10 +46,12 @@ class WebOutput:
         stats: Stats,
         start: Callable[[str, Callable[[], None]], None],
         overlays: Mapping[str, config.Overlay] | None = None,
+        clips: Clips | None = None,
     ) -> None:
         self._settings = settings
         self._start = start
-        self._gallery = Gallery(stats, settings.quality, settings.viewers, overlays or {})
+        self._cutting = Cutting(clips or Clips({}, stats.clock), stats, start)
+        self._gallery = Gallery(stats, settings.quality, settings.viewers, overlays or {}, self._cutting.reach)
         self._listener: socket.socket | None = None
         self._server: uvicorn.Server | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -62,7 +67,7 @@ class WebOutput:
         self._listener = _listen(settings.host, settings.port, most)
         port = self._listener.getsockname()[1]
         self.address = f"{'https' if security else 'http'}://{_reachable(self._listener)}:{port}/"
-        app: ASGIApp = Site(self._gallery).app()
+        app: ASGIApp = Site(self._gallery, self._cutting).app()
         if settings.token is not None:
             app = Access(app, settings.token.get_secret_value(), port, self._gallery.stats.clock)
         serving = uvicorn.Config(
@@ -87,6 +92,7 @@ class WebOutput:
         serving.load()
         serving.ssl = security
         self._server = uvicorn.Server(serving)
+        self._cutting.open()
         self._start("web-server", self._serve)
 
     def show(self, view: View) -> bool:
@@ -112,6 +118,7 @@ class WebOutput:
     def close(self) -> None:
         """Let viewers go and end the server; takes at most about a second."""
         self._gallery.close()
+        self._cutting.close()
         server, loop, listener = self._server, self._loop, self._listener
         if server is None:
             return

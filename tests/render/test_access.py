@@ -251,7 +251,9 @@ def test_another_site_may_link_here_but_not_load_anything(serve: Callable[..., S
     elsewhere = {"sec_fetch_site": "cross-site"}
     assert served.bearer("/", sec_fetch_mode="navigate", sec_fetch_dest="document", **elsewhere)[0] == 200
     for mode, dest in (("no-cors", "image"), ("cors", "empty"), ("navigate", "iframe"), ("websocket", "empty")):
-        status = served.bearer("/api/cameras/door/snapshot.jpg", sec_fetch_mode=mode, sec_fetch_dest=dest, **elsewhere)[0]
+        status = served.bearer("/api/cameras/door/snapshot.jpg", sec_fetch_mode=mode, sec_fetch_dest=dest, **elsewhere)[
+            0
+        ]
         assert status == 403
     assert served.bearer("/api/cameras", origin="http://evil.example")[0] == 403
 

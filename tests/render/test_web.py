@@ -273,6 +273,7 @@ def test_the_numbers_of_every_camera_are_there_as_json(serve: Callable[..., Serv
         "reconnects": 0,
         "late": 0,
         "viewers": 0,
+        "clip_s": 0.0,
         "direct": None,
     }
     yard = served.card("yard")
@@ -284,7 +285,15 @@ def test_the_numbers_of_every_camera_are_there_as_json(serve: Callable[..., Serv
 def test_every_answer_carries_the_same_strict_headers(serve: Callable[..., Served]) -> None:
     served = serve()
     served.give()
-    for path in ("/", "/page.js", "/page.css", "/icon.svg", "/api/cameras", "/api/cameras/door/snapshot.jpg", "/nothing"):
+    for path in (
+        "/",
+        "/page.js",
+        "/page.css",
+        "/icon.svg",
+        "/api/cameras",
+        "/api/cameras/door/snapshot.jpg",
+        "/nothing",
+    ):
         status, headers, _ = served.get(path)
         assert status == (404 if path == "/nothing" else 200)
         assert headers["content-security-policy"].startswith("default-src 'none'; script-src 'self'")
