@@ -8,7 +8,9 @@ from .config import Config, Output, Web, Window
 from .errors import OutputError
 from .render import display_available, open_output
 from .render.clips import Clips
+from .render.invitation import MINUTES
 from .render.output import Output as Opened
+from .render.web import WebOutput
 from .stats import Stats
 
 
@@ -20,7 +22,10 @@ def chosen(outputs: tuple[Output, ...] | None) -> tuple[Output, ...]:
 
 
 class Opener:
-    """Opens outputs one after the other; `notice` hears where to look."""
+    """Opens outputs one after the other; `notice` hears where to look.
+
+    `invite`, if given, hears a line with an address that lets one browser in without the token.
+    """
 
     def __init__(
         self,
@@ -29,12 +34,14 @@ class Opener:
         start: Callable[[str, Callable[[], None]], None],
         clips: Clips,
         notice: Callable[[str], None],
+        invite: Callable[[str], None] | None = None,
     ) -> None:
         self._config = config
         self._stats = stats
         self._start = start
         self._clips = clips
         self._notice = notice
+        self._invite = invite
 
     def open(self, settings: Output) -> Opened:
         """The output that the settings ask for; raises OutputError."""
@@ -49,6 +56,8 @@ class Opener:
             output.open()
         if address := getattr(output, "address", ""):
             self._notice(f"watch on {address}")
+        if self._invite is not None and isinstance(output, WebOutput) and (address := output.invite()):
+            self._invite(f"without the token, once and within {MINUTES} minutes: {address}")
         return output
 
     def _made(self, settings: Output) -> Opened:

@@ -41,7 +41,8 @@ class Runtime:
 
     `frames` ends the run after that many results of each camera, `duration` after that many seconds; 0 means never.
     `notice` hears each line worth printing, `on_tick` the statistics once a second from a thread of its own;
-    `replay` takes the place of the detector.
+    `invite` a line with an address that is a secret: it lets one browser see the page without the token, once and
+    for some minutes; there is none if nobody hears it. `replay` takes the place of the detector.
     """
 
     def __init__(
@@ -51,6 +52,7 @@ class Runtime:
         frames: int = 0,
         duration: float = 0.0,
         notice: Callable[[str], None] = lambda line: None,
+        invite: Callable[[str], None] | None = None,
         on_tick: Callable[[Stats], None] | None = None,
         replay: Replay | None = None,
     ) -> None:
@@ -63,6 +65,7 @@ class Runtime:
         self._frames = frames
         self._duration = duration
         self._notice = notice
+        self._invite = invite
         self._on_tick = on_tick
         self._clock = self.stats.clock
         self.began = self._clock.monotonic()
@@ -101,7 +104,7 @@ class Runtime:
 
     def start(self, outputs: tuple[Output, ...] | None, reader: Outlet | None = None) -> None:
         """Open the outputs and start every thread; `reader` is a queue of results that the caller reads itself."""
-        opener = Opener(self.config, self.stats, self._crew.start, self.clips, self._notice)
+        opener = Opener(self.config, self.stats, self._crew.start, self.clips, self._notice, self._invite)
         for settings in chosen(outputs):
             self._outlets.append(Outlet(opener.open(settings), self.stats))
         if reader is not None:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import http.client
 import json
 import os
+import pty
+import re
 import signal
 import subprocess
 import sys
@@ -305,6 +309,47 @@ def test_the_demo_runs_without_a_camera_a_file_or_a_display(start: Start, model:
     assert process.returncode == 0, err
     assert "watch on http://127.0.0.1:" in err
     assert out.splitlines()[1].startswith("demo ")
+
+
+def test_a_terminal_is_told_an_address_that_logs_one_browser_in_and_a_log_is_not(
+    start: Start, model: str, tmp_path: Path
+) -> None:
+    web = "outputs=[web: {port: 0, token: '${LOOKOUT_TOKEN}'}]"
+    given = ("-m", model, "--set", web, "--summary", "s.json", "-v")
+    token = {"LOOKOUT_TOKEN": "0123456789abcdef0123456789abcdef"}
+    logged = start(*given[:4], "--duration", "2", **token)
+    master, slave = pty.openpty()
+    with open(master, "rb", buffering=0) as terminal:
+        process = subprocess.Popen(
+            [sys.executable, str(ROOT / "run.py"), *given],
+            cwd=tmp_path,
+            env=os.environ | {"COLUMNS": "40", "DISPLAY": "", "WAYLAND_DISPLAY": ""} | token,
+            stdout=subprocess.PIPE,
+            stderr=slave,
+        )
+        os.close(slave)
+        try:
+            told = b""
+            while not (found := re.search(rb"minutes: http://([^/]+)/login#([a-z2-7-]{19})\r\n", told)):
+                told += terminal.read(4096)
+            host, code = found[1].decode(), found[2].decode()
+            connection = http.client.HTTPConnection(host, timeout=5)
+            connection.request("POST", "/login", f"code={code}")
+            assert connection.getresponse().getheader("set-cookie", "").startswith("lookout-")
+            connection.close()
+            process.send_signal(signal.SIGINT)
+            with contextlib.suppress(OSError):
+                while more := terminal.read(4096):
+                    told += more
+            out = process.communicate(timeout=20)[0]
+        finally:
+            process.kill()
+            process.communicate()
+    assert told.count(code.encode()) == 1
+    assert code not in out.decode() + (tmp_path / "s.json").read_text()
+    err = logged.communicate(timeout=50)[1]
+    assert "watch on http://127.0.0.1:" in err
+    assert "login" not in err
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 0)])

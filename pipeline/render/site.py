@@ -41,6 +41,7 @@ class Site:
             for each in files(__name__.rpartition(".")[0]).joinpath("web").iterdir()
         }
         self._assets["/"] = self._assets.pop("/index.html")
+        self._index_inside = self._assets["/"][0].replace(b'action="/logout" hidden', b'action="/logout"')
 
     def app(self) -> Starlette:
         """The application for a server to run."""
@@ -55,6 +56,8 @@ class Site:
 
     async def _asset(self, request: Request) -> Response:
         body, media_type = self._assets[request.url.path]
+        if request.url.path == "/" and request.scope.get("logged_in"):
+            body = self._index_inside
         return Response(body, media_type=media_type)
 
     async def _stream(self, request: Request) -> Response:

@@ -21,6 +21,7 @@ from .clips import Clips
 from .connection import BoundedSocket, Listener, TimedProtocol, affordable, hasten_handshakes
 from .cutting import Cutting
 from .guard import Guard, own_names
+from .invitation import Invitation
 from .output import View
 from .site import Site
 from .viewers import Gallery
@@ -52,6 +53,7 @@ class WebOutput:
         self._start = start
         self._cutting = Cutting(clips or Clips({}, stats.clock), stats, start)
         self._gallery = Gallery(stats, settings.quality, settings.viewers, overlays or {}, self._cutting.reach)
+        self._invitation = Invitation(stats.clock)
         self._listener: socket.socket | None = None
         self._server: uvicorn.Server | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -69,7 +71,7 @@ class WebOutput:
         self.address = f"{'https' if security else 'http'}://{_reachable(self._listener)}:{port}/"
         app: ASGIApp = Site(self._gallery, self._cutting).app()
         if settings.token is not None:
-            app = Access(app, settings.token.get_secret_value(), port, self._gallery.stats.clock)
+            app = Access(app, settings.token.get_secret_value(), port, self._gallery.stats.clock, self._invitation)
         serving = uvicorn.Config(
             Guard(app, own_names(settings), frozenset() if settings.token is None else POSTS),
             http=TimedProtocol,
@@ -94,6 +96,10 @@ class WebOutput:
         self._server = uvicorn.Server(serving)
         self._cutting.open()
         self._start("web-server", self._serve)
+
+    def invite(self) -> str:
+        """An address that lets one browser in without the token, once and for some minutes; empty without a token."""
+        return f"{self.address}login#{self._invitation.renew()}" if self._settings.token is not None else ""
 
     def show(self, view: View) -> bool:
         """Pass a view to whoever looks at that camera; True if somebody does."""
