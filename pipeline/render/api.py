@@ -7,7 +7,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from ..stats import State
-from .cutting import Cutting, unknown
+from .clip_orders import ClipOrders, unknown
 from .metrics import Exposition
 from .viewers import Gallery
 
@@ -17,9 +17,9 @@ _METRICS = "text/plain; version=0.0.4; charset=utf-8"
 class Api:
     """Routes that read; none of them changes anything."""
 
-    def __init__(self, gallery: Gallery, cutting: Cutting) -> None:
+    def __init__(self, gallery: Gallery, orders: ClipOrders) -> None:
         self._gallery = gallery
-        self._cutting = cutting
+        self._orders = orders
         self._metrics = Exposition(gallery.stats, gallery.viewers)
 
     def routes(self) -> list[Route]:
@@ -28,7 +28,7 @@ class Api:
             Route("/api/cameras", self._cameras),
             Route("/api/cameras/{name}", self._camera),
             Route("/api/cameras/{name}/snapshot.jpg", self._snapshot),
-            Route("/api/cameras/{name}/clip.mp4", self._cutting),
+            Route("/api/cameras/{name}/clip.mp4", self._orders),
             Route("/healthz", self._healthy),
             Route("/readyz", self._ready),
             Route("/metrics", self._measured),

@@ -14,7 +14,7 @@ from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from .api import Api
-from .cutting import Cutting, unknown
+from .clip_orders import ClipOrders, unknown
 from .live import LivePage
 from .viewers import Gallery, Viewer
 
@@ -33,9 +33,9 @@ _PART = "content-type: image/jpeg\r\ncontent-length: {}\r\n\r\n"
 class Site:
     """The routes; nothing a client sends names a file, an address or a setting."""
 
-    def __init__(self, gallery: Gallery, cutting: Cutting) -> None:
+    def __init__(self, gallery: Gallery, orders: ClipOrders) -> None:
         self._gallery = gallery
-        self._api = Api(gallery, cutting)
+        self._api = Api(gallery, orders)
         self._assets = {
             f"/{each.name}": (each.read_bytes(), _TYPES[f".{each.name.rpartition('.')[2]}"])
             for each in files(__name__.rpartition(".")[0]).joinpath("web").iterdir()

@@ -17,9 +17,9 @@ from ..frames import Frame, Packet, Result
 from ..stats import Stats
 from .access import POSTS, Access
 from .certificate import context
+from .clip_orders import ClipOrders
 from .clips import Clips
 from .connection import BoundedSocket, Listener, TimedProtocol, affordable, hasten_handshakes
-from .cutting import Cutting
 from .guard import Guard, own_names
 from .invitation import Invitation
 from .output import View
@@ -51,8 +51,8 @@ class WebOutput:
     ) -> None:
         self._settings = settings
         self._start = start
-        self._cutting = Cutting(clips or Clips({}, stats.clock), stats, start)
-        self._gallery = Gallery(stats, settings.quality, settings.viewers, overlays or {}, self._cutting.reach)
+        self._orders = ClipOrders(clips or Clips({}, stats.clock), stats, start)
+        self._gallery = Gallery(stats, settings.quality, settings.viewers, overlays or {}, self._orders.reach)
         self._invitation = Invitation(stats.clock)
         self._listener: socket.socket | None = None
         self._server: uvicorn.Server | None = None
@@ -69,7 +69,7 @@ class WebOutput:
         self._listener = _listen(settings.host, settings.port, most)
         port = self._listener.getsockname()[1]
         self.address = f"{'https' if security else 'http'}://{_reachable(self._listener)}:{port}/"
-        app: ASGIApp = Site(self._gallery, self._cutting).app()
+        app: ASGIApp = Site(self._gallery, self._orders).app()
         if settings.token is not None:
             app = Access(app, settings.token.get_secret_value(), port, self._gallery.stats.clock, self._invitation)
         serving = uvicorn.Config(
@@ -94,7 +94,7 @@ class WebOutput:
         serving.load()
         serving.ssl = security
         self._server = uvicorn.Server(serving)
-        self._cutting.open()
+        self._orders.open()
         self._start("web-server", self._serve)
 
     def invite(self) -> str:
@@ -124,7 +124,7 @@ class WebOutput:
     def close(self) -> None:
         """Let viewers go and end the server; takes at most about a second."""
         self._gallery.close()
-        self._cutting.close()
+        self._orders.close()
         server, loop, listener = self._server, self._loop, self._listener
         if server is None:
             return

@@ -498,7 +498,7 @@ def test_the_page_shows_boxes_numbers_and_a_live_badge(serve: Callable[..., Serv
     assert card.locator("h2").inner_text() == "door"
     assert card.locator(".age").inner_text().endswith(" ms")
     assert page.locator("#total").inner_text() == "2 cameras, 2 people"
-    assert "live" in card.locator("button").get_attribute("aria-label").lower()
+    assert "live" in card.locator(".picture").get_attribute("aria-label").lower()
 
 
 def test_a_tap_enlarges_one_camera_and_only_that_one_is_sent(serve: Callable[..., Served], page: Any) -> None:
@@ -506,7 +506,7 @@ def test_a_tap_enlarges_one_camera_and_only_that_one_is_sent(serve: Callable[...
     page.goto(served.web.address)
     seen = page.locator("[data-camera=yard][data-seq]")
     assert keep_giving(served, page, lambda: seen.count() == 1, "door", "yard")
-    page.locator("[data-camera=yard] button").click()
+    page.locator("[data-camera=yard] .picture").click()
     assert until(lambda: served.give("yard") and not served.give("door"))
     assert keep_giving(served, page, lambda: looks_at(page, "yard").shape[1] >= 880, "yard")
     assert not page.locator("[data-camera=door]").is_visible()

@@ -37,14 +37,14 @@ class _Order(NamedTuple):
     done: asyncio.Future[bytes]
 
 
-class Cutting:
+class ClipOrders:
     """What answers a camera's clip.mp4; bounded in number, bytes and time, and free again once a client has gone."""
 
     def __init__(self, clips: Clips, stats: Stats, start: Callable[[str, Callable[[], None]], None]) -> None:
         self._clips = clips
         self._stats = stats
         self._start = start
-        self._orders: SimpleQueue[_Order | None] = SimpleQueue()
+        self._queue: SimpleQueue[_Order | None] = SimpleQueue()
         self._busy = 0
 
     def open(self) -> None:
@@ -53,7 +53,7 @@ class Cutting:
 
     def close(self) -> None:
         """End it; harmless when called twice."""
-        self._orders.put(None)
+        self._queue.put(None)
 
     def reach(self, camera: str) -> float:
         """Seconds before now that a client may ask for; 0 where no clip can be had."""
@@ -94,7 +94,7 @@ class Cutting:
         await asyncio.sleep(clip.wait)
         loop = asyncio.get_running_loop()
         order = _Order(clip, loop, loop.create_future())
-        self._orders.put(order)
+        self._queue.put(order)
         return await order.done
 
     def _work(self) -> None:
@@ -103,7 +103,7 @@ class Cutting:
 
     def _next(self) -> bool:
         """Cut what is ordered next; nothing of it is held while there is nothing to do."""
-        order = self._orders.get()
+        order = self._queue.get()
         if order is None:
             return False
         film: bytes | Exception
