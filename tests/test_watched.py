@@ -1,0 +1,171 @@
+"""Cameras that are only watched: nothing is decoded, nothing looked for, and everybody says so."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import av
+import cv2
+import numpy as np
+import pytest
+from websockets.sync.client import connect
+
+import pipeline
+from pipeline.capture.ffmpeg import FfmpegSource
+from pipeline.config import Config
+from pipeline.errors import ModelError
+from pipeline.frames import Image
+from pipeline.runtime import Runtime
+from tests.servers.h264 import Clip, encode, number_in, street, write_file
+from tests.servers.rtsp import RtspServer
+from tests.servers.sink import RtspSink
+
+from .infer.conftest import rows_model, write_ir
+
+MISSING = {"name": "/nowhere/model.xml"}
+"""A model that would end the run if it were loaded."""
+
+
+@pytest.fixture(scope="module")
+def clip() -> Clip:
+    """Four seconds of the street with a keyframe every other second, as many cameras have it."""
+    return encode(street(120, 320, 180), 30, 60)
+
+
+@pytest.fixture
+def server(clip: Clip) -> Iterator[RtspServer]:
+    with RtspServer({"live": clip}) as running:
+        yield running
+
+
+@pytest.fixture
+def decoded(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """When each packet was given to a decoder, the first pictures of connections left out."""
+    times: list[float] = []
+    decode = FfmpegSource._decode
+
+    def noted(source: FfmpegSource, packet: Any) -> None:
+        times.append(time.monotonic())
+        decode(source, packet)
+
+    monkeypatch.setattr(FfmpegSource, "_decode", noted)
+    return times
+
+
+class Run:
+    """A run of a configuration with a page, in a thread of its own."""
+
+    def __init__(self, cameras: dict[str, Any], *outputs: dict[str, Any], **sections: Any) -> None:
+        settings = {"cameras": cameras, "outputs": [{"web": {"port": 0}}, *outputs], "model": MISSING, **sections}
+        self.said: list[str] = []
+        self.runtime = Runtime(Config.model_validate(settings), notice=self.said.append)
+        self.thread = threading.Thread(target=self.runtime.run)
+
+    def __enter__(self) -> Run:
+        self.thread.start()
+        assert until(lambda: self.runtime.started, 20)
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.runtime.stop()
+        self.thread.join(10)
+
+    @property
+    def address(self) -> str:
+        return next(line for line in self.said if line.startswith("watch on")).split()[-1]
+
+    def get(self, path: str) -> bytes:
+        with urllib.request.urlopen(self.address + path, timeout=10) as answer:
+            return bytes(answer.read())
+
+    def card(self, name: str) -> dict[str, Any]:
+        return dict(json.loads(self.get(f"api/cameras/{name}")))
+
+    def live(self, name: str) -> bool:
+        return self.runtime.stats.cameras[name].figures().passed > 5
+
+
+def until(holds: Callable[[], bool], seconds: float = 10.0) -> bool:
+    """Whether it holds before so many seconds are over."""
+    ends = time.monotonic() + seconds
+    while not holds() and time.monotonic() < ends:
+        time.sleep(0.02)
+    return holds()
+
+
+def opened(jpeg: bytes) -> Image:
+    return np.asarray(cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR), np.uint8)
+
+
+def test_a_camera_that_is_only_watched_is_never_decoded_nor_a_model_loaded(
+    server: RtspServer, decoded: list[float], tmp_path: Path
+) -> None:
+    record = {"record": {"path": str(tmp_path / "{time}.mp4"), "free": 0}}
+    events = tmp_path / "events.jsonl"
+    with RtspSink() as sink:
+        stream = {"stream": {"address": sink.address, "boxes": "no"}}
+        outputs = ({"events": {"path": str(events)}}, record, stream)
+        camera = {"source": server.url("live"), "detect": {"enabled": False}}
+        with Run({"door": camera}, *outputs) as run:
+            assert until(lambda: run.live("door"))
+            with connect(f"{run.address.replace('http', 'ws')}live", compression=None, close_timeout=0.2) as page:
+                page.send(json.dumps({"direct": ["door"]}))
+                messages = [page.recv(5) for _ in range(80)]
+            assert until(lambda: len(sink.pictures) > 20)
+            card, metrics = run.card("door"), run.get("metrics").decode()
+            ready = run.get("readyz")
+        summary = run.runtime.summary()
+    assert decoded == []
+    assert sum(isinstance(each, bytes) for each in messages) > 60
+    assert all("pts" not in json.loads(each) for each in messages if isinstance(each, str))
+    assert (card["detected"], card["people"], card["state"], card["level"]) == (False, None, "live", "good")
+    assert (card["width"], card["height"], card["inferred"], card["in_flight"]) == (320, 180, 0, 0)
+    assert card["passed"] == card["captured"] > 60
+    assert 20 < card["fps_in"] < 40
+    assert card["age_ms"] < 500
+    assert 'lookout_camera_detected{camera="door"} 0.0' in metrics
+    assert "lookout_camera_people{" not in metrics
+    assert ready == b"ready\n"
+    door = summary["cameras"]["door"]
+    assert (summary["model"], door["detected"], door["people"], door["inferred"]) == (None, False, None, 0)
+    assert door["captured"] == door["passed"]
+    (file,) = tmp_path.glob("*.mp4")
+    assert not file.with_suffix(".jsonl").exists()
+    with av.open(str(file)) as container:
+        numbers = [number_in(each.to_ndarray(format="bgr24")) for each in container.decode(video=0)]
+    assert numbers == [(numbers[0] + place) % 120 for place in range(len(numbers))]
+    assert len(numbers) > 60
+    assert {json.loads(line)["state"] for line in events.read_text().splitlines()} == {"connecting", "live"}
+
+
+def test_pictures_are_decoded_while_somebody_needs_them_and_no_longer(server: RtspServer, decoded: list[float]) -> None:
+    camera = {"source": server.url("live"), "detect": {"enabled": False}, "overlay": {"enabled": False}}
+    with Run({"door": camera}) as run:
+        # The last keyframe is long past, and the next one far away.
+        assert until(lambda: 20 < run.runtime.stats.cameras["door"].figures().passed % 60 < 30)
+        asked = time.monotonic()
+        image = opened(run.get("api/cameras/door/snapshot.jpg"))
+        assert time.monotonic() - asked < 0.9
+        assert server.sent[number_in(image)] > asked - 0.4
+        assert run.card("door")["viewers"] == 0
+        time.sleep(0.2)
+        count = len(decoded)
+        time.sleep(0.5)
+        assert len(decoded) == count
+        with urllib.request.urlopen(run.address + "cameras/door/stream.mjpg", timeout=5) as stream:
+            assert until(lambda: len(decoded) > count + 10)
+            assert b"image/jpeg" in stream.read(2000)
+        assert until(lambda: run.card("door")["viewers"] == 0)
+        time.sleep(0.2)
+        count = len(decoded)
+        time.sleep(0.5)
+        assert len(decoded) == count
+        card = run.card("door")
+        assert (card["level"], card["stale"], card["people"]) == ("good", False, None)
