@@ -169,3 +169,87 @@ def test_pictures_are_decoded_while_somebody_needs_them_and_no_longer(server: Rt
         assert len(decoded) == count
         card = run.card("door")
         assert (card["level"], card["stale"], card["people"]) == ("good", False, None)
+
+
+def test_detected_and_watched_cameras_share_a_run(server: RtspServer, decoded: list[float], tmp_path: Path) -> None:
+    model = {"name": str(write_ir(rows_model(), tmp_path / "two.xml"))}
+    cameras = {
+        "door": {"source": server.url("live")},
+        "yard": {"source": server.url("live"), "detect": {"enabled": False}},
+    }
+    with Run(cameras, {"events": {"path": str(tmp_path / "events.jsonl")}}, model=model) as run:
+        assert until(lambda: run.runtime.stats.cameras["door"].figures().inferred > 20)
+        assert until(lambda: run.live("yard"))
+        door, yard = run.card("door"), run.card("yard")
+        yard_shot = opened(run.get("api/cameras/yard/snapshot.jpg"))
+    assert (door["detected"], door["people"], door["passed"]) == (True, 1, 0)
+    assert (yard["detected"], yard["people"], yard["inferred"]) == (False, None, 0)
+    assert yard_shot.shape == (180, 320, 3)
+    lines = [json.loads(line) for line in (tmp_path / "events.jsonl").read_text().splitlines()]
+    assert {line["camera"] for line in lines if "detections" in line} == {"door"}
+    for counted in run.runtime.summary()["cameras"].values():
+        total = counted["inferred"] + counted["passed"] + sum(counted["dropped"].values()) + counted["in_flight"]
+        assert counted["captured"] == total
+
+
+def test_a_model_is_loaded_as_soon_as_one_camera_is_detected() -> None:
+    cameras = {"a": {"source": "demo", "detect": {"enabled": False}}, "b": {"source": "demo"}}
+    with pytest.raises(ModelError):
+        pipeline.run(Config.model_validate({"cameras": cameras, "outputs": [], "model": MISSING}))
+
+
+def test_an_output_that_always_needs_pictures_has_them_decoded(tmp_path: Path, decoded: list[float]) -> None:
+    source = write_file(tmp_path / "street.mp4", street(45), 30, bf="2", g="15")
+    camera = {"source": str(source), "detect": {"enabled": False}, "overlay": {"enabled": False}}
+    outputs = [{"video": {"path": str(tmp_path / "out.mp4")}}, {"record": {"path": str(tmp_path / "{time}.mkv")}}]
+    summary = pipeline.run(Config.model_validate({"cameras": {"a": camera}, "outputs": outputs, "model": MISSING}))
+    assert len(decoded) >= 45
+    with av.open(str(tmp_path / "out.mp4")) as container:
+        numbers = [number_in(each.to_ndarray(format="bgr24")) for each in container.decode(video=0)]
+    assert numbers == list(range(45))
+    counted = summary["cameras"]["a"]  # type: ignore[index]
+    assert (counted["captured"], counted["passed"], counted["shown"], counted["in_flight"]) == (45, 45, 45, 0)
+
+
+def test_a_file_that_is_only_recorded_is_copied_whole_without_decoding(tmp_path: Path, decoded: list[float]) -> None:
+    source = write_file(tmp_path / "street.mp4", street(45), 30, bf="2", g="15")
+    camera = {"source": str(source), "detect": {"enabled": False}}
+    outputs = [{"record": {"path": str(tmp_path / "{time}.mkv"), "free": 0}}]
+    begun = time.monotonic()
+    pipeline.run(Config.model_validate({"cameras": {"a": camera}, "outputs": outputs, "model": MISSING}))
+    assert time.monotonic() - begun > 1.4
+    assert decoded == []
+    (file,) = tmp_path.glob("*.mkv")
+    with av.open(str(file)) as container:
+        numbers = [number_in(each.to_ndarray(format="bgr24")) for each in container.decode(video=0)]
+    assert numbers == list(range(45))
+
+
+def test_iterating_gives_every_picture_and_says_that_nothing_was_looked_for(tmp_path: Path) -> None:
+    source = write_file(tmp_path / "street.mp4", street(20), 30)
+    camera = {"source": str(source), "detect": {"enabled": False}}
+    with pipeline.open(Config.model_validate({"cameras": {"a": camera}, "model": MISSING})) as results:
+        found = [(number_in(each.frame.picture.bgr()), each.detected, len(each.detections)) for each in results]
+    assert found == [(number, False, 0) for number in range(20)]
+
+
+def test_a_count_of_frames_ends_a_run_without_detection() -> None:
+    camera = {"source": "demo", "detect": {"enabled": False}}
+    runtime = Runtime(Config.model_validate({"cameras": {"a": camera}, "outputs": [], "model": MISSING}), frames=5)
+    runtime.run()
+    assert runtime.summary()["cameras"]["a"]["passed"] >= 5
+
+
+def test_a_lost_camera_is_noticed_and_comes_back_without_being_decoded(
+    server: RtspServer, decoded: list[float]
+) -> None:
+    capture = {"read_timeout": 0.6, "stall_timeout": 0.6}
+    with Run({"door": {"source": server.url("live"), "detect": {"enabled": False}, "capture": capture}}) as run:
+        assert until(lambda: run.live("door"))
+        server.stalled = True
+        assert until(lambda: run.card("door")["state"] in ("stalled", "retrying"), 5)
+        assert until(lambda: run.card("door")["level"] == "bad", 5)
+        server.stalled = False
+        assert until(lambda: run.card("door")["level"] == "good", 8)
+        assert run.card("door")["reconnects"] >= 1
+    assert decoded == []
