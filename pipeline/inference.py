@@ -76,6 +76,7 @@ class Inference:
     def pass_on(self) -> None:
         """Deliver every frame that is not to be detected, until there will be no more."""
         for frame in self._past:
+            self._stats.spent("decode", frame.decode)
             self._deliver(Result(frame, Detections.empty(), Timing(frame.decode), detected=False))
 
     def close(self) -> None:

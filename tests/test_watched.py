@@ -117,17 +117,17 @@ def test_a_camera_that_is_only_watched_is_never_decoded_nor_a_model_loaded(
             assert until(lambda: run.live("door"))
             with connect(f"{run.address.replace('http', 'ws')}live", compression=None, close_timeout=0.2) as page:
                 page.send(json.dumps({"direct": ["door"]}))
-                messages = [page.recv(5) for _ in range(80)]
+                messages = [page.recv(5) for _ in range(40)]
             assert until(lambda: len(sink.pictures) > 20)
             card, metrics = run.card("door"), run.get("metrics").decode()
             ready = run.get("readyz")
         summary = run.runtime.summary()
     assert decoded == []
-    assert sum(isinstance(each, bytes) for each in messages) > 60
+    assert sum(isinstance(each, bytes) for each in messages) > 30
     assert all("pts" not in json.loads(each) for each in messages if isinstance(each, str))
     assert (card["detected"], card["people"], card["state"], card["level"]) == (False, None, "live", "good")
     assert (card["width"], card["height"], card["inferred"], card["in_flight"]) == (320, 180, 0, 0)
-    assert card["passed"] == card["captured"] > 60
+    assert card["passed"] == card["captured"] > 30
     assert 20 < card["fps_in"] < 40
     assert card["age_ms"] < 500
     assert 'lookout_camera_detected{camera="door"} 0.0' in metrics
@@ -141,7 +141,7 @@ def test_a_camera_that_is_only_watched_is_never_decoded_nor_a_model_loaded(
     with av.open(str(file)) as container:
         numbers = [number_in(each.to_ndarray(format="bgr24")) for each in container.decode(video=0)]
     assert numbers == [(numbers[0] + place) % 120 for place in range(len(numbers))]
-    assert len(numbers) > 60
+    assert len(numbers) > 30
     assert {json.loads(line)["state"] for line in events.read_text().splitlines()} == {"connecting", "live"}
 
 
@@ -155,18 +155,19 @@ def test_pictures_are_decoded_while_somebody_needs_them_and_no_longer(server: Rt
         assert time.monotonic() - asked < 0.9
         assert server.sent[number_in(image)] > asked - 0.4
         assert run.card("door")["viewers"] == 0
-        time.sleep(0.2)
+        time.sleep(0.1)
         count = len(decoded)
-        time.sleep(0.5)
+        time.sleep(0.3)
         assert len(decoded) == count
         with urllib.request.urlopen(run.address + "cameras/door/stream.mjpg", timeout=5) as stream:
             assert until(lambda: len(decoded) > count + 10)
             assert b"image/jpeg" in stream.read(2000)
         assert until(lambda: run.card("door")["viewers"] == 0)
-        time.sleep(0.2)
+        time.sleep(0.1)
         count = len(decoded)
-        time.sleep(0.5)
+        time.sleep(0.3)
         assert len(decoded) == count
+        assert run.runtime.stats.stages()["decode"].count < count + 2
         card = run.card("door")
         assert (card["level"], card["stale"], card["people"]) == ("good", False, None)
 
@@ -201,7 +202,7 @@ def test_a_model_is_loaded_as_soon_as_one_camera_is_detected() -> None:
 def test_an_output_that_always_needs_pictures_has_them_decoded(tmp_path: Path, decoded: list[float]) -> None:
     source = write_file(tmp_path / "street.mp4", street(45), 30, bf="2", g="15")
     camera = {"source": str(source), "detect": {"enabled": False}, "overlay": {"enabled": False}}
-    outputs = [{"video": {"path": str(tmp_path / "out.mp4")}}, {"record": {"path": str(tmp_path / "{time}.mkv")}}]
+    outputs = [{"video": {"path": str(tmp_path / "out.mp4")}}]
     summary = pipeline.run(Config.model_validate({"cameras": {"a": camera}, "outputs": outputs, "model": MISSING}))
     assert len(decoded) >= 45
     with av.open(str(tmp_path / "out.mp4")) as container:
@@ -253,3 +254,14 @@ def test_a_lost_camera_is_noticed_and_comes_back_without_being_decoded(
         assert until(lambda: run.card("door")["level"] == "good", 8)
         assert run.card("door")["reconnects"] >= 1
     assert decoded == []
+
+
+def test_a_stream_with_boxes_is_decoded_while_its_server_takes_it(server: RtspServer, decoded: list[float]) -> None:
+    with RtspSink() as sink:
+        stream = {"stream": {"address": sink.address}}
+        with Run({"door": {"source": server.url("live"), "detect": {"enabled": False}}}, stream) as run:
+            assert until(lambda: len(sink.pictures) > 5)
+            sink.stop()
+            assert until(lambda: "offline" in str(run.runtime.stats.told()["stream"]), 10)
+            assert until(lambda: time.monotonic() - decoded[-1] > 0.15)
+            assert run.card("door")["state"] == "live"

@@ -216,7 +216,7 @@ class FfmpegSource:
         if not self._nap.begun or not packet.size:
             return None
         seconds = self._nap.seconds(packet, live=self.live)
-        picture = None
+        picture, begun = None, time.monotonic()
         if packet.is_keyframe and not self._silence.started:
             with suppress(av.FFmpegError, ValueError):
                 picture = next((YuvPicture(frame, self._scalers) for frame in self._nap.alone(packet)), None)
@@ -225,7 +225,7 @@ class FfmpegSource:
             self.corrupt += 1
         else:
             self._silence.picture(time.monotonic(), seconds)
-        return Sample(picture, seconds, 0.0, damaged)
+        return Sample(picture, seconds, time.monotonic() - begun if picture else 0.0, damaged)
 
     def _decode(self, packet: av.Packet[Any]) -> None:
         begun = time.monotonic()

@@ -1,4 +1,4 @@
-"""The decoder of a camera whose pictures are wanted only at times: it sleeps meanwhile, and wakes within a picture."""
+"""The decoder of a camera whose pictures are wanted only at times: it sleeps meanwhile, and need not wait to wake."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import av
 
 _MOST_BYTES = 16_000_000
 _MOST_PACKETS = 600
+_AT_ONCE = 8
 _JUMP = 1.0
 
 
@@ -21,22 +22,29 @@ class Nap:
         self._decoder = decoder
         self._awake = False
         self._past: list[av.Packet[Any]] = []
+        self._fed = 0
+        """How far the decoder has been given them; 0 while it sleeps."""
         self._bytes = 0
         self._whole = False
         self._newest: float | None = None
 
     def decodes(self, packet: av.Packet[Any], *, wanted: bool) -> bool:
-        """Whether the next packet is to be decoded; the decoder has then had everything before it."""
+        """Whether the next packet is to be decoded; the decoder has then had everything before it.
+
+        A decoder that wakes is given a few of the earlier packets each time, for nobody else shall wait meanwhile.
+        """
+        overtaken = packet.is_keyframe and not self._awake
+        if self._fed and (overtaken or not wanted):
+            self._sleep()
         if packet.is_keyframe:
             self._past, self._bytes, self._whole, self.begun = [], 0, True, True
-        if self._awake and not wanted:
-            self._sleep()
-        elif wanted and self._whole and not self._awake:
-            self._awake = True
-            for each in self._past:
+        if wanted and self._whole and not self._awake:
+            for each in self._past[self._fed : self._fed + _AT_ONCE]:
                 # What is damaged shows in the pictures that come next.
                 with suppress(av.FFmpegError, ValueError):
                     each.decode()
+            self._fed += _AT_ONCE
+            self._awake = self._fed >= len(self._past)
         if self._whole:
             self._keep(packet)
         return self._awake
@@ -61,7 +69,7 @@ class Nap:
         return seconds
 
     def _sleep(self) -> None:
-        self._awake = False
+        self._awake, self._fed = False, 0
         if self._decoder is not None:
             self._decoder.flush_buffers()
 
