@@ -117,7 +117,7 @@ def test_a_camera_that_falls_silent_is_noticed_without_decoding(server: RtspServ
     with pytest.raises(SourceError) as caught:
         samples(camera, 200)
     assert caught.value.reason == "timed out"
-    assert time.monotonic() - begun < 3
+    assert time.monotonic() - begun < 10
     camera.close()
 
 
