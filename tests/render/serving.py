@@ -28,8 +28,10 @@ Answer = tuple[int, dict[str, str], bytes]
 class Serving:
     """A served page; `token` is wanted unless it is None."""
 
-    def __init__(self, start: Start, cameras: tuple[str, ...] = ("door",), **settings: Any) -> None:
-        self.stats = Stats(list(cameras), SystemClock())
+    def __init__(
+        self, start: Start, cameras: tuple[str, ...] = ("door",), undetected: tuple[str, ...] = (), **settings: Any
+    ) -> None:
+        self.stats = Stats(list(cameras), SystemClock(), undetected=undetected)
         self.scenes = {name: Scene(self.stats.clock, name, self.stats) for name in cameras}
         camera = config.Camera(source="rtsp://camera.example/live", capture=config.Capture(keep=3))
         self.clips = Clips(dict.fromkeys(cameras, camera), self.stats.clock)
