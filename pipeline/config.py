@@ -36,6 +36,8 @@ class Capture(Section):
     """Seconds a live picture may stay exactly the same until the camera is called frozen; 0 for never."""
     frozen_reconnect: bool = False
     """Whether a frozen camera is reopened, rather than only called so."""
+    keep: Annotated[float, Field(ge=0, le=300, allow_inf_nan=False)] = 15.0
+    """Seconds of the camera's own pictures to keep in memory for clips, 24 MB at most; 0 for none."""
     pace: Literal["auto", "realtime", "fast"] = "auto"
     """How fast a file plays: realtime, fast, or auto (realtime where a window or page shows it)."""
     loop: bool = False

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from .. import config
 from ..stats import Stats
+from .clips import Clips
 from .display import display_available
 from .events import EventsOutput
 from .output import Output
@@ -19,14 +20,18 @@ __all__ = ["display_available", "open_output"]
 
 
 def open_output(
-    settings: config.Output, whole: config.Config, stats: Stats, start: Callable[[str, Callable[[], None]], None]
+    settings: config.Output,
+    whole: config.Config,
+    stats: Stats,
+    start: Callable[[str, Callable[[], None]], None],
+    clips: Clips | None = None,
 ) -> Output:
     """The output that the settings ask for, not yet open; `start(name, body)` makes a thread."""
     if settings.window is not None:
         return WindowOutput(settings.window, stats, stats.clock)
     if settings.web is not None:
         overlays = {name: camera.overlay for name, camera in whole.cameras.items()}
-        return WebOutput(settings.web, stats, start, overlays)
+        return WebOutput(settings.web, stats, start, overlays, clips)
     if settings.video is not None:
         return VideoOutput(settings.video, tuple(whole.cameras))
     if settings.record is not None:

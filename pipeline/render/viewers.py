@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -69,11 +69,20 @@ class Viewer:
 class Gallery:
     """Newest views in, JPEGs out; safe from any thread."""
 
-    def __init__(self, stats: Stats, quality: int, most_viewers: int, overlays: Mapping[str, config.Overlay]) -> None:
+    def __init__(
+        self,
+        stats: Stats,
+        quality: int,
+        most_viewers: int,
+        overlays: Mapping[str, config.Overlay],
+        reach: Callable[[str], float],
+    ) -> None:
+        """`reach` says how many seconds back a camera's clips can go."""
         self.stats = stats
         self.overlays = overlays
         self.relay = Relay(stats.cameras, stats.clock)
         self.closed = False
+        self._reach = reach
         self._quality = quality
         self._most = most_viewers
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -216,7 +225,8 @@ class Gallery:
             found = verdict(figures, self.stats.clock.now(), age, live)
         direct = self._direct(figures, live)
         viewers = self.viewers(name)
-        return card(figures, found, age=age, live=live, size=size, viewers=viewers, direct=direct)
+        told = card(figures, found, age=age, live=live, size=size, viewers=viewers, direct=direct)
+        return told | {"clip_s": self._reach(name)}
 
     def _direct(self, figures: CameraFigures, live: bool) -> dict[str, Any] | None:
         """How the camera's own pictures are: these are judged by their own age, for they do not wait for boxes."""

@@ -17,8 +17,11 @@ from ..frames import Frame, Packet, Result
 from ..stats import Stats
 from .access import POSTS, Access
 from .certificate import context
+from .clip_orders import ClipOrders
+from .clips import Clips
 from .connection import BoundedSocket, Listener, TimedProtocol, affordable, hasten_handshakes
 from .guard import Guard, own_names
+from .invitation import Invitation
 from .output import View
 from .site import Site
 from .viewers import Gallery
@@ -32,7 +35,8 @@ _HEADERS = 16 * 1024
 class WebOutput:
     """Serves the page from a thread of its own, which `start(name, body)` makes.
 
-    `overlays` says how each camera's overlay is drawn: a page must know how much of a picture its title covers.
+    `overlays` says how each camera's overlay is drawn: a page must know how much of a picture its title covers;
+    `clips` makes the clips that pages and programs ask for.
     """
 
     name = "web"
@@ -43,10 +47,13 @@ class WebOutput:
         stats: Stats,
         start: Callable[[str, Callable[[], None]], None],
         overlays: Mapping[str, config.Overlay] | None = None,
+        clips: Clips | None = None,
     ) -> None:
         self._settings = settings
         self._start = start
-        self._gallery = Gallery(stats, settings.quality, settings.viewers, overlays or {})
+        self._orders = ClipOrders(clips or Clips({}, stats.clock), stats, start)
+        self._gallery = Gallery(stats, settings.quality, settings.viewers, overlays or {}, self._orders.reach)
+        self._invitation = Invitation(stats.clock)
         self._listener: socket.socket | None = None
         self._server: uvicorn.Server | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -62,9 +69,9 @@ class WebOutput:
         self._listener = _listen(settings.host, settings.port, most)
         port = self._listener.getsockname()[1]
         self.address = f"{'https' if security else 'http'}://{_reachable(self._listener)}:{port}/"
-        app: ASGIApp = Site(self._gallery).app()
+        app: ASGIApp = Site(self._gallery, self._orders).app()
         if settings.token is not None:
-            app = Access(app, settings.token.get_secret_value(), port, self._gallery.stats.clock)
+            app = Access(app, settings.token.get_secret_value(), port, self._gallery.stats.clock, self._invitation)
         serving = uvicorn.Config(
             Guard(app, own_names(settings), frozenset() if settings.token is None else POSTS),
             http=TimedProtocol,
@@ -87,7 +94,12 @@ class WebOutput:
         serving.load()
         serving.ssl = security
         self._server = uvicorn.Server(serving)
+        self._orders.open()
         self._start("web-server", self._serve)
+
+    def invite(self) -> str:
+        """An address that lets one browser in without the token, once and for some minutes; empty without a token."""
+        return f"{self.address}login#{self._invitation.renew()}" if self._settings.token is not None else ""
 
     def show(self, view: View) -> bool:
         """Pass a view to whoever looks at that camera; True if somebody does."""
@@ -116,6 +128,7 @@ class WebOutput:
     def close(self) -> None:
         """Let viewers go and end the server; takes at most about a second."""
         self._gallery.close()
+        self._orders.close()
         server, loop, listener = self._server, self._loop, self._listener
         if server is None:
             return

@@ -16,6 +16,7 @@ from render_scenes import Scene
 
 from pipeline import config
 from pipeline.clock import SystemClock
+from pipeline.render.clips import Clips
 from pipeline.render.web import WebOutput
 from pipeline.stats import Stats
 
@@ -32,7 +33,10 @@ class Serving:
     ) -> None:
         self.stats = Stats(list(cameras), SystemClock(), undetected=undetected)
         self.scenes = {name: Scene(self.stats.clock, name, self.stats) for name in cameras}
-        self.web = WebOutput(config.Web(**{"port": 0, "token": TOKEN} | settings), self.stats, start)
+        camera = config.Camera(source="rtsp://camera.example/live", capture=config.Capture(keep=3))
+        self.clips = Clips(dict.fromkeys(cameras, camera), self.stats.clock)
+        settings = {"port": 0, "token": TOKEN} | settings
+        self.web = WebOutput(config.Web(**settings), self.stats, start, clips=self.clips)
         self.web.open()
         self.port = int(self.web.address.rsplit(":", 1)[1].strip("/"))
         self.trust: ssl.SSLContext | None = None
