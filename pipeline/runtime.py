@@ -21,7 +21,7 @@ from .infer.model import Detector, load
 from .infer.zoo import locate
 from .meters import peak_memory
 from .redaction import guard_logs
-from .render import display_available, open_output
+from .render import Broadcasts, display_available, open_output
 from .render.outlet import Outlet, fan_out, losses
 from .render.output import View
 from .render.overlay import Overlay
@@ -74,6 +74,7 @@ class Runtime:
             for name, camera in config.cameras.items()
         }
         self._outlets: list[Outlet] = []
+        self._broadcasts = Broadcasts(config, self._clock)
         self._delivered: Counter[str] = Counter()
         self._stages = 0
         self._started = False
@@ -201,18 +202,21 @@ class Runtime:
         return (Output(window=Window()) if display_available() else Output(web=Web()),)
 
     def _opened(self, settings: Output) -> Any:
-        output = open_output(settings, self.config, self.stats, self._crew.start)
+        output = self._made(settings)
         try:
             output.open()
         except OutputError:
             # Nobody asked for this port, so any free one serves as well.
             if self.config.outputs is not None or settings.web is None:
                 raise
-            output = open_output(Output(web=Web(port=0)), self.config, self.stats, self._crew.start)
+            output = self._made(Output(web=Web(port=0)))
             output.open()
-        if address := getattr(output, "address", ""):
-            self._notice(f"watch on {address}")
+        for line in getattr(output, "announced", ()):
+            self._notice(line)
         return output
+
+    def _made(self, settings: Output) -> Any:
+        return open_output(settings, self.config, self.stats, self._crew.start, self._broadcasts)
 
     def _start_cameras(self) -> Literal["latency", "throughput"]:
         shown = any(outlet.output.name in ("window", "web", "stream") for outlet in self._outlets)

@@ -69,6 +69,7 @@ EDGES: dict[str, set[str]] = {
         "capture/yuv.py",
         "render/clip.py",
         "render/encoder.py",
+        "render/fragment.py",
         "render/publishing.py",
         "render/segment.py",
     },

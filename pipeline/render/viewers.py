@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -18,10 +18,12 @@ from ..clock import Clock
 from ..errors import OutputError
 from ..frames import Image
 from ..stats import CameraFigures, Stats
+from .broadcast import Broadcast
 from .events import timestamp
 from .feed import Feed
 from .output import View
 from .overlay import blank, stale
+from .permit import address
 from .relay import Relay
 from .verdict import Verdict, verdict
 
@@ -64,9 +66,19 @@ class Viewer:
 class Gallery:
     """Newest views in, JPEGs out; safe from any thread."""
 
-    def __init__(self, stats: Stats, quality: int, most_viewers: int, overlays: Mapping[str, config.Overlay]) -> None:
+    def __init__(
+        self,
+        stats: Stats,
+        quality: int,
+        most_viewers: int,
+        overlays: Mapping[str, config.Overlay],
+        broadcasts: Mapping[str, Broadcast],
+    ) -> None:
         self.stats = stats
         self.overlays = overlays
+        self.broadcasts = broadcasts
+        self.stream_address: Callable[[str], str] = address
+        """Where a camera's HLS stream is."""
         self.relay = Relay(stats.cameras, stats.clock)
         self.closed = False
         self._quality = quality
@@ -101,10 +113,15 @@ class Gallery:
         viewer = Viewer(self.stats.clock)
         viewer.names = frozenset(names)
         with self._lock:
-            if self.closed or len(self._viewers) >= self._most:
+            if self.closed or self._full():
                 return None
             self._viewers.add(viewer)
         return viewer
+
+    def admit(self, name: str, place: str) -> bool:
+        """An HLS player at that address asks for a camera; False if it is one too many."""
+        with self._lock:
+            return not self.closed and self.broadcasts[name].ask(place, self._full())
 
     def watch(self, viewer: Viewer, names: Iterable[str], direct: Iterable[str] = ()) -> None:
         """The viewer now looks at those cameras, `direct` ones as they send; unknown ones are ignored."""
@@ -130,7 +147,8 @@ class Gallery:
     def viewers(self, name: str = "") -> int:
         """How many look, at that camera if one is named."""
         with self._lock:
-            return sum(not name or name in viewer.names for viewer in self._viewers)
+            pages = sum(not name or name in viewer.names for viewer in self._viewers)
+        return pages + sum(each.players for camera, each in self.broadcasts.items() if name in ("", camera))
 
     def shot(self, name: str) -> Shot | None:
         """The newest view of a camera as a JPEG, encoded now if it was not yet; None before the first."""
@@ -203,7 +221,11 @@ class Gallery:
             "late": figures.late,
             "viewers": self.viewers(name),
             "direct": self._direct(name, figures),
+            "hls": self.stream_address(name) if name in self.broadcasts else None,
         }
+
+    def _full(self) -> bool:
+        return len(self._viewers) + sum(each.players for each in self.broadcasts.values()) >= self._most
 
     def _direct(self, name: str, figures: CameraFigures) -> dict[str, Any] | None:
         """How the camera's own pictures are: these are judged by their own age, for they do not wait for boxes."""

@@ -6,7 +6,7 @@ import asyncio
 import errno
 import socket
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 import uvicorn
 from starlette.types import ASGIApp
@@ -16,10 +16,12 @@ from ..errors import OutputError
 from ..frames import Frame, Packet, Result
 from ..stats import Stats
 from .access import POSTS, Access
+from .broadcast import Broadcast
 from .certificate import context
 from .connection import BoundedSocket, Listener, TimedProtocol, affordable, hasten_handshakes
 from .guard import Guard, own_names
 from .output import View
+from .permit import Permits, address
 from .site import Site
 from .viewers import Gallery
 
@@ -33,6 +35,7 @@ class WebOutput:
     """Serves the page from a thread of its own, which `start(name, body)` makes.
 
     `overlays` says how each camera's overlay is drawn: a page must know how much of a picture its title covers.
+    `broadcasts` are what HLS players are handed out.
     """
 
     name = "web"
@@ -43,10 +46,11 @@ class WebOutput:
         stats: Stats,
         start: Callable[[str, Callable[[], None]], None],
         overlays: Mapping[str, config.Overlay] | None = None,
+        broadcasts: Mapping[str, Broadcast] | None = None,
     ) -> None:
         self._settings = settings
         self._start = start
-        self._gallery = Gallery(stats, settings.quality, settings.viewers, overlays or {})
+        self._gallery = Gallery(stats, settings.quality, settings.viewers, overlays or {}, broadcasts or {})
         self._listener: socket.socket | None = None
         self._server: uvicorn.Server | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -64,7 +68,10 @@ class WebOutput:
         self.address = f"{'https' if security else 'http'}://{_reachable(self._listener)}:{port}/"
         app: ASGIApp = Site(self._gallery).app()
         if settings.token is not None:
-            app = Access(app, settings.token.get_secret_value(), port, self._gallery.stats.clock)
+            token, stats = settings.token.get_secret_value(), self._gallery.stats
+            permits = Permits(token, stats.cameras)
+            self._gallery.stream_address = permits.address
+            app = Access(app, token, port, stats.clock, permits)
         serving = uvicorn.Config(
             Guard(app, own_names(settings), frozenset() if settings.token is None else POSTS),
             http=TimedProtocol,
@@ -88,6 +95,14 @@ class WebOutput:
         serving.ssl = security
         self._server = uvicorn.Server(serving)
         self._start("web-server", self._serve)
+
+    @property
+    def announced(self) -> Iterator[str]:
+        """Lines for who has started it: where to look. Addresses that hold a secret stand on the page only."""
+        yield f"watch on {self.address}"
+        if self._gallery.broadcasts:
+            secret = "" if self._settings.token is None else " with the token; the page has addresses that need none"
+            yield f"HLS on {self.address[:-1]}{address('{camera}')}{secret}"
 
     def show(self, view: View) -> bool:
         """Pass a view to whoever looks at that camera; True if somebody does."""
