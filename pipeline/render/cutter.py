@@ -22,6 +22,7 @@ _ROOM = 1.2
 _LISTED = 6.0
 _MOST_BYTES = 48_000_000
 _FORMER = 2
+_FEWEST = 3
 
 
 class Part(NamedTuple):
@@ -95,7 +96,7 @@ class Cutter:
     @property
     def ready(self) -> bool:
         """Whether there is a whole segment, without which players refuse a playlist."""
-        return bool(self.stretches) and self.stretches[0].whole
+        return sum(each.whole for each in self.stretches) >= _FEWEST
 
     @property
     def growing(self) -> bool:
@@ -199,7 +200,7 @@ class Cutter:
         whole = [each for each in self.stretches if each.whole]
         seconds, size = sum(each.seconds for each in whole), sum(each.size for each in self.stretches)
         enough = max(_LISTED, 4.0 * self.target) if self.target else 0.0
-        for each in whole[:-1]:
+        for each in whole[:-_FEWEST]:
             seconds -= each.seconds
             if seconds < enough and size <= _MOST_BYTES:
                 break

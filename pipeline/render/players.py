@@ -36,7 +36,7 @@ class Players:
         name, file = request.path_params["name"], request.path_params["file"]
         broadcast = self._gallery.broadcasts.get(name)
         if broadcast is None:
-            return unknown()
+            return _off() if name in self._gallery.stats.cameras else unknown()
         if not self._gallery.admit(name, request.client.host if request.client else ""):
             return crowded()
         if file == "index.m3u8":
@@ -94,8 +94,9 @@ class Players:
         return StreamingResponse(_chunks(data), headers=headers, media_type=_VIDEO)
 
     def _silent(self, name: str) -> Response:
-        text = self._gallery.judged(name)[2].text
-        return PlainTextResponse(f"{name} gives no pictures now: {text}.\n", 503, {"retry-after": "2"})
+        found = self._gallery.judged(name)[2]
+        text = f"gives no pictures now: {found.text}" if found.stale else "has not given enough pictures yet"
+        return PlainTextResponse(f"{name} {text}.\n", 503, {"retry-after": "2"})
 
 
 async def _chunks(data: Iterable[bytes]) -> AsyncIterator[bytes]:
@@ -103,6 +104,10 @@ async def _chunks(data: Iterable[bytes]) -> AsyncIterator[bytes]:
     for each in data:
         for at in range(0, len(each), _CHUNK):
             yield each[at : at + _CHUNK]
+
+
+def _off() -> Response:
+    return PlainTextResponse("No HLS is made; add `- hls` to the outputs.\n", 404)
 
 
 def _missing() -> Response:

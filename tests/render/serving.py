@@ -8,7 +8,7 @@ import socket
 import ssl
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from render_scenes import Scene
 
 from pipeline import config
 from pipeline.clock import SystemClock
+from pipeline.render.broadcast import Broadcast
 from pipeline.render.web import WebOutput
 from pipeline.stats import Stats
 
@@ -27,10 +28,17 @@ Answer = tuple[int, dict[str, str], bytes]
 class Serving:
     """A served page; `token` is wanted unless it is None."""
 
-    def __init__(self, start: Start, cameras: tuple[str, ...] = ("door",), **settings: Any) -> None:
+    def __init__(
+        self,
+        start: Start,
+        cameras: tuple[str, ...] = ("door",),
+        broadcasts: Mapping[str, Broadcast] | None = None,
+        **settings: Any,
+    ) -> None:
         self.stats = Stats(list(cameras), SystemClock())
         self.scenes = {name: Scene(self.stats.clock, name, self.stats) for name in cameras}
-        self.web = WebOutput(config.Web(**{"port": 0, "token": TOKEN} | settings), self.stats, start)
+        made = config.Web(**{"port": 0, "token": TOKEN} | settings)
+        self.web = WebOutput(made, self.stats, start, broadcasts=broadcasts)
         self.web.open()
         self.port = int(self.web.address.rsplit(":", 1)[1].strip("/"))
         self.trust: ssl.SSLContext | None = None
