@@ -50,7 +50,7 @@ class Airing(Serving):
         scene = self.scenes[camera]
         plain = scene.result(*self.size, age=0)
         image = stamped(np.full((self.size[1], self.size[0], 3), 90, np.uint8), self.number % 4096)
-        frame = Frame(camera, self.number, None, plain.frame.captured, _Array(image))
+        frame = Frame(camera, self.number, self.number / 30, plain.frame.captured, _Array(image))
         result = Result(frame, plain.detections)
         self.captured[self.number % 4096] = frame.captured
         self.number += 1
@@ -62,6 +62,13 @@ class Airing(Serving):
         scene.camera.inferred(1, frame.captured)
         self.output.poll()
         return shown
+
+    def burst(self, count: int, camera: str = "door") -> None:
+        """Give so many pictures at once, as a file does that plays as fast as it can."""
+        self.broadcasts[camera].ask("burst")
+        self.scenes[camera].live = False
+        for _ in range(count):
+            self.picture(camera)
 
     def packet(self, clip: Clip, every: int, camera: str = "door") -> None:
         """Give the next compressed picture of a clip with a keyframe each `every` pictures."""
