@@ -17,8 +17,9 @@ _SHORTEST = 0.95
 _LONGEST = 10.0
 _PART = 0.25
 _PAUSE = 3.0
-_ROOM = 1.2
-"""How much longer than the ones before it the next picture may take, before a part grows too long."""
+_DAY = 86_400
+_ROOM = 1.5
+"""How much longer than usual the next picture may take, before a part or a segment grows too long."""
 _LISTED = 6.0
 _MOST_BYTES = 48_000_000
 _FORMER = 2
@@ -65,7 +66,7 @@ class Stretch:
 class Cutter:
     """Cuts at keyframes, a second apart or more; not locked.
 
-    Numbers start at the seconds since 1970, so that they grow over restarts too: no player takes new for old.
+    Numbers start at the seconds since 1970, so that they grow over restarts: no player takes new for old.
     """
 
     def __init__(self, clock: Clock) -> None:
@@ -156,7 +157,7 @@ class Cutter:
         self._decoded = decoded
         longest = self._began + round(((self.target or _LONGEST) + 0.49) * TICKS)
         self._at = min(self._at + step, max(longest, self._at + 1))
-        self._interval = min(1.0, max(step / TICKS, 0.98 * self._interval))
+        self._interval += 0.1 * (min(1.0, step / TICKS) - self._interval)
 
     def _change(self, keyframe: Packet, sets: bytes) -> bool:
         try:
@@ -175,7 +176,9 @@ class Cutter:
     def _begin(self, captured: float, *, breaks: bool) -> None:
         now = self._clock.now()
         if breaks:
-            self._chapter = max(self._chapter + 1, 0 if self.stretches else int(now.timestamp()))
+            # Grows over restarts of a day too, and stays small: players keep lists as long as this number.
+            seed = 0 if self.stretches else int(now.timestamp()) % _DAY // 4
+            self._chapter = max(self._chapter + 1, seed)
         self._number = self._next()
         self._began = self._at
         if not self.target:

@@ -183,7 +183,7 @@ def test_after_a_pause_the_stream_goes_on_with_a_break_and_no_number_comes_twice
 def test_numbers_grow_over_a_restart(clip: Clip, clock: HandClock) -> None:
     first = Broadcast(clock)
     Camera(clock, first, clip).give(200)
-    clock.seconds += 2
+    clock.seconds += 4
     second = Broadcast(clock)
     Camera(clock, second, clip).give(100)
     for tag in ("MEDIA-SEQUENCE", "DISCONTINUITY-SEQUENCE"):
