@@ -11,6 +11,8 @@ from .broadcast import Broadcast
 from .encoder import Encoder
 from .output import View
 
+_TURN = 0.25
+
 
 class HlsOutput:
     """Encodes pictures with their overlay, once a camera, while players ask for them."""
@@ -26,6 +28,7 @@ class HlsOutput:
         self._encoders: dict[str, Encoder] = {}
         self._copied: set[str] = set()
         self._turned: set[str] = set()
+        self._polled = float("-inf")
 
     def open(self) -> None:
         """Nothing to take: the page's server has the port."""
@@ -50,7 +53,11 @@ class HlsOutput:
         return True
 
     def poll(self) -> bool:
-        """Tell who watches, and forget what nobody does."""
+        """Tell who watches, and forget what nobody does; a few times a second, however many views come."""
+        now = self._stats.clock.monotonic()
+        if now - self._polled < _TURN:
+            return True
+        self._polled = now
         states = self._stats.outputs[self.name]
         for camera, broadcast in self._broadcasts.items():
             if players := broadcast.players:

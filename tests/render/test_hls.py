@@ -40,7 +40,8 @@ def clip() -> Clip:
 
 
 @pytest.fixture
-def air(crew: Start) -> Iterator[Callable[..., Airing]]:
+def air(crew: Start, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Airing]]:
+    monkeypatch.setattr("pipeline.render.hls._TURN", 0.0)
     made: list[Airing] = []
 
     def start(*cameras: str, **settings: Any) -> Airing:
