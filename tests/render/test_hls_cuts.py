@@ -5,7 +5,9 @@ from __future__ import annotations
 import io
 import itertools
 from collections.abc import Iterator
+from fractions import Fraction
 
+import av
 import numpy as np
 import pytest
 from airing import HEIGHT, START, WIDTH, decoded, numbers, parts, stretches, value
@@ -110,6 +112,24 @@ def test_untouched_pictures_stay_as_they_were_and_are_cut_at_the_camera_s_keyfra
     assert b"".join(len(unit).to_bytes(4, "big") + unit for unit in units) in file
 
 
+def test_pictures_that_are_decoded_in_another_order_are_shown_in_theirs(broadcast: Broadcast, clock: HandClock) -> None:
+    encoder = av.CodecContext.create("libx264", "w")
+    encoder.width, encoder.height, encoder.pix_fmt = WIDTH, HEIGHT, "yuv420p"
+    encoder.time_base, encoder.framerate = Fraction(1, 30), Fraction(30)
+    encoder.options = {"preset": "ultrafast", "bf": "2", "g": "30", "sc_threshold": "0", "b-adapt": "0"}
+    frames = [av.VideoFrame.from_ndarray(picture, format="bgr24") for picture in street(120, WIDTH, HEIGHT)]
+    for number, frame in enumerate(frames):
+        frame.pts = number
+    for packet in [*(each for frame in frames for each in encoder.encode(frame)), *encoder.encode(None)]:
+        pts, dts = (packet.pts or 0) / 30, (packet.dts or 0) / 30
+        data = bytes(packet)
+        broadcast.put(Packet("door", "h264", data, packet.is_keyframe, pts, dts, clock.monotonic(), WIDTH, HEIGHT))
+        clock.seconds += 1 / 30
+    pictures = decoded(io.BytesIO(whole(broadcast)))
+    assert numbers(pictures) == list(range(90))
+    assert np.diff([at for at, _ in pictures]) == pytest.approx([1 / 30] * 89, abs=1e-3)
+
+
 def test_a_camera_with_keyframes_each_four_seconds_gets_segments_of_four(camera: Camera, broadcast: Broadcast) -> None:
     camera.give(3 * 120 + 1, every=120)
     text = broadcast.live()
@@ -129,7 +149,8 @@ def test_pictures_that_come_slowly_and_unevenly_keep_the_promised_lengths(camera
     for number, interval in zip(range(240), intervals, strict=False):
         if number == 40:
             broadcast.live()
-        camera.give(1, interval, every)
+        # Later come pauses longer than what was promised.
+        camera.give(1, 2.4 if number > 40 and number % 20 == 0 else interval, every)
     text = broadcast.live()
     target = int(value(text, "TARGETDURATION"))
     assert all(round(length) <= target for length, _ in stretches(text))
@@ -189,6 +210,8 @@ def test_numbers_grow_over_a_restart(clip: Clip, clock: HandClock) -> None:
     for tag in ("MEDIA-SEQUENCE", "DISCONTINUITY-SEQUENCE"):
         assert int(value(first.live(), tag)) < int(value(second.live(), tag))
     assert first.newest < second.newest
+    # hls.js keeps lists as long as this number.
+    assert int(value(second.live(), "DISCONTINUITY-SEQUENCE")) < 100_000
 
 
 def sizes(broadcast: Broadcast) -> tuple[int, int]:
