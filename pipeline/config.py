@@ -37,6 +37,8 @@ class Capture(Section):
     """Seconds a live picture may stay exactly the same until the camera is called frozen; 0 for never."""
     frozen_reconnect: bool = False
     """Whether a frozen camera is reopened, rather than only called so."""
+    keep: Annotated[float, Field(ge=0, le=300, allow_inf_nan=False)] = 15.0
+    """Seconds of the camera's own pictures to keep in memory for clips, 24 MB at most; 0 for none."""
     pace: Literal["auto", "realtime", "fast"] = "auto"
     """How fast a file plays: realtime, fast, or auto (realtime where a window or page shows it)."""
     loop: bool = False
@@ -52,8 +54,10 @@ class Capture(Section):
 
 
 class Detect(Section):
-    """Which detections count."""
+    """Whether to look for anything, and which detections count."""
 
+    enabled: bool = True
+    """Whether anything is looked for; a camera without is not even decoded, except for those who need pictures."""
     threshold: Annotated[float, Field(gt=0, lt=1, allow_inf_nan=False)] = 0.5
     """Detections with a lower score are left out."""
     labels: tuple[str, ...] = ()
@@ -235,7 +239,7 @@ class Config(Section):
     capture: Capture = Capture()
     """How sources are opened and read."""
     detect: Detect = Detect()
-    """Which detections count."""
+    """What is looked for; `detect: false` for nothing."""
     overlay: Overlay = Overlay()
     """What is drawn on the picture."""
     model: Model = Model()

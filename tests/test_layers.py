@@ -31,6 +31,7 @@ ALLOWED: dict[str, set[str]] = {
     "diagnosis": {"address", "capture"},
     "doctor": STAGE | {"capture", "diagnosis", "interrupt"},
     "drill": {"address"},
+    "outputs": STAGE | {"render"},
     "redaction": {"address"},
     "worker": set(),
     "output_stats": set(),
@@ -44,7 +45,8 @@ ALLOWED: dict[str, set[str]] = {
     "infer": STAGE,
     "render": STAGE,
     "replay": STAGE | {"render"},
-    "runtime": STAGE | {"capture", "infer", "redaction", "render", "replay"},
+    "inference": STAGE | {"infer", "replay"},
+    "runtime": STAGE | {"capture", "infer", "inference", "outputs", "redaction", "render", "replay"},
     "results": STAGE | {"render", "runtime"},
     "interrupt": {"worker"},
     "options": {"address", "config_nodes", "config_overrides"},
@@ -64,6 +66,7 @@ EDGES: dict[str, set[str]] = {
     "av": {
         "capture/damage.py",
         "capture/ffmpeg.py",
+        "capture/nap.py",
         "capture/observed.py",
         "capture/repacker.py",
         "capture/yuv.py",
@@ -72,6 +75,7 @@ EDGES: dict[str, set[str]] = {
         "render/fragment.py",
         "render/publishing.py",
         "render/segment.py",
+        "render/splice.py",
     },
     "cv2": {
         "capture/webcam.py",

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from .. import config
 from ..stats import Stats
 from .broadcast import Broadcasts
+from .clips import Clips
 from .display import display_available
 from .events import EventsOutput
 from .hls import CopyHlsOutput, HlsOutput
@@ -26,16 +27,17 @@ def open_output(
     stats: Stats,
     start: Callable[[str, Callable[[], None]], None],
     broadcasts: Broadcasts,
+    clips: Clips | None = None,
 ) -> Output:
     """The output that the settings ask for, not yet open; `start(name, body)` makes a thread.
 
-    `broadcasts` carry what one output makes and another serves.
+    `broadcasts` carry what one output makes and another serves, `clips` are what the page hands out.
     """
     if settings.window is not None:
         return WindowOutput(settings.window, stats, stats.clock)
     if settings.web is not None:
         overlays = {name: camera.overlay for name, camera in whole.cameras.items()}
-        return WebOutput(settings.web, stats, start, overlays, broadcasts)
+        return WebOutput(settings.web, stats, start, overlays, clips, broadcasts)
     if settings.hls is not None:
         output = HlsOutput if settings.hls.boxes == "burnt" else CopyHlsOutput
         return output(settings.hls, stats, broadcasts)

@@ -1,4 +1,7 @@
-"""Who may look: a token, given once at the login page for a cookie, or with each request as a bearer."""
+"""Who may look: a token, given once at the login page for a cookie, or with each request as a bearer.
+
+A code that is good once, printed at the start, is worth as much as the token at the login page.
+"""
 
 from __future__ import annotations
 
@@ -20,11 +23,12 @@ from starlette.websockets import WebSocketClose
 
 from ..address import conceal
 from ..clock import Clock
+from .invitation import Invitation
 from .permit import Permits
 
 POSTS = frozenset({"/login", "/logout"})
 """The only paths that take POST."""
-_OPEN = frozenset({"/login.css", "/icon.svg", "/healthz", "/readyz"})
+_OPEN = frozenset({"/login.css", "/login.js", "/icon.svg", "/healthz", "/readyz"})
 """The only paths that anybody may ask for: nothing about cameras stands there."""
 
 _PENALTY = 1.0
@@ -35,6 +39,7 @@ _LONGEST_FORM = 4096
 _FORM_TIME = 5.0
 _SESSION = 30 * 24 * 3600
 _WRONG = "This is not the token."
+_WORN = "This code is wrong, used up or too old; log in with the token."
 _ONWARD = '<!doctype html><meta http-equiv="refresh" content="0;url=/"><title>Lookout</title>'
 _LOCKED = "Too many wrong tokens from your address; try again in a minute."
 
@@ -47,7 +52,9 @@ class Access:
     except for those who hold a cookie.
     """
 
-    def __init__(self, app: ASGIApp, token: str, port: int, clock: Clock, permits: Permits) -> None:
+    def __init__(
+        self, app: ASGIApp, token: str, port: int, clock: Clock, invitation: Invitation, permits: Permits
+    ) -> None:
         conceal(token)
         self._app = app
         self._clock = clock
@@ -56,6 +63,7 @@ class Access:
         self._name = f"lookout-{port}"
         self._digest = hashlib.sha256(token.encode()).digest()
         self._key = hmac.digest(token.encode(), b"cookies of the page", "sha256")
+        self._invitation = invitation
         self._failures = _Failures()
         folder = files(__name__.rpartition(".")[0]).joinpath("web")
         self._page = folder.joinpath("login.html").read_text("utf-8")
@@ -73,6 +81,7 @@ class Access:
             await self._permitted(scope, receive, send)
             return
         if expires := self._session(scope):
+            scope["logged_in"] = True
             await self._app(scope, receive, self._renewing(scope, headers, expires, send))
             return
         refusal = await self._refusal(scope, headers)
@@ -124,9 +133,10 @@ class Access:
             return PlainTextResponse("The form took too long.\n", 408, {"connection": "close"})
         if form is None:
             return PlainTextResponse("The form is too long.\n", 413, {"connection": "close"})
-        if not self._is_token(_token(form)):
+        code = _field(form, "code")
+        if not (self._invitation.accepts(code) if code else self._is_token(_field(form, "token"))):
             await self._failures.punish(place)
-            return self._form("/login", _WRONG, 401)
+            return self._form("/login", _WORN if code else _WRONG, 401)
         return self._signed_in(RedirectResponse("/", 303), headers, scope)
 
     def _form(self, path: str, problem: str = "", status: int = 200) -> Response:
@@ -220,10 +230,10 @@ async def _body(receive: Receive) -> bytes | None:
             return body
 
 
-def _token(form: bytes) -> str:
-    """What a form says under `token`; empty if it is no form, or says it twice."""
+def _field(form: bytes, name: str) -> str:
+    """What a form says under a name; empty if it is no form, or says it twice."""
     try:
-        said = parse_qs(form.decode("utf-8", "replace"), max_num_fields=8).get("token", [])
+        said = parse_qs(form.decode("utf-8", "replace"), max_num_fields=8).get(name, [])
     except ValueError:
         return ""
     return said[0] if len(said) == 1 else ""

@@ -7,6 +7,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from ..stats import State
+from .clip_orders import ClipOrders, unknown
 from .metrics import Exposition
 from .viewers import Gallery
 
@@ -16,8 +17,9 @@ _METRICS = "text/plain; version=0.0.4; charset=utf-8"
 class Api:
     """Routes that read; none of them changes anything."""
 
-    def __init__(self, gallery: Gallery) -> None:
+    def __init__(self, gallery: Gallery, orders: ClipOrders) -> None:
         self._gallery = gallery
+        self._orders = orders
         self._metrics = Exposition(gallery.stats, gallery.viewers)
 
     def routes(self) -> list[Route]:
@@ -25,7 +27,8 @@ class Api:
         return [
             Route("/api/cameras", self._cameras),
             Route("/api/cameras/{name}", self._camera),
-            *(Route(f"{above}/cameras/{{name}}/snapshot.jpg", self._snapshot) for above in ("/api", "")),
+            Route("/api/cameras/{name}/snapshot.jpg", self._snapshot),
+            Route("/api/cameras/{name}/clip.mp4", self._orders),
             Route("/healthz", self._healthy),
             Route("/readyz", self._ready),
             Route("/metrics", self._measured),
@@ -42,6 +45,7 @@ class Api:
         name = request.path_params["name"]
         if name not in self._gallery.stats.cameras:
             return unknown()
+        await self._gallery.refresh(name)
         return Response(self._gallery.honest(name), media_type="image/jpeg")
 
     async def _healthy(self, request: Request) -> Response:
@@ -53,19 +57,9 @@ class Api:
         live = [each for each in figures if each.state in (State.LIVE, State.LATE)]
         if not live:
             return PlainTextResponse("no camera gives pictures\n", 503)
-        if not any(each.inferred for each in figures):
+        if any(each.detected for each in live) and not any(each.inferred for each in figures):
             return PlainTextResponse("the model has not seen a picture yet\n", 503)
         return PlainTextResponse("ready\n")
 
     async def _measured(self, request: Request) -> Response:
         return Response(self._metrics.text(), media_type=_METRICS)
-
-
-def crowded() -> Response:
-    """The answer for one viewer too many."""
-    return PlainTextResponse("Too many viewers; try again later.\n", 503, {"retry-after": "5"})
-
-
-def unknown() -> Response:
-    """The answer for a camera that does not exist."""
-    return PlainTextResponse("There is no such camera.\n", 404)

@@ -33,6 +33,10 @@ class HlsOutput:
     def open(self) -> None:
         """Nothing to take: the page's server has the port."""
 
+    def wants(self, camera: str) -> bool:
+        """Whether players ask for a camera whose pictures have to be encoded."""
+        return camera not in self._copied and self._broadcasts[camera].players > 0
+
     def show(self, view: View) -> bool:
         """Encode one picture, where players want it and its own packet does not go out; True if they do."""
         frame = view.result.frame

@@ -9,8 +9,8 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from .api import crowded, unknown
 from .broadcast import Broadcast
+from .clip_orders import crowded, unknown
 from .viewers import Gallery
 
 _PLAYLIST = "application/vnd.apple.mpegurl"
@@ -50,7 +50,7 @@ class Players:
 
     async def _index(self, name: str, broadcast: Broadcast) -> Response:
         """The address of the stream: who begins to watch is told honestly if there is nothing to see."""
-        if not broadcast.fresh and self._gallery.judged(name)[2].stale:
+        if not broadcast.fresh and self._gallery.standing(name).stale:
             return self._silent(name)
         await broadcast.until(lambda: broadcast.fresh, _FIRST)
         text = broadcast.index() if broadcast.fresh else ""
@@ -94,7 +94,7 @@ class Players:
         return StreamingResponse(_chunks(data), headers=headers, media_type=_VIDEO)
 
     def _silent(self, name: str) -> Response:
-        found = self._gallery.judged(name)[2]
+        found = self._gallery.standing(name)
         text = f"gives no pictures now: {found.text}" if found.stale else "has not given enough pictures yet"
         return PlainTextResponse(f"{name} {text}.\n", 503, {"retry-after": "2"})
 

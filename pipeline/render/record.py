@@ -16,7 +16,7 @@ from ..ladder import Ladder
 from ..stats import Stats
 from .backlog import Backlog, Boxes
 from .boxes import BoxesFile
-from .clip import Take, cut
+from .clip import Recorded, Take
 from .encoder import Encoder
 from .events import frame_event
 from .output import View
@@ -62,6 +62,7 @@ class RecordOutput:
         self._stats = stats
         self._clock = stats.clock
         self._start = start
+        self._boxed = {name for name, camera in cameras.items() if camera.detect.enabled and settings.boxes == "beside"}
         self._shelf = Shelf(settings.path, tuple(cameras), settings.free * 1_000_000)
         self._encoders = {
             name: Encoder(name, settings.bitrate)
@@ -94,11 +95,15 @@ class RecordOutput:
             packet = encoder.encode(image, seconds, frame.captured)
             self._backlog.put(packet)
             pts = packet.pts
-        if self._settings.boxes == "beside":
+        if frame.camera in self._boxed:
             event = frame_event(view.result, view.captured_at, 0.0)
             del event["timings_ms"]
             self._backlog.put(Boxes(frame.camera, pts, event))
         return not self._failing
+
+    def wants(self, camera: str) -> bool:
+        """Only what is encoded here has to be decoded first."""
+        return camera in self._encoders
 
     def poll(self) -> bool:
         """Tell where the disk takes nothing any more, although it reports no error."""
@@ -115,18 +120,11 @@ class RecordOutput:
         """Finish all files."""
         self._backlog.close()
 
-    def clip(self, camera: str, before: float, after: float) -> Path:
-        """A file with the last `before` seconds of a camera and the next `after`, for which it waits.
-
-        It starts at the keyframe before that and has its boxes beside it. Raises OutputError, also where
-        nothing of that time was recorded.
-        """
-        if camera not in self._takes:
-            raise OutputError(f"no camera is called {camera}; there is {', '.join(self._takes)}")
-        asked = self._clock.now()
-        return cut(
-            camera, self._takes[camera], self._shelf, (asked - timedelta(seconds=before), asked), after, self._clock
-        )
+    def footage(self, camera: str, before: float, after: float) -> Recorded:
+        """What a clip of the last `before` seconds of a camera and the next `after` is made of."""
+        now = self._clock.now()
+        span = now - timedelta(seconds=before), now + timedelta(seconds=after)
+        return Recorded(camera, self._takes[camera], self._shelf, *span)
 
     @property
     def _failing(self) -> bool:
@@ -185,7 +183,7 @@ class RecordOutput:
         began = self._clock.now() - timedelta(seconds=age)
         self._shelf.check([reel.segment.path for reel in self._reels.values()])
         segment = Segment(self._shelf.path(packet.camera, began), packet)
-        boxes = BoxesFile(segment.path) if self._settings.boxes == "beside" else None
+        boxes = BoxesFile(segment.path) if packet.camera in self._boxed else None
         reel = self._reels[packet.camera] = _Reel(segment, boxes, began)
         takes = self._takes[packet.camera]
         takes.append(Take(segment.path, began))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -13,6 +14,7 @@ import pytest
 from jsonschema import Draft202012Validator
 from serving import Serving, Start
 
+from pipeline.render.encoder import Encoder
 from pipeline.render.viewers import Gallery
 from pipeline.stats import State
 from pipeline.version import __version__
@@ -68,6 +70,11 @@ def test_every_answer_is_what_the_document_says(serve: Callable[..., Serving]) -
         closed = item["get"].get("security") != []
         if "stream" not in template and "hls" not in template:
             path = template.replace("{name}", "door")
+            if "clip" in template:
+                served.clips.packet(Encoder("door").encode(np.full((180, 320, 3), 90, np.uint8), 0.0, time.monotonic()))
+                check(served, path, template, served.bearer(f"{path}?before=61"))
+                check(served, path, template, served.bearer(f"{path}?before=60"))
+                path += "?before=1&after=0"
             answer = served.bearer(path)
             assert answer[0] == 200, path
             check(served, path, template, answer)
@@ -91,7 +98,9 @@ def test_the_document_is_complete_and_true_to_the_program(serve: Callable[..., S
     names = [operation["operationId"] for operation in operations]
     assert len(names) == len(set(names)) == len(operations)
     for operation, path in zip(operations, whole["paths"], strict=True):
-        said = [resolved(whole, each)["name"] for each in operation.get("parameters", ())]
+        parameters = [resolved(whole, each) for each in operation.get("parameters", ())]
+        assert all(each["description"].endswith(".") for each in parameters)
+        said = [each["name"] for each in parameters if each["in"] == "path"]
         assert said == re.findall(r"{(\w+)}", path), path
         assert all(resolved(whole, answer)["description"] for answer in operation["responses"].values())
     card = whole["components"]["schemas"]["Camera"]["properties"]
@@ -111,6 +120,22 @@ def test_a_snapshot_is_the_newest_picture_with_its_boxes(serve: Callable[..., Se
     image = cv2.imdecode(np.frombuffer(body, np.uint8), cv2.IMREAD_COLOR)
     assert image is not None
     assert abs(int(image[300, 300, 0]) - 200) < 5
+
+
+def test_without_detection_it_is_ready_without_a_model(crew: Start) -> None:
+    served = Serving(crew, ("door", "yard"), undetected=("door",))
+    try:
+        door, yard = (served.scenes[name].camera for name in ("door", "yard"))
+        yard.changed(State.CONNECTING)
+        door.captured()
+        assert served.ask("/readyz")[::2] == (200, b"ready\n")
+        yard.changed(State.LIVE)
+        assert served.ask("/readyz")[::2] == (503, b"the model has not seen a picture yet\n")
+        for name in ("door", "yard"):
+            path = f"/api/cameras/{name}"
+            check(served, path, "/api/cameras/{name}", served.bearer(path))
+    finally:
+        served.web.close()
 
 
 def test_one_camera_is_told_as_in_the_list(serve: Callable[..., Serving], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,5 @@
 import { Chart } from './chart.js'
+import { ClipButton } from './clip.js'
 import { fit, paint } from './paint.js'
 import { decodes, Player } from './player.js'
 
@@ -44,8 +45,10 @@ export class Card {
     this.fields = Object.fromEntries(['people', 'fps', 'age', 'mode'].map((key) => [key, this.element.querySelector(`.${key}`)]))
     this.chart = new Chart(this.element.querySelector('.chart'), name)
     this.element.querySelector('h2').textContent = name
+    const [clip, trouble] = ['.clip', '.trouble'].map((each) => this.element.querySelector(each))
+    this.clip = new ClipButton(clip, trouble, name, speak)
     const save = this.element.querySelector('.save')
-    save.href = `/cameras/${encodeURIComponent(name)}/snapshot.jpg`
+    save.href = `/api/cameras/${encodeURIComponent(name)}/snapshot.jpg`
     save.download = `${name}.jpg`
     save.setAttribute('aria-label', `Save a snapshot of ${name}`)
     this.stream = this.element.querySelector('.stream')
@@ -142,6 +145,7 @@ export class Card {
     this.numbersAt = performance.now()
     this.stream.hidden = numbers.hls === null
     if (numbers.hls !== null) this.stream.href = numbers.hls
+    this.clip.offer(numbers.clip_s)
     if (numbers.direct) {
       this.player.expect(numbers.direct.hold_ms, numbers.fps_in)
       this.live = numbers.live
@@ -152,13 +156,19 @@ export class Card {
     if (this.watched()) this.chart.draw()
   }
 
+  // False for a camera that is only watched.
+  detected() {
+    return this.numbers?.detected ?? true
+  }
+
   people() {
+    if (!this.detected()) return null
     if (!this.direct) return this.numbers?.people ?? null
     return this.words?.boxes ? this.words.boxes.length : this.wordless() ? null : (this.numbers?.people ?? null)
   }
 
   wordless() {
-    return this.direct && performance.now() - this.player.spokenAt > WORDLESS
+    return this.direct && this.detected() && performance.now() - this.player.spokenAt > WORDLESS
   }
 
   judged(now, age) {
@@ -181,7 +191,7 @@ export class Card {
     const [level, text, stale] = this.judged(now, age)
     // Words that change each second would drown a screen reader: only a change of level is spoken.
     if (this.element.dataset.level !== level && this.element.dataset.level) {
-      write(document.getElementById('spoken'), `${this.name}: ${text}`)
+      speak(`${this.name}: ${text}`)
     }
     this.element.dataset.level = level
     this.element.classList.toggle('stale', stale)
@@ -190,18 +200,26 @@ export class Card {
     write(this.pill, stale ? (this.numbers?.state ?? text) : state)
     this.pill.dataset.level = level
     const people = stale ? null : this.people()
-    write(this.fields.people, people ?? '–')
-    write(this.fields.fps, this.numbers && !stale ? this.numbers.fps.toFixed(1) : '–')
+    write(this.fields.people, this.detected() ? (people ?? '–') : 'not detected')
+    // Of a camera that is only watched, Lookout itself shows no frames.
+    const fps = this.detected() ? this.numbers?.fps : this.numbers?.fps_in
+    write(this.fields.fps, fps !== undefined && !stale ? fps.toFixed(1) : '–')
+    this.element.classList.toggle('undetected', !this.detected())
     write(this.fields.age, age === null ? '–' : age < OLD ? `${Math.round(age)} ms` : `${Math.round(age / 1000)} s`)
     const [mode, why] = MODES[this.mode] ?? ['', '']
     write(this.fields.mode, mode)
     if (this.fields.mode.title !== why) this.fields.mode.title = why
     this.element.dataset.mode = this.mode ?? ''
-    const counted = people === null ? '' : `, ${people} ${people === 1 ? 'person' : 'people'}`
+    const counted = !this.detected() ? ', not detected' : people === null ? '' : `, ${people} ${people === 1 ? 'person' : 'people'}`
     const what = this.page.large === this.name ? 'Back to all cameras' : 'Enlarge'
     const label = `${this.name}, ${text}${counted}. ${what}`
     if (this.picture.getAttribute('aria-label') !== label) this.picture.setAttribute('aria-label', label)
   }
+}
+
+// To those who do not see the page.
+function speak(text) {
+  write(document.getElementById('spoken'), text)
 }
 
 export function write(element, text) {
