@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from .config import Config, Output, Web, Window
 from .errors import OutputError
-from .render import display_available, open_output
+from .render import Broadcasts, display_available, open_output
 from .render.clips import Clips
 from .render.invitation import MINUTES
 from .render.output import Output as Opened
@@ -40,6 +40,7 @@ class Opener:
         self._stats = stats
         self._start = start
         self._clips = clips
+        self._broadcasts = Broadcasts(config, stats.clock)
         self._notice = notice
         self._invite = invite
 
@@ -54,11 +55,11 @@ class Opener:
                 raise
             output = self._made(Output(web=Web(port=0)))
             output.open()
-        if address := getattr(output, "address", ""):
-            self._notice(f"watch on {address}")
+        for line in getattr(output, "announced", ()):
+            self._notice(line)
         if self._invite is not None and isinstance(output, WebOutput) and (address := output.invite()):
             self._invite(f"without the token, once and within {MINUTES} minutes: {address}")
         return output
 
     def _made(self, settings: Output) -> Opened:
-        return open_output(settings, self._config, self._stats, self._start, self._clips)
+        return open_output(settings, self._config, self._stats, self._start, self._broadcasts, self._clips)

@@ -72,6 +72,7 @@ EDGES: dict[str, set[str]] = {
         "capture/yuv.py",
         "render/clip.py",
         "render/encoder.py",
+        "render/fragment.py",
         "render/publishing.py",
         "render/segment.py",
         "render/splice.py",

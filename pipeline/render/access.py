@@ -24,6 +24,7 @@ from starlette.websockets import WebSocketClose
 from ..address import conceal
 from ..clock import Clock
 from .invitation import Invitation
+from .permit import Permits
 
 POSTS = frozenset({"/login", "/logout"})
 """The only paths that take POST."""
@@ -44,16 +45,20 @@ _LOCKED = "Too many wrong tokens from your address; try again in a minute."
 
 
 class Access:
-    """Lets only those through who know the token; the cookie outlives a restart and ends when the token changes.
+    """Lets only those through who know the token, or the secret of the one stream that they ask for.
 
+    The cookie outlives a restart and ends when the token changes.
     A wrong token costs its sender a second, and ten within a minute close the door to that address for as long,
     except for those who hold a cookie.
     """
 
-    def __init__(self, app: ASGIApp, token: str, port: int, clock: Clock, invitation: Invitation) -> None:
+    def __init__(
+        self, app: ASGIApp, token: str, port: int, clock: Clock, invitation: Invitation, permits: Permits
+    ) -> None:
         conceal(token)
         self._app = app
         self._clock = clock
+        self._permits = permits
         # Cookies of one host are shared by all of its ports.
         self._name = f"lookout-{port}"
         self._digest = hashlib.sha256(token.encode()).digest()
@@ -72,6 +77,9 @@ class Access:
                 answer = await self._posted(scope, receive, headers) if scope["method"] == "POST" else self._form(path)
                 await answer(scope, receive, send)
             return
+        if scope["type"] == "http" and self._permits.guarded(path):
+            await self._permitted(scope, receive, send)
+            return
         if expires := self._session(scope):
             scope["logged_in"] = True
             await self._app(scope, receive, self._renewing(scope, headers, expires, send))
@@ -83,6 +91,16 @@ class Access:
             await WebSocketClose()(scope, receive, send)
         else:
             await refusal(scope, receive, send)
+
+    async def _permitted(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one whose address holds the secret of a stream; a wrong one is slow, and may be an old address."""
+        path = self._permits.opened(scope["path"])
+        if path is None:
+            await asyncio.sleep(_PENALTY)
+            text = "There is no such stream; take its address from the page again.\n"
+            await PlainTextResponse(text, 404)(scope, receive, send)
+        else:
+            await self._app({**scope, "path": path, "raw_path": path.encode()}, receive, send)
 
     async def _refusal(self, scope: Scope, headers: Headers) -> Response | None:
         """What to answer one without a cookie; None if the request carries the token."""

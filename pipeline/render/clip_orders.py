@@ -117,6 +117,11 @@ class ClipOrders:
         return True
 
 
+def crowded() -> Response:
+    """The answer for one viewer too many."""
+    return PlainTextResponse("Too many viewers; try again later.\n", 503, {"retry-after": "5"})
+
+
 def unknown() -> Response:
     """The answer for a camera that does not exist."""
     return PlainTextResponse("There is no such camera.\n", 404)

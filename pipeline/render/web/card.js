@@ -51,6 +51,8 @@ export class Card {
     save.href = `/api/cameras/${encodeURIComponent(name)}/snapshot.jpg`
     save.download = `${name}.jpg`
     save.setAttribute('aria-label', `Save a snapshot of ${name}`)
+    this.stream = this.element.querySelector('.stream')
+    this.stream.setAttribute('aria-label', `HLS address of ${name} for TVs and players`)
     this.picture.addEventListener('click', () => page.enlarge(page.large === name ? null : name))
   }
 
@@ -141,6 +143,8 @@ export class Card {
   takeNumbers(numbers) {
     this.numbers = numbers
     this.numbersAt = performance.now()
+    this.stream.hidden = numbers.hls === null
+    if (numbers.hls !== null) this.stream.href = numbers.hls
     this.clip.offer(numbers.clip_s)
     if (numbers.direct) {
       this.player.expect(numbers.direct.hold_ms, numbers.fps_in)
