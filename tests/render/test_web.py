@@ -277,6 +277,7 @@ def test_the_numbers_of_every_camera_are_there_as_json(serve: Callable[..., Serv
         "viewers": 0,
         "clip_s": 0.0,
         "direct": None,
+        "hls": None,
     }
     yard = served.card("yard")
     assert (yard["state"], yard["reason"], yard["level"], yard["age_ms"]) == ("offline", "refused", "bad", None)
