@@ -5,8 +5,9 @@ from __future__ import annotations
 import io
 import threading
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from types import TracebackType
 from typing import Protocol
 
@@ -16,7 +17,7 @@ from ..clock import Clock
 from ..errors import OutputError
 from ..frames import Packet
 from .past import Past
-from .paths import make_room
+from .paths import make_room, unwritable
 from .segment import MUXERS
 from .shelf import BOXES
 from .splice import Splice
@@ -68,15 +69,15 @@ class Clip:
             target = self._footage.beside() if path is None else Path(path).expanduser()
             if target.suffix.lower() not in MUXERS:
                 raise OutputError(f"its file must end in {' or '.join(MUXERS)}, got {target}")
+            there = target.exists()
             make_room(target)
             try:
-                self._pour(target)
-            except OutputError:
-                for each in (target, target.with_suffix(BOXES)):
-                    with suppress(OSError):
-                        each.unlink()
+                self._put_in_place(target)
+                return target
+            except BaseException:
+                if not there:
+                    target.unlink(missing_ok=True)
                 raise
-            return target
 
     def data(self) -> bytes:
         """The same as the bytes of an MP4 file, without touching the disk; raises OutputError."""
@@ -84,6 +85,28 @@ class Clip:
             memory = io.BytesIO()
             self._pour(memory)
             return memory.getvalue()
+
+    def _put_in_place(self, target: Path) -> None:
+        """Write beside the target, and only a whole clip takes the place of what is there."""
+        try:
+            with TemporaryDirectory(prefix=".clip-", dir=target.parent) as folder:
+                made = Path(folder) / target.name
+                try:
+                    self._pour(made)
+                except OutputError as error:
+                    text = str(error).replace(str(made.with_suffix("")), str(target.with_suffix("")))
+                    raise OutputError(text) from error
+                boxes = made.with_suffix(BOXES)
+                if boxes.exists():
+                    boxes.replace(target.with_suffix(BOXES))
+                elif target.stat().st_size:
+                    # Boxes of the film that was there would be painted onto this one.
+                    target.with_suffix(BOXES).unlink(missing_ok=True)
+                made.replace(target)
+        except OutputError:
+            raise
+        except OSError as error:
+            raise unwritable(target, error) from error
 
     def _pour(self, target: Path | io.BytesIO) -> None:
         with Splice(target) as splice:

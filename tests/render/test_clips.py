@@ -332,6 +332,23 @@ def test_more_than_the_memory_may_hold_is_refused(clip: Clip, monkeypatch: pytes
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_clip_that_fails_leaves_what_is_there(clip: Clip, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    clips = Clips({"door": config.Camera(source="rtsp://camera.example/live")}, HandClock())
+    target, boxes = tmp_path / "door.mp4", tmp_path / "door.jsonl"
+    for each in (target, boxes):
+        each.write_text("holiday")
+    with pytest.raises(OutputError), clips.ask("door", 10, 0) as asked:
+        asked.save(target)
+    assert [each.read_text() for each in (target, boxes)] == ["holiday"] * 2
+    assert sorted(tmp_path.iterdir()) == [boxes, target]
+    for packet in packets(clip, 30):
+        clips.packet(packet)
+    with clips.ask("door", 10, 0) as asked:
+        assert asked.save(target) == target
+    assert len(played(target)) == 30
+    assert list(tmp_path.iterdir()) == [target]
+
+
 @pytest.mark.parametrize("count", [1, 3000])
 def test_the_index_stands_in_front_however_many_pictures_there_are(clip: Clip, count: int) -> None:
     memory = io.BytesIO()
