@@ -153,15 +153,30 @@ def test_a_camera_that_comes_back_with_another_clock_goes_on_in_the_same_file(
     output = recording(crew, tmp_path / "{time}.mp4")
     assert isinstance(output, CopyOutput)
     for round_, shift in enumerate((0.0, -5.0, 4000.0)):
-        for packet in packets(clip, 30):
+        for number, packet in enumerate(packets(clip, 30)):
             stamp = None if packet.pts is None or (round_ == 1 and packet.key) else packet.pts + shift
-            output.packet(replace(packet, pts=stamp, dts=stamp))
+            output.packet(replace(packet, pts=stamp, dts=stamp, captured=round_ + number / 30))
     output.close()
     assert until(lambda: not [each for each in threading.enumerate() if each.name == "record-write"])
     (video,) = videos(tmp_path)
     times = [at for at, _ in played(video)]
     assert len(times) == 90
     assert times == pytest.approx([index / 30 for index in range(90)], abs=0.08)
+
+
+def test_a_clip_has_what_came_after_the_camera_was_away(crew: Start, clip: Clip, tmp_path: Path) -> None:
+    output = recording(crew, tmp_path / "{time}.mp4")
+    assert isinstance(output, CopyOutput)
+    now = time.monotonic()
+    # Both times the camera counts from 0, as after every connection.
+    for began, count in ((now - 21, 30), (now - 1, 75)):
+        for number, packet in enumerate(packets(clip, count)):
+            output.packet(replace(packet, captured=began + number / 30))
+    clips = Clips({}, output._clock)
+    clips.recordings = output
+    path = clips.cut("door", 5, 0, None)
+    output.close()
+    assert [number for _, number in played(path)][:30] == list(range(30))
 
 
 def test_what_the_configuration_must_say_is_said(crew: Start) -> None:
