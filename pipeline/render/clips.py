@@ -136,7 +136,7 @@ class Clips:
         """Where the recordings are, if there are any; nothing is kept in memory then."""
         self._clock = clock
         self._pasts = {
-            name: Past(name, camera.capture.keep)
+            name: Past(camera.capture.keep)
             for name, camera in cameras.items()
             if camera.capture.keep and kind(camera.source) in ("file", "network")
         }

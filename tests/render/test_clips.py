@@ -181,7 +181,7 @@ def test_why_there_is_no_clip_is_said_in_one_line(serve: Callable[..., Serving])
     served = serve("door", "drawn")
     del served.clips._pasts["drawn"]
     for path, said in (
-        ("door/clip.mp4?before=1&after=0", "door: no clip: no picture came yet"),
+        ("door/clip.mp4?before=1&after=0", "door: no clip: no picture came in that time"),
         ("door/clip.mp4?before=4", "door: no clip: only 3 s are kept; add an output such as record: "),
         ("drawn/clip.mp4", "drawn: no clip: nothing of it is kept; add an output such as record: "),
     ):
@@ -281,7 +281,7 @@ def test_a_slow_reader_is_given_up_in_the_end(
 def test_memory_keeps_whole_groups_of_pictures_for_so_many_seconds_and_bytes(
     clip: Clip, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    kept = past.Past("door", 2.0)
+    kept = past.Past(2.0)
     for packet in packets(clip, COUNT):
         kept.put(packet)
         groups = list(kept._groups)
@@ -332,6 +332,22 @@ def test_more_than_the_memory_may_hold_is_refused(clip: Clip, monkeypatch: pytes
     assert list(tmp_path.iterdir()) == []
 
 
+def test_what_came_before_an_outage_is_in_no_clip(clip: Clip) -> None:
+    kept = past.Past(15.0)
+    for packet in packets(clip, 30):
+        kept.put(replace(packet, captured=packet.captured - 6))
+    during, after = kept.want(7.0, 10.0), kept.want(3.0, 10.0)
+    with pytest.raises(OutputError, match="no picture came in that time"), Splice(io.BytesIO()) as splice:
+        during.pour(splice)
+    for packet in packets(clip, 45):
+        kept.put(packet)
+    for wanted in (during, after, kept.want(6.5, 10.0)):
+        memory = io.BytesIO()
+        with Splice(memory) as splice:
+            wanted.pour(splice)
+        assert [number for _, number in played(memory.getvalue())] == list(range(45))
+
+
 def test_a_clip_that_fails_leaves_what_is_there(clip: Clip, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     clips = Clips({"door": config.Camera(source="rtsp://camera.example/live")}, HandClock())
     target, boxes = tmp_path / "door.mp4", tmp_path / "door.jsonl"
@@ -353,7 +369,7 @@ def test_a_clip_that_fails_leaves_what_is_there(clip: Clip, monkeypatch: pytest.
 def test_the_index_stands_in_front_however_many_pictures_there_are(clip: Clip, count: int) -> None:
     memory = io.BytesIO()
     with Splice(memory) as splice:
-        kept = past.Remembered("door", list(packets(clip, count)), 1000.0, lambda wanted: None)
+        kept = past.Remembered(list(packets(clip, count)), 0.0, 1000.0, lambda wanted: None)
         kept.pour(splice)
     film = memory.getvalue()
     assert film.index(b"moov") < film.index(b"mdat")
