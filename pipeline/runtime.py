@@ -193,14 +193,14 @@ class Runtime:
     def _start_cameras(self) -> Literal["latency", "throughput"]:
         seen = any(outlet.output.name in ("window", "web", "stream") for outlet in self._outlets)
         asking = any(outlet.output.name in ("python", "web") for outlet in self._outlets)
-        tap = fan_out(self._outlets, *([self.clips] if asking and self.clips.recordings is None else []))
+        copied = fan_out(self._outlets)
         wants = wanting(self._outlets)
         lose = losses(self._outlets, self.stats)
         for name, camera in self.config.cameras.items():
             source = self._sources[name] = open_source(camera.source, camera.capture, self._halts[name])
             lane = self._inference.lane(name, live=source.live, dropped=lose)
             # Packets are lost where they come faster than any output takes them.
-            shown = seen or (tap is not None and not camera.detect.enabled)
+            shown = seen or (copied is not None and not camera.detect.enabled)
             pace = camera.capture.pace
             loop = Camera(
                 name,
@@ -211,7 +211,7 @@ class Runtime:
                 paced=pace == "realtime" or (pace == "auto" and shown),
                 clock=self._clock,
                 source=source,
-                tap=tap,
+                tap=fan_out(self._outlets, self.clips) if asking and self.clips.keeps(name) else copied,
                 wanted=None if camera.detect.enabled or self._frames else partial(wants, name),
             )
             self._stage(f"capture-{name}", loop.run, after=lane.close)

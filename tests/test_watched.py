@@ -235,6 +235,17 @@ def test_iterating_gives_every_picture_and_says_that_nothing_was_looked_for(tmp_
     assert found == [(number, False, 0) for number in range(20)]
 
 
+def test_iterating_over_a_file_goes_as_fast_as_it_can(tmp_path: Path) -> None:
+    source = write_file(tmp_path / "street.mp4", street(90), 30)
+    camera = {"source": str(source), "detect": {"enabled": False}}
+    with pipeline.open(Config.model_validate({"cameras": {"a": camera}, "model": MISSING})) as results:
+        times = [(each.frame.captured, each.frame.pts or 0.0) for each in results]
+        cut = results.clip("a", 10, 0, tmp_path / "clip.mp4")
+    assert len(times) == 90
+    assert times[-1][0] - times[0][0] < 0.9 * (times[-1][1] - times[0][1])
+    assert cut.stat().st_size > 1000
+
+
 def test_a_count_of_frames_ends_a_run_without_detection() -> None:
     camera = {"source": "demo", "detect": {"enabled": False}}
     runtime = Runtime(Config.model_validate({"cameras": {"a": camera}, "outputs": [], "model": MISSING}), frames=5)

@@ -146,6 +146,10 @@ class Clips:
         if self.recordings is None and (past := self._pasts.get(packet.camera)) is not None:
             past.put(packet)
 
+    def keeps(self, camera: str) -> bool:
+        """Whether it wants the packets of a camera."""
+        return self.recordings is None and camera in self._pasts
+
     def reach(self, camera: str) -> float:
         """Seconds before now that a clip of a camera may hold; 0 where none can be had."""
         if self.recordings is not None:
