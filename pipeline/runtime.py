@@ -61,7 +61,8 @@ class Runtime:
             list(config.cameras),
             undetected=[name for name, camera in config.cameras.items() if not camera.detect.enabled],
         )
-        self.clips = Clips(config.cameras, self.stats.clock)
+        self._drained = threading.Event()
+        self.clips = Clips(config.cameras, self.stats.clock, self._drained)
         self.marks: dict[str, float] = {}
         self.started = False
         """Whether every thread runs, with the model if one is needed."""
@@ -86,7 +87,6 @@ class Runtime:
         self._stages = 0
         self._lock = threading.Lock()
         self._stop_wanted = False
-        self._drained = threading.Event()
 
     def run(self) -> None:
         """Run until the sources end, a limit is reached, `stop()` is called or something fails: then raise it."""

@@ -240,7 +240,7 @@ def test_iterating_over_a_file_goes_as_fast_as_it_can(tmp_path: Path) -> None:
     camera = {"source": str(source), "detect": {"enabled": False}}
     with pipeline.open(Config.model_validate({"cameras": {"a": camera}, "model": MISSING})) as results:
         times = [(each.frame.captured, each.frame.pts or 0.0) for each in results]
-        cut = results.clip("a", 10, 0, tmp_path / "clip.mp4")
+        cut = results.clip("a", 10, 30, tmp_path / "clip.mp4")
     assert len(times) == 90
     assert times[-1][0] - times[0][0] < 0.9 * (times[-1][1] - times[0][1])
     assert cut.stat().st_size > 1000

@@ -53,6 +53,34 @@ class Recordings(Protocol):
         """The seconds around now."""
         ...
 
+    def refusal(self, camera: str) -> str:
+        """Why nothing of a camera can be recorded; empty where it can."""
+        ...
+
+
+class _Either:
+    """The seconds in the recording, or those in memory where it has none of them: its disk may be full or gone."""
+
+    def __init__(self, recorded: Footage, remembered: Footage) -> None:
+        self.wait = max(recorded.wait, remembered.wait)
+        self._recorded = recorded
+        self._remembered = remembered
+
+    def pour(self, splice: Splice) -> None:
+        try:
+            self._recorded.pour(splice)
+        except (OSError, ValueError):
+            if not splice.empty:
+                raise
+            self._remembered.pour(splice)
+
+    def beside(self) -> Path:
+        return self._recorded.beside()
+
+    def release(self) -> None:
+        self._recorded.release()
+        self._remembered.release()
+
 
 class Clip:
     """The seconds around the moment it was asked for; a context manager that lets go of them."""
@@ -131,10 +159,14 @@ class Clip:
 class Clips:
     """Makes clips of all cameras; safe from any thread."""
 
-    def __init__(self, cameras: Mapping[str, config.Camera], clock: Clock) -> None:
+    def __init__(
+        self, cameras: Mapping[str, config.Camera], clock: Clock, ended: threading.Event | None = None
+    ) -> None:
+        """`ended` tells that no camera will give any more."""
         self.recordings: Recordings | None = None
-        """Where the recordings are, if there are any; nothing is kept in memory then."""
+        """Where the recordings are, if there are any."""
         self._clock = clock
+        self._ended = ended or threading.Event()
         self._pasts = {
             name: Past(camera.capture.keep)
             for name, camera in cameras.items()
@@ -143,35 +175,44 @@ class Clips:
 
     def packet(self, packet: Packet) -> None:
         """Take one packet of any camera."""
-        if self.recordings is None and (past := self._pasts.get(packet.camera)) is not None:
+        if (past := self._pasts.get(packet.camera)) is not None:
             past.put(packet)
 
     def keeps(self, camera: str) -> bool:
         """Whether it wants the packets of a camera."""
-        return self.recordings is None and camera in self._pasts
+        return camera in self._pasts
 
     def reach(self, camera: str) -> float:
         """Seconds before now that a clip of a camera may hold; 0 where none can be had."""
-        if self.recordings is not None:
-            return LONGEST
-        return self._pasts[camera].seconds if camera in self._pasts else 0.0
+        if self._refusal(camera):
+            return 0.0
+        return self._pasts[camera].seconds if self.recordings is None else LONGEST
 
     def ask(self, camera: str, before: float, after: float) -> Clip:
         """A clip of the last `before` seconds and the next `after`, which have to pass; raises OutputError."""
         if not (0 <= before <= LONGEST and 0 <= after <= LONGEST):
             raise OutputError(f"{camera}: a clip has at most {LONGEST:g} s before and {LONGEST:g} s after")
-        if self.recordings is not None:
-            return Clip(camera, self.recordings.footage(camera, before, after), after)
-        past = self._pasts.get(camera)
-        if past is None:
-            raise OutputError(f"{camera}: no clip: nothing of it is kept; {_ADVICE}")
-        if before > past.seconds:
-            raise OutputError(f"{camera}: no clip: only {past.seconds:g} s are kept; {_ADVICE}")
-        now = self._clock.monotonic()
-        return Clip(camera, past.want(now - before, now + after), after)
+        if refusal := self._refusal(camera):
+            raise OutputError(f"{camera}: no clip: {refusal}")
+        if before > (reach := self.reach(camera)):
+            raise OutputError(f"{camera}: no clip: only {reach:g} s are kept; {_ADVICE}")
+        now, past = self._clock.monotonic(), self._pasts.get(camera)
+        kept = None if past is None else past.want(now - before, now + after)
+        recorded = None if self.recordings is None else self.recordings.footage(camera, before, after)
+        footage = _Either(recorded, kept) if recorded and kept else recorded or kept
+        assert footage is not None
+        return Clip(camera, footage, after)
 
     def cut(self, camera: str, before: float, after: float, path: str | Path | None) -> Path:
-        """The same as a file, for which it waits."""
+        """The same as a file, for which it waits, though not for what comes no more."""
         with self.ask(camera, before, after) as clip:
-            self._clock.wait(threading.Event(), clip.wait)
+            self._clock.wait(self._ended, after)
+            self._clock.wait(threading.Event(), clip.wait - after)
             return clip.save(path)
+
+    def _refusal(self, camera: str) -> str:
+        """Why no clip of a camera can be had, if so."""
+        if self.recordings is not None:
+            return self.recordings.refusal(camera)
+        past = self._pasts.get(camera)
+        return f"nothing of it is kept; {_ADVICE}" if past is None else past.refusal

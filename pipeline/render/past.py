@@ -23,6 +23,8 @@ class Past:
     def __init__(self, seconds: float) -> None:
         self.seconds = seconds
         """How far back it reaches, where the pictures are not too large for the memory."""
+        self.refusal = ""
+        """Why it can hold nothing of this camera, if so."""
         self._lock = threading.Lock()
         self._groups: deque[list[Packet]] = deque()
         self._bytes = 0
@@ -34,9 +36,14 @@ class Past:
             groups = self._groups
             if groups and packet.key and _kind(packet) != _kind(groups[-1][0]):
                 self._clear()
-            if packet.codec not in CODECS or not (groups or packet.key):
+            if packet.codec not in CODECS:
+                self.refusal = f"{packet.codec} cannot be copied; record it with boxes: burnt"
+                return
+            if not (groups or packet.key):
                 return
             if packet.key:
+                if groups:
+                    self.refusal = ""
                 groups.append([])
             groups[-1].append(packet)
             self._bytes += len(packet.data)
@@ -45,6 +52,7 @@ class Past:
                 self._bytes -= sum(len(each.data) for each in groups.popleft())
             if self._bytes > _MOST_BYTES:
                 self._clear()
+                self.refusal = f"more than {_MOST_BYTES / 1e6:g} MB lie between its keyframes; record it"
             for wanted in self._wanted:
                 wanted.put(packet)
 

@@ -76,6 +76,7 @@ class RecordOutput:
         self._former: dict[str, _Reel] = {}
         self._files = {name for name, camera in cameras.items() if kind(camera.source) == "file"}
         self._takes: dict[str, list[Take]] = {name: [] for name in cameras}
+        self._refusals: dict[str, str] = {}
         self._ladder = Ladder(settings.path)
         self._retry_at = self._checked_at = float("-inf")
         self._busy_since: float | None = None
@@ -131,6 +132,10 @@ class RecordOutput:
         span = now - timedelta(seconds=before), now + timedelta(seconds=after)
         return Recorded(camera, self._takes[camera], self._shelf, *span)
 
+    def refusal(self, camera: str) -> str:
+        """Why nothing of a camera can be recorded; empty where it can."""
+        return self._refusals.get(camera, "")
+
     @property
     def _failing(self) -> bool:
         return self._retry_at > float("-inf")
@@ -158,6 +163,7 @@ class RecordOutput:
         if packet.codec not in CODECS:
             text = f"{packet.codec} cannot be copied; set boxes: burnt"
             self._stats.outputs[self.name].tell(packet.camera, text)
+            self._refusals[packet.camera] = text
             return
         reel = self._reels.get(packet.camera)
         if packet.key and (reel is None or self._full(reel.segment, packet)):
