@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -188,8 +188,11 @@ class Clips:
             return 0.0
         return self._pasts[camera].seconds if self.recordings is None else LONGEST
 
-    def ask(self, camera: str, before: float, after: float) -> Clip:
-        """A clip of the last `before` seconds and the next `after`, which have to pass; raises OutputError."""
+    def ask(self, camera: str, before: float, after: float, take: Callable[[int], bool] = lambda count: True) -> Clip:
+        """A clip of the last `before` seconds and the next `after`, which have to pass; raises OutputError.
+
+        `take` says whether so many bytes more may be held in memory for it.
+        """
         if not (0 <= before <= LONGEST and 0 <= after <= LONGEST):
             raise OutputError(f"{camera}: a clip has at most {LONGEST:g} s before and {LONGEST:g} s after")
         if refusal := self._refusal(camera):
@@ -197,7 +200,7 @@ class Clips:
         if before > (reach := self.reach(camera)):
             raise OutputError(f"{camera}: no clip: only {reach:g} s are kept; {_ADVICE}")
         now, past = self._clock.monotonic(), self._pasts.get(camera)
-        kept = None if past is None else past.want(now - before, now + after)
+        kept = None if past is None else past.want(now - before, now + after, take)
         recorded = None if self.recordings is None else self.recordings.footage(camera, before, after)
         footage = _Either(recorded, kept) if recorded and kept else recorded or kept
         assert footage is not None

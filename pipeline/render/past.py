@@ -9,6 +9,7 @@ from pathlib import Path
 
 from ..errors import OutputError
 from ..frames import Packet
+from .budget import CROWDED
 from .segment import CODECS
 from .splice import MOST_BYTES, Piece, Splice
 from .timeline import PacketTimeline
@@ -56,15 +57,18 @@ class Past:
             for wanted in self._wanted:
                 wanted.put(packet)
 
-    def want(self, start: float, end: float) -> Remembered:
-        """Hold what lies between these monotonic seconds, the end of which may be yet to come, until it is let go."""
+    def want(self, start: float, end: float, take: Callable[[int], bool]) -> Remembered:
+        """Hold what lies between these monotonic seconds, the end of which may be yet to come, until it is let go.
+
+        `take` is asked for every byte that is held for it.
+        """
         with self._lock:
             groups = list(self._groups)
             # What comes next may need the newest group even if all of it is too early.
             kept = [
                 packet for group in groups if group[-1].captured >= start or group is groups[-1] for packet in group
             ]
-            wanted = Remembered(kept, start, end, self._forget)
+            wanted = Remembered(kept, start, end, take, self._forget)
             self._wanted.add(wanted)
         return wanted
 
@@ -83,20 +87,30 @@ class Remembered:
     wait = _UNTIL_READ
     """Seconds after its end when all of it is there."""
 
-    def __init__(self, packets: list[Packet], start: float, end: float, forget: Callable[[Remembered], None]) -> None:
+    def __init__(
+        self,
+        packets: list[Packet],
+        start: float,
+        end: float,
+        take: Callable[[int], bool],
+        forget: Callable[[Remembered], None],
+    ) -> None:
         self._packets = packets
         self._bytes = sum(len(packet.data) for packet in packets)
+        self._take = take
+        self._refused = not take(self._bytes)
         self._start = start
         self._end = end
         self._forget = forget
 
     def put(self, packet: Packet) -> None:
         """Take what comes until the end; pictures of another kind, and the first after an outage, begin anew."""
-        if packet.captured > self._end or self._bytes > MOST_BYTES:
+        if packet.captured > self._end or self._bytes > MOST_BYTES or self._refused:
             return
         if packet.key and self._packets and (self._early or _kind(packet) != _kind(self._packets[0])):
             self._packets, self._bytes = [], 0
         if self._packets or packet.key:
+            self._refused = not self._take(len(packet.data))
             self._packets.append(packet)
             self._bytes += len(packet.data)
 
@@ -107,6 +121,8 @@ class Remembered:
             raise OutputError("no picture came in that time")
         if self._bytes > MOST_BYTES:
             raise OutputError(f"more than {MOST_BYTES / 1e6:g} MB; ask for fewer seconds")
+        if self._refused:
+            raise OutputError(CROWDED)
         timeline = PacketTimeline()
         splice.takes_like(packets[0])
         for packet in packets:

@@ -25,6 +25,7 @@ from pipeline.clock import SystemClock
 from pipeline.errors import OutputError
 from pipeline.frames import Packet
 from pipeline.render import clip_orders, past
+from pipeline.render.budget import CROWDED, Budget, Share
 from pipeline.render.clips import Clips
 from pipeline.render.record import CopyOutput
 from pipeline.render.splice import Splice
@@ -238,6 +239,27 @@ def test_a_client_that_goes_leaves_nothing_behind_and_too_many_are_refused(
     assert until(lambda: served.bearer("/api/cameras/door/clip.mp4?before=1&after=0")[0] == 200)
 
 
+def test_all_clips_together_hold_no_more_than_so_many_bytes(serve: Callable[..., Serving], clip: Clip) -> None:
+    served = serve()
+    sent = [replace(packet, captured=time.monotonic()) for packet in packets(clip, 30)]
+    for packet in sent:
+        served.clips.packet(packet)
+    size = sum(len(packet.data) for packet in sent)
+    budget = served.web._orders._budget = Budget(size * 3 // 2)
+    path = "/api/cameras/door/clip.mp4?before=3&after="
+    with socket.create_connection(("127.0.0.1", served.port), 5) as line:
+        line.sendall(f"GET {path}50 HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {TOKEN}\r\n\r\n".encode())
+        assert until(lambda: budget.left == size // 2)
+        answer = served.bearer(f"{path}0")
+        assert problem(answer) == (503, f"door: no clip: {CROWDED}")
+        assert "retry-after" in answer[1]
+    assert until(lambda: budget.left == size * 3 // 2)
+    assert served.bearer(f"{path}0")[0] == 200
+    assert until(lambda: budget.left == size * 3 // 2)
+    with served.clips.ask("door", 3, 0, Share(Budget(size - 1)).take) as asked, pytest.raises(OutputError):
+        asked.data()
+
+
 def test_many_clips_at_once_are_all_right(serve: Callable[..., Serving], feed: Feed) -> None:
     served = serve()
     camera = feed(served)
@@ -330,6 +352,10 @@ def unrecorded(crew: Start, tmp_path: Path) -> Iterator[Clips]:
         yield clips
 
 
+def free(count: int) -> bool:
+    return True
+
+
 class HandClock:
     """Stands at the eighth second of the camera's own clock."""
 
@@ -393,12 +419,12 @@ def test_what_came_before_an_outage_is_in_no_clip(clip: Clip) -> None:
     kept = past.Past(15.0)
     for packet in packets(clip, 30):
         kept.put(replace(packet, captured=packet.captured - 6))
-    during, after = kept.want(7.0, 10.0), kept.want(3.0, 10.0)
+    during, after = kept.want(7.0, 10.0, free), kept.want(3.0, 10.0, free)
     with pytest.raises(OutputError, match="no picture came in that time"), Splice(io.BytesIO()) as splice:
         during.pour(splice)
     for packet in packets(clip, 45):
         kept.put(packet)
-    for wanted in (during, after, kept.want(6.5, 10.0)):
+    for wanted in (during, after, kept.want(6.5, 10.0, free)):
         memory = io.BytesIO()
         with Splice(memory) as splice:
             wanted.pour(splice)
@@ -426,7 +452,7 @@ def test_a_clip_that_fails_leaves_what_is_there(clip: Clip, monkeypatch: pytest.
 def test_the_index_stands_in_front_however_many_pictures_there_are(clip: Clip, count: int) -> None:
     memory = io.BytesIO()
     with Splice(memory) as splice:
-        kept = past.Remembered(list(packets(clip, count)), 0.0, 1000.0, lambda wanted: None)
+        kept = past.Remembered(list(packets(clip, count)), 0.0, 1000.0, free, lambda wanted: None)
         kept.pour(splice)
     film = memory.getvalue()
     assert film.index(b"moov") < film.index(b"mdat")
