@@ -118,15 +118,20 @@ class Runtime:
         self._mark("outputs_open")
         self._crew.start("status", self._tick)
         hint = self._start_cameras()
-        feed = None
-        if self._inference.detects:
-            collect, feed = self._inference.prepare(hint, self._mark)
-            self._stage("infer-collect", collect, after=self._collected)
         if self._inference.passes:
             self._stage("pass-on", self._inference.pass_on, after=self._collected)
         for outlet in self._outlets:
             if outlet is not reader and not isinstance(outlet.output, WindowOutput):
                 self._stage(f"render-{outlet.output.name}", outlet.run)
+        feed = None
+        if self._inference.detects:
+            # Whoever watches other cameras need not wait until the model is there.
+            try:
+                collect, feed = self._inference.prepare(hint, self._mark)
+            except BaseException:
+                self._collected()
+                raise
+            self._stage("infer-collect", collect, after=self._collected)
         if feed is not None:
             self._crew.start("infer-feed", feed)
         with self._lock:

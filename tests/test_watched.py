@@ -18,6 +18,7 @@ import pytest
 from websockets.sync.client import connect
 
 import pipeline
+from pipeline import inference
 from pipeline.capture.ffmpeg import FfmpegSource
 from pipeline.config import Config
 from pipeline.errors import ModelError
@@ -189,6 +190,29 @@ def test_detected_and_watched_cameras_share_a_run(server: RtspServer, decoded: l
     for counted in run.runtime.summary()["cameras"].values():
         total = counted["inferred"] + counted["passed"] + sum(counted["dropped"].values()) + counted["in_flight"]
         assert counted["captured"] == total
+
+
+def test_a_watched_camera_does_not_wait_for_the_model_of_others(
+    server: RtspServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    there = threading.Event()
+    real = inference.load
+    monkeypatch.setattr(inference, "load", lambda *args, **more: there.wait(20) and real(*args, **more))
+    model = {"name": str(write_ir(rows_model(), tmp_path / "two.xml"))}
+    camera = {"source": server.url("live"), "detect": {"enabled": False}, "overlay": {"enabled": False}}
+    run = Run({"door": {"source": server.url("live")}, "yard": camera}, model=model)
+    run.thread.start()
+    try:
+        assert until(lambda: run.live("yard"))
+        assert opened(run.get("api/cameras/yard/snapshot.jpg")).shape == (180, 320, 3)
+        assert not run.runtime.started
+        there.set()
+        assert until(lambda: run.runtime.stats.cameras["door"].figures().inferred > 0)
+    finally:
+        there.set()
+        run.runtime.stop()
+        run.thread.join(10)
+    assert not run.thread.is_alive()
 
 
 def test_a_model_is_loaded_as_soon_as_one_camera_is_detected() -> None:
