@@ -45,7 +45,7 @@ class BlockMatching(nn.Module):
         return [block / self.get_buffer(f"unit{stage}") for stage, block in zip(BLOCK_STAGES, blocks, strict=True)]
 
     def forward(self, blocks: list[Tensor], wanted: list[Tensor]) -> Tensor:
-        """Mean squared gap between blocks and those wanted, in units, of the pictures that both have: 1 is nothing learnt."""
+        """Mean squared gap, in units, to what is wanted, over the pictures that both have: 1 is nothing learnt."""
         gaps = [
             (block[: len(target)].float() - target[: len(block)]).square().mean()
             for block, target in zip(blocks, self.in_units(wanted), strict=True)

@@ -58,9 +58,11 @@ def backbone(anatomy: Anatomy) -> list[ov.Node]:
 
 def bottlenecks(anatomy: Anatomy) -> list[ov.Output]:
     """What the stem and each of the 17 bottlenecks give; raises TrainingError where a model is laid out differently."""
+    if any(node.get_type_name() == "FakeQuantize" for node in anatomy.model.get_ordered_ops()):
+        raise TrainingError("teacher: is quantised; to teach single blocks it must be a model of floats, FP16 or FP32")
     convolutions = backbone(anatomy)
     if len(convolutions) != 52:
-        raise TrainingError(f"model: its backbone has {len(convolutions)} convolutions, not 52")
+        raise TrainingError(f"teacher: its backbone has {len(convolutions)} convolutions, not 52")
     outputs = [_following(_following(convolutions[0], "Add"), "Clamp").output(0)]
     for projection in convolutions[3::3]:
         bias = _following(projection, "Add")
@@ -73,8 +75,7 @@ def bottlenecks(anatomy: Anatomy) -> list[ov.Output]:
 def _following(node: ov.Node, kind: str) -> ov.Node:
     following = next(iter(node.output(0).get_target_inputs())).get_node()
     if following.get_type_name() != kind:
-        found = f"{following.get_type_name()} after {node.get_friendly_name()}, not {kind}"
-        raise TrainingError(f"model: found {found}; a teacher of single blocks must be a model of floats")
+        raise TrainingError(f"teacher: {node.get_friendly_name()} goes to {following.get_type_name()}, not to {kind}")
     return following
 
 

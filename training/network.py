@@ -73,7 +73,7 @@ class Branch(nn.Module):
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
-    """Raw outputs for B pictures and P priors (5,376 at 512x512): offsets [B,P,4], logits [B,P,2], and every block's."""
+    """Raw outputs for B pictures, P priors (5,376 at 512x512): offsets [B,P,4], logits [B,P,2]; and every block's."""
 
     offsets: Tensor
     logits: Tensor

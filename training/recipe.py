@@ -14,7 +14,7 @@ class Recipe:
 
     Batches at smaller sizes hold more pictures, so that every step costs about the same. `milestones` are fractions of
     the run at which a step schedule divides its rate by ten; without any the rate falls along a cosine. `frozen` blocks
-    stay as they are. During the first `alone_steps` every block learns by itself, at a rate and with batches of its own.
+    stay as they are. In the first `alone_steps` every block learns by itself, at a rate and with batches of its own.
     """
 
     optimiser: str
