@@ -51,8 +51,10 @@ class Capture(Section):
 
 
 class Detect(Section):
-    """Which detections count."""
+    """Whether to look for anything, and which detections count."""
 
+    enabled: bool = True
+    """Whether anything is looked for; a camera without is not even decoded, except for those who need pictures."""
     threshold: Annotated[float, Field(gt=0, lt=1, allow_inf_nan=False)] = 0.5
     """Detections with a lower score are left out."""
     labels: tuple[str, ...] = ()
@@ -232,7 +234,7 @@ class Config(Section):
     capture: Capture = Capture()
     """How sources are opened and read."""
     detect: Detect = Detect()
-    """Which detections count."""
+    """What is looked for; `detect: false` for nothing."""
     overlay: Overlay = Overlay()
     """What is drawn on the picture."""
     model: Model = Model()

@@ -52,10 +52,12 @@ _PORT = re.compile(r"(?:(?P<host>.+):)?(?P<port>[^:]*)")
 
 
 def complete(root: Block, problems: list[Problem]) -> None:
-    """Write out the short forms of cameras, model and outputs."""
+    """Write out the short forms of cameras, detect, model and outputs."""
+    _complete_detect(root)
     if isinstance(cameras := _below(root, "cameras"), Block):
         for entry in cameras.entries.values():
             entry.node = _long(entry.node, "source")
+            _complete_detect(entry.node)
     if "model" in root.entries:
         root.entries["model"].node = _long(root.entries["model"].node, "name")
     outputs = _below(root, "outputs")
@@ -68,6 +70,13 @@ def complete(root: Block, problems: list[Problem]) -> None:
         if isinstance(node, Block):
             for key, entry in node.entries.items():
                 _complete_output(key, entry, ("outputs", str(number), key), problems)
+
+
+def _complete_detect(node: Node) -> None:
+    detect = _below(node, "detect") if isinstance(node, Block) else None
+    # A number was meant as something else.
+    if isinstance(node, Block) and isinstance(detect, Text) and isinstance(detect.resolved(), bool | str):
+        node.entries["detect"].node = _long(detect, "enabled")
 
 
 def _complete_output(key: str, entry: Entry, path: tuple[str, ...], problems: list[Problem]) -> None:

@@ -39,6 +39,8 @@ def schema() -> dict[str, Any]:
     cameras["propertyNames"] = {"pattern": next(iter(cameras.pop("patternProperties")))}
     cameras["additionalProperties"] = {"anyOf": [address, {"$ref": "#/$defs/Camera"}]}
     _allow(described["properties"]["model"], {"type": "string", "minLength": 1})
+    for section in (described, sections["Camera"]):
+        _allow(section["properties"]["detect"], {"type": "boolean"}, {"$ref": "#/$defs/Variable"})
     outputs = sections["Output"]
     outputs |= {"minProperties": 1, "maxProperties": 1}
     port = sections["Web"]["properties"]["port"]["anyOf"][0]

@@ -155,3 +155,5 @@ class Result:
     frame: Frame
     detections: Detections
     timing: Timing = field(default_factory=Timing)
+    detected: bool = True
+    """Whether anything was looked for at all: where not, no detections do not mean that nobody is there."""

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 _STEP = math.log(1.02)
 _SMALLEST = 1e-6
 _RATE_WINDOW = 3.0
+_SHORTEST = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,12 +98,15 @@ class Rate:
         self._forget(now)
 
     def value(self, now: float) -> float:
-        """Events a second, from the intervals between the events of the last 3 s; 0 after a pause."""
+        """Events a second, from the intervals between the events of the last 3 s; 0 after a pause.
+
+        What comes in a burst after a pause counts as if it had taken a second.
+        """
         self._forget(now)
         if len(self._times) < 2:
             return 0.0
-        span = max(self._times[-1] - self._times[0], now - self._times[0] - _RATE_WINDOW / 3)
-        return (len(self._times) - 1) / span if span > 0 else 0.0
+        span = max(self._times[-1] - self._times[0], now - self._times[0] - _SHORTEST, _SHORTEST)
+        return (len(self._times) - 1) / span
 
     def _forget(self, now: float) -> None:
         while self._times and now - self._times[0] > _RATE_WINDOW:

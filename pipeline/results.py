@@ -35,7 +35,8 @@ class _Reader:
 class Results:
     """Results of all cameras in the order they are ready; a context manager and an iterator.
 
-    A live camera gives its newest result when asked, a file every one. Leaving the block ends all threads
+    A live camera gives its newest result when asked, a file every one. Those of a camera that is not to be detected
+    have `detected` False and no detections; they are decoded for the iteration. Leaving the block ends all threads
     and raises the first error of any stage, as the iteration itself does.
     """
 

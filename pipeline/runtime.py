@@ -6,23 +6,22 @@ import threading
 from collections import Counter
 from collections.abc import Callable
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, NoReturn
 
-from .capture import open_source
+from .capture import check_source, open_source
 from .capture.camera import Camera
 from .capture.source import Source
-from .channel import Funnel
 from .config import Config, Output, Web, Window
 from .errors import OutputError, StageStuckError
-from .frames import Frame, Image, Result
-from .infer.engine import Engine
-from .infer.model import Detector, load
-from .infer.zoo import locate
+from .frames import Image, Result
+from .infer.model import Detector
+from .inference import COLLECTORS, Inference
 from .meters import peak_memory
 from .redaction import guard_logs
 from .render import display_available, open_output
-from .render.outlet import Outlet, fan_out, losses
+from .render.outlet import Outlet, fan_out, losses, wanting
 from .render.output import View
 from .render.overlay import Overlay
 from .render.record import RecordOutput
@@ -56,9 +55,13 @@ class Runtime:
     ) -> None:
         guard_logs()
         self.config = config
-        self.stats = Stats(list(config.cameras))
-        self.detector: Detector | None = None
+        self.stats = Stats(
+            list(config.cameras),
+            undetected=[name for name, camera in config.cameras.items() if not camera.detect.enabled],
+        )
         self.marks: dict[str, float] = {}
+        self.started = False
+        """Whether every thread runs, with the model if one is needed."""
         self._frames = frames
         self._duration = duration
         self._notice = notice
@@ -66,7 +69,8 @@ class Runtime:
         self._clock = self.stats.clock
         self.began = self._clock.monotonic()
         self._crew = Crew(self._halt)
-        self._intake: Funnel[Frame] = Funnel()
+        self._inference = Inference(config, self.stats, self._deliver, notice, replay)
+        self._collectors = self._inference.detects + self._inference.passes
         self._halts = {name: threading.Event() for name in config.cameras}
         self._sources: dict[str, Source] = {}
         self._overlays = {
@@ -76,8 +80,6 @@ class Runtime:
         self._outlets: list[Outlet] = []
         self._delivered: Counter[str] = Counter()
         self._stages = 0
-        self._started = False
-        self._replay = replay
         self._lock = threading.Lock()
         self._stop_wanted = False
         self._drained = threading.Event()
@@ -100,6 +102,8 @@ class Runtime:
 
     def start(self, outputs: tuple[Output, ...] | None, reader: Outlet | None = None) -> None:
         """Open the outputs and start every thread; `reader` is a queue of results that the caller reads itself."""
+        for camera in self.config.cameras.values():
+            check_source(camera.source)
         for output in self._chosen(outputs):
             self._outlets.append(Outlet(self._opened(output), self.stats))
         if reader is not None:
@@ -107,35 +111,21 @@ class Runtime:
         self._mark("outputs_open")
         self._crew.start("status", self._tick)
         hint = self._start_cameras()
-        collect, feed = self._detection(hint) if self._replay is None else (self._play, None)
-        self._stage("infer-collect", collect, after=self._close_outlets)
+        feed = None
+        if self._inference.detects:
+            collect, feed = self._inference.prepare(hint, self._mark)
+            self._stage("infer-collect", collect, after=self._collected)
+        if self._inference.passes:
+            self._stage("pass-on", self._inference.pass_on, after=self._collected)
         for outlet in self._outlets:
             if outlet is not reader and not isinstance(outlet.output, WindowOutput):
                 self._stage(f"render-{outlet.output.name}", outlet.run)
         if feed is not None:
             self._crew.start("infer-feed", feed)
         with self._lock:
-            self._started = True
+            self.started = True
             if not self._stages:
                 self._drained.set()
-
-    def _detection(self, hint: Literal["latency", "throughput"]) -> tuple[Callable[[], None], Callable[[], None]]:
-        """Load the model; what collects its results, and what feeds it."""
-        located = locate(self.config.model, self._notice)
-        self._mark("model_found")
-        self.detector = load(located, self.config.infer, hint, notice=self._notice)
-        for camera in self.config.cameras.values():
-            self.detector.check_labels(camera.detect.labels)
-        self._mark("model_compiled")
-        self._notice(self.detector.report())
-        detect = {name: camera.detect for name, camera in self.config.cameras.items()}
-        engine = Engine(self.detector, self._intake, self._deliver, detect, self.stats, self.config.infer.timeout)
-        return engine.collect, engine.feed
-
-    def _play(self) -> None:
-        assert self._replay is not None
-        self._notice(self._replay.report())
-        self._replay.run(self._intake, self._deliver, self.stats)
 
     def stop(self) -> None:
         """Ask for an orderly end; takes no lock, so that a signal handler may call it."""
@@ -145,7 +135,7 @@ class Runtime:
         """End all threads within the configured time and raise the first error, if there was one."""
         self._crew.stop()
         patience = self.config.stop_timeout
-        if "infer-collect" not in self._crew.working():
+        if not {*COLLECTORS} & {*self._crew.working()}:
             self._close_outlets()
         if self._crew.join(patience * 0.6):
             self._close_outlets(discard=True)
@@ -163,6 +153,11 @@ class Runtime:
     @property
     def _stopped(self) -> bool:
         return self._stop_wanted or self._crew.stopping.is_set()
+
+    @property
+    def detector(self) -> Detector | None:
+        """The model, once it is loaded; None for good where no camera is detected."""
+        return self._inference.detector
 
     @property
     def error(self) -> BaseException | None:
@@ -215,16 +210,15 @@ class Runtime:
         return output
 
     def _start_cameras(self) -> Literal["latency", "throughput"]:
-        shown = any(outlet.output.name in ("window", "web", "stream") for outlet in self._outlets)
-        tap = fan_out(self._outlets)
+        seen = any(outlet.output.name in ("window", "web", "stream") for outlet in self._outlets)
+        tap, wants = fan_out(self._outlets), wanting(self._outlets)
+        lose = losses(self._outlets, self.stats)
         for name, camera in self.config.cameras.items():
             source = self._sources[name] = open_source(camera.source, camera.capture, self._halts[name])
+            lane = self._inference.lane(name, live=source.live, dropped=lose)
+            # Packets are lost where they come faster than any output takes them.
+            shown = seen or (tap is not None and not camera.detect.enabled)
             pace = camera.capture.pace
-            lane = self._intake.lane(
-                1 if source.live else 2,
-                latest=source.live,
-                dropped=losses(self._outlets, self.stats),
-            )
             loop = Camera(
                 name,
                 camera,
@@ -235,6 +229,7 @@ class Runtime:
                 clock=self._clock,
                 source=source,
                 tap=tap,
+                wanted=None if camera.detect.enabled or self._frames else partial(wants, name),
             )
             self._stage(f"capture-{name}", loop.run, after=lane.close)
         if self.config.infer.hint != "auto":
@@ -274,7 +269,7 @@ class Runtime:
                 after()
                 with self._lock:
                     self._stages -= 1
-                    if not self._stages and self._started:
+                    if not self._stages and self.started:
                         self._drained.set()
 
         with self._lock:
@@ -284,8 +279,16 @@ class Runtime:
     def _halt(self) -> None:
         for halt in self._halts.values():
             halt.set()
-        self._intake.close(discard=True)
+        self._inference.close()
         self._drained.set()
+
+    def _collected(self) -> None:
+        """A thread that delivers results has ended; with the last one the outputs end too."""
+        with self._lock:
+            self._collectors -= 1
+            last = not self._collectors
+        if last:
+            self._close_outlets()
 
     def _close_outlets(self, *, discard: bool = False) -> None:
         for outlet in self._outlets:

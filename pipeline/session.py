@@ -33,7 +33,7 @@ def watch(
 
         def tick(stats: Stats) -> None:
             # Until the model is there, the progress bar of its download has the terminal.
-            if recordings or runtime.detector is not None:
+            if runtime.started:
                 status.tick(stats.figures(), stats.told())
 
         runtime = Runtime(

@@ -1,13 +1,13 @@
 """What is counted while the program runs: frames, reasons of loss, rates and times of every stage.
 
-For each camera, at any moment: captured = inferred + dropped (by reason) + in flight.
+For each camera, at any moment: captured = inferred + passed + dropped (by reason) + in flight.
 """
 
 from __future__ import annotations
 
 import threading
 from collections import Counter, defaultdict, deque
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -72,8 +72,8 @@ class CameraFigures:
     """Frames a second that the source gives."""
     fps: float
     """Frames a second that at least one output shows."""
-    people: int
-    """Detections in the newest result."""
+    people: int | None
+    """Detections in the newest result; None where the camera is not to be detected."""
     age: float | None
     """Seconds since the newest picture that is ready to be seen was captured; None before the first."""
     last_good: datetime | None = None
@@ -84,16 +84,23 @@ class CameraFigures:
     """How many times the pictures fell behind the camera's own clock."""
     behind: float = 0.0
     """Seconds by which they are behind while they are late: they are that much older than when they were captured."""
+    detected: bool = True
+    """Whether anything is to be found in its pictures."""
+    passed: int = 0
+    """Frames that go on as they came, because the camera is not to be detected."""
+    live: bool = True
+    """Whether it is a camera rather than a file."""
 
 
 class CameraStats:
     """Counters of one camera; safe from any thread."""
 
-    def __init__(self, name: str, clock: Clock) -> None:
+    def __init__(self, name: str, clock: Clock, *, detected: bool = True) -> None:
         self.name = name
+        self.detected = detected
         self._clock = clock
         self._lock = threading.Lock()
-        self._captured = self._inferred = self._shown = self._reconnects = 0
+        self._captured = self._inferred = self._passed = self._shown = self._reconnects = 0
         self._dropped: Counter[str] = Counter()
         self._rate_in, self._rate_shown = Rate(), Rate()
         self._people = 0
@@ -104,7 +111,7 @@ class CameraStats:
         self._good: float | None = None
         self._late = 0
         self._behind = 0.0
-        self._source = ""
+        self._source, self._live = "", True
         self._started = clock.monotonic()
         self._first_shown: float | None = None
         self._first = self._last = 0.0
@@ -117,6 +124,9 @@ class CameraStats:
             self._behind = behind
             self._captured += 1
             self._good = now if good else self._good
+            if good and not self.detected:
+                self._passed += 1
+                self._seen(now)
             self._rate_in.tick(now)
 
     def dropped(self, reason: str) -> None:
@@ -173,10 +183,10 @@ class CameraStats:
         with self._lock:
             return [change for change in self._changes if change.number > after]
 
-    def opened(self, source: str, *, again: bool) -> None:
+    def opened(self, source: str, *, again: bool, live: bool = True) -> None:
         """The source answered; `source` says what was negotiated, `again` that it was lost before."""
         with self._lock:
-            self._source = source
+            self._source, self._live = source, live
             self._reconnects += again
 
     def figures(self) -> CameraFigures:
@@ -194,16 +204,19 @@ class CameraStats:
                 inferred=self._inferred,
                 dropped=dict(self._dropped),
                 shown=self._shown,
-                in_flight=self._captured - self._inferred - self._dropped.total(),
+                in_flight=self._captured - self._inferred - self._passed - self._dropped.total(),
                 reconnects=self._reconnects,
                 fps_in=self._rate_in.value(now),
                 fps=self._rate_shown.value(now),
-                people=self._people,
+                people=self._people if self.detected else None,
                 age=None if self._newest is None else now - self._newest,
                 last_good=self._moment(self._good),
                 next_try=self._moment(self._retry_at),
                 late=self._late,
                 behind=self._behind,
+                detected=self.detected,
+                passed=self._passed,
+                live=self._live,
             )
 
     def ages(self) -> Histogram:
@@ -218,7 +231,9 @@ class CameraStats:
             span = self._last - self._first
             return {
                 "captured": figures.captured,
+                "detected": figures.detected,
                 "inferred": figures.inferred,
+                "passed": figures.passed,
                 "shown": figures.shown,
                 "dropped": figures.dropped,
                 "in_flight": figures.in_flight,
@@ -236,9 +251,10 @@ class CameraStats:
 class Stats:
     """Everything that is counted: for each camera, for each output, and a time histogram for each stage."""
 
-    def __init__(self, cameras: list[str], clock: Clock | None = None) -> None:
+    def __init__(self, cameras: list[str], clock: Clock | None = None, *, undetected: Collection[str] = ()) -> None:
+        """Take the names of all cameras, and of those in whose pictures nothing is to be found."""
         self.clock: Clock = clock or SystemClock()
-        self.cameras = {name: CameraStats(name, self.clock) for name in cameras}
+        self.cameras = {name: CameraStats(name, self.clock, detected=name not in undetected) for name in cameras}
         self.outputs: defaultdict[str, OutputStats] = defaultdict(OutputStats)
         self._stages: dict[str, Histogram] = {}
         self._lock = threading.Lock()

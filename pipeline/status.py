@@ -93,8 +93,9 @@ def _line(camera: CameraFigures, width: int) -> Text:
         line.append(f", next try in {camera.retry_in:.0f} s")
     if camera.captured:
         people = "person" if camera.people == 1 else "people"
-        shown = f"{camera.fps:.1f} shown" if camera.shown else "none shown yet"
-        line.append(f"  {camera.fps_in:.1f} fps in, {shown}  {camera.people} {people}")
+        shown = f", {camera.fps:.1f} shown" if camera.shown else ", none shown yet" if camera.detected else ""
+        found = f"{camera.people} {people}" if camera.detected else "not detected"
+        line.append(f"  {camera.fps_in:.1f} fps in{shown}  {found}")
     if camera.age is not None:
         line.append(f"  {_age(camera.age)} old")
     dropped = ", ".join(f"{count} {reason}" for reason, count in camera.dropped.items() if count)

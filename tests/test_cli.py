@@ -367,6 +367,32 @@ def test_a_camera_that_never_answers_ends_with_3_and_its_password_stays_secret(
     assert "admin" not in everything
 
 
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        ("street.mpg4", "street.mpg4: no such file"),
+        ("fault:stall@9:street.mpg4", "street.mpg4: no such file"),
+        ("rtsp://me:hunter2/street.mp4", None),
+        (".", ".: this is a folder; name one video file in it"),
+        ("empty.mp4", "empty.mp4: the file is empty"),
+    ],
+)
+def test_a_mistyped_file_is_told_before_anything_is_begun(
+    source: str,
+    message: str | None,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("empty.mp4").touch()
+    code = main(["-i", "demo", "-i", source, "-m", "nosuch.xml", "-o", "{camera}.avi.mp4"])
+    # Only the model is missing where the address may be of use.
+    assert code == (4 if message is None else 3)
+    assert message is None or capsys.readouterr() == ("", f"{message}\n")
+    assert message is None or [each.name for each in tmp_path.iterdir()] == ["empty.mp4"]
+
+
 def test_a_password_from_the_environment_stays_secret_in_every_error(start: Start, tmp_path: Path) -> None:
     (tmp_path / "a.yaml").write_text(
         "cameras:\n  a: rtsp://me:${PASSWORD}@127.0.0.1:9/x\ncapture: {transport: '${PASSWORD}'}\n"

@@ -114,6 +114,8 @@ BAD = [
     ("capture: {loop: 0}", "1:17: capture.loop: must be true or false, got 0"),
     ('capture: {loop: "true"}', "1:17: capture.loop: must be true or false, got 'true'; leave out the quotes"),
     ("capture: {fourcc: MJ}", "1:19: capture.fourcc: must be four letters, got 'MJ'"),
+    ("detect: no", "1:9: detect.enabled: must be true or false, got 'no'"),
+    ("detect: 0.6", "1:9: detect: must be a block of keys, got 0.6"),
     ("detect: {threshold: 3}", "1:21: detect.threshold: must be below 1, got 3"),
     ("detect: {threshold: .nan}", "1:21: detect.threshold: must be a finite number, got .nan"),
     ("detect:\n  threshold: 0,5", "2:14: detect.threshold: must be a number, got '0,5'; write 0.5"),

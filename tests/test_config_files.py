@@ -76,6 +76,9 @@ GOOD: list[tuple[str, dict[str, Any]]] = [
     ("capture: {fourcc: ''}", {"capture": Capture(fourcc="")}),
     ("detect: {labels: [no, 12:30, 'null']}", {"detect": Detect(labels=("no", "12:30", "null"))}),
     ("detect: {threshold: .5}", {}),
+    ("detect: true", {}),
+    ("detect: false", {"detect": Detect(enabled=False)}),
+    ("cameras: {a: {source: 0, detect: false}}", {"cameras": {"a": Camera(source="0", detect=Detect(enabled=False))}}),
     ("model: person-detection-0200", {"model": Model(name="person-detection-0200")}),
     ("model: {name: a.xml, folder: ~}", {"model": Model(name="a.xml")}),
     (
@@ -125,6 +128,14 @@ detect: {threshold: 0.7}
     assert (config.cameras["a"].overlay.scale, config.cameras["c"].overlay.scale) == (1, 2)
 
 
+def test_a_camera_may_be_left_out_of_detection_or_taken_in_again() -> None:
+    text = "detect: {threshold: 0.7, enabled: %s}\ncameras: {a: demo, b: {source: demo, detect: %s}}"
+    for top, own in (("true", "false"), ("false", "true")):
+        cameras = parse(text % (top, own)).cameras
+        assert [cameras[name].detect.enabled for name in "ab"] == [top == "true", own == "true"]
+        assert cameras["b"].detect.threshold == 0.7
+
+
 def test_values_come_from_the_environment_and_mean_what_they_would_mean_in_the_file(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -146,6 +157,7 @@ outputs:
 
 OVERRIDES = [
     ("detect.threshold=0.9", {"detect": Detect(threshold=0.9)}),
+    ("detect=false", {"detect": Detect(enabled=False)}),
     ("model=b", {"model": Model(name="b")}),
     ("model.name=b", {"model": Model(name="b", precision="FP32")}),
     ("model.folder=", {}),
@@ -244,6 +256,8 @@ TYPOS = [
     "capture: {width: '640'}",
     "detect: {threshold: 1}",
     "detect: {labels: person}",
+    "detect: no",
+    "cameras: {a: {source: demo, detect: 0.6}}",
     "infer: {device: GPU 1}",
     "outputs: window",
     "outputs: [windw]",
@@ -263,7 +277,7 @@ def test_editors_and_lookout_refuse_the_same(text: str) -> None:
 
 def test_editors_accept_the_environment_where_lookout_does() -> None:
     text = "capture: {loop: '${A}', width: '${B}', pace: '${C}'}\noutputs: [web: '${D}', web: {port: '${E}'}]"
-    VALIDATOR.validate(as_editors_read(text))
+    VALIDATOR.validate(as_editors_read(f"detect: '${{F}}'\n{text}"))
 
 
 def test_no_damage_to_a_file_leads_to_anything_but_a_good_error() -> None:

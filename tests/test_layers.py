@@ -44,7 +44,8 @@ ALLOWED: dict[str, set[str]] = {
     "infer": STAGE,
     "render": STAGE,
     "replay": STAGE | {"render"},
-    "runtime": STAGE | {"capture", "infer", "redaction", "render", "replay"},
+    "inference": STAGE | {"infer", "replay"},
+    "runtime": STAGE | {"capture", "infer", "inference", "redaction", "render", "replay"},
     "results": STAGE | {"render", "runtime"},
     "interrupt": {"worker"},
     "options": {"address", "config_nodes", "config_overrides"},
@@ -64,6 +65,7 @@ EDGES: dict[str, set[str]] = {
     "av": {
         "capture/damage.py",
         "capture/ffmpeg.py",
+        "capture/nap.py",
         "capture/observed.py",
         "capture/repacker.py",
         "capture/yuv.py",

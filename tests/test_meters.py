@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 
 from pipeline.meters import Histogram, Rate
+from pipeline.stats import Stats
+from tests.servers.clock import ManualClock
 
 
 def test_percentiles_are_true_to_two_percent() -> None:
@@ -41,3 +43,33 @@ def test_a_slow_rate_is_seen_too() -> None:
     for tick in range(10):
         rate.tick(tick * 1.0)
     assert rate.value(9.5) == pytest.approx(1.0, rel=0.1)
+
+
+def test_a_burst_after_a_pause_never_makes_an_absurd_rate() -> None:
+    rate = Rate()
+    for tick in range(100):
+        rate.tick(tick / 25)
+    back = 100 / 25 + 7
+    shown = []
+    for late in range(50):
+        # A camera that is back first sends what it kept since its keyframe, all at once.
+        rate.tick(back + (late - 10) / 25 if late > 10 else back + late * 0.0002)
+        shown.append(rate.value(back + max(0, late - 10) / 25))
+    assert max(shown) <= 36
+    assert shown[-1] == pytest.approx(25 + 10 / 1.56, rel=0.1)
+
+
+def test_the_rate_of_a_camera_that_is_back_is_sane_from_its_first_pictures_on() -> None:
+    clock = ManualClock()
+    camera = Stats(["door"], clock).cameras["door"]
+    shown = []
+    for pause in (*[0.04] * 100, 7.0, 0.0005, 0.0005, *[0.04] * 60):
+        clock.advance(pause)
+        camera.captured()
+        camera.inferred(0, clock.monotonic())
+        camera.shown(clock.monotonic())
+        figures = camera.figures()
+        shown.append((figures.fps_in, figures.fps))
+    assert all(0 <= rate <= 28 for rates in shown for rate in rates)
+    assert shown[99] == pytest.approx((25, 25))
+    assert shown[-1] == pytest.approx((25, 25), rel=0.1)

@@ -42,6 +42,20 @@ def test_every_frame_is_in_exactly_one_place() -> None:
     assert figures.people == 2
 
 
+def test_a_camera_that_is_only_watched_passes_every_frame_and_counts_nobody() -> None:
+    clock = HandClock()
+    camera = Stats(["door"], clock, undetected=["door"]).cameras["door"]
+    for _ in range(8):
+        camera.captured()
+    for _ in range(2):
+        camera.captured(good=False)
+        camera.dropped("corrupt")
+    clock.time += 0.25
+    figures = camera.figures()
+    assert (figures.captured, figures.passed, figures.dropped, figures.in_flight) == (10, 8, {"corrupt": 2}, 0)
+    assert (figures.people, figures.inferred, figures.age) == (None, 0, 0.25)
+
+
 def test_the_age_is_that_of_the_newest_picture_ready_to_be_seen() -> None:
     clock = HandClock()
     camera = Stats(["door"], clock).cameras["door"]

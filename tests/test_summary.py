@@ -96,6 +96,8 @@ STATUS = [
         "door  retrying (refused), next try in 4 s",
     ),
     ({"state": State.CONNECTING, "captured": 0, "age": None}, "door  connecting"),
+    ({"detected": False, "people": None, "shown": 0}, "door  live  30.0 fps in  not detected  45 ms old"),
+    ({"detected": False, "people": None}, "door  live  30.0 fps in, 29.5 shown  not detected  45 ms old"),
 ]
 
 
@@ -154,6 +156,13 @@ def test_a_terminal_whose_reader_went_away_falls_silent() -> None:
         status = Status(Terminal(file=file))
         status.notice("nobody reads this")
         status.notice("nor this")
+
+
+def test_a_camera_that_is_only_watched_has_no_count_of_people() -> None:
+    text = StringIO()
+    yard = SUMMARY["cameras"]["yard"] | {"people": None}
+    show(SUMMARY | {"cameras": {"yard": yard}}, Terminal(file=text, width=120))
+    assert text.getvalue().splitlines()[1].split()[-2:] == ["not", "detected"]
 
 
 def test_the_tables_say_what_happened() -> None:

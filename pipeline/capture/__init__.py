@@ -8,7 +8,7 @@ from .. import address as addresses
 from ..config import Capture
 from ..drill import parse
 from .demo import DemoSource
-from .ffmpeg import FfmpegSource
+from .ffmpeg import FfmpegSource, check_file
 from .rehearsal import Rehearsal
 from .source import Source
 from .webcam import WebcamSource
@@ -25,3 +25,10 @@ def open_source(address: str, settings: Capture, stopping: threading.Event | Non
     if kind == "webcam":
         return WebcamSource(address, settings, stopping)
     return FfmpegSource(address, settings, stopping)
+
+
+def check_source(address: str) -> None:
+    """See at no cost whether an address can be of any use, before anything slow is begun; raises SourceError."""
+    _, real = parse(address)
+    if addresses.kind(real) == "file":
+        check_file(real)

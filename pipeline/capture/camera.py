@@ -41,10 +41,12 @@ class Camera:
         clock: Clock,
         source: Source | None = None,
         tap: Callable[[Packet], None] | None = None,
+        wanted: Callable[[], bool] | None = None,
     ) -> None:
         """Take where frames go and what counts them; `paced` plays a file at its own speed.
 
-        `tap` hears every compressed picture before it is decoded, from the camera's thread: it must not wait.
+        `tap` hears every compressed picture before it is decoded, from the camera's thread: it must not wait, nor may
+        `wanted`, which says at each picture whether anybody has a use for it decoded; without it all are decoded.
         """
         self.name = name
         self.source = source or open_source(settings.source, settings.capture, stopping)
@@ -59,6 +61,8 @@ class Camera:
         self._tap = tap
         if tap is not None:
             self.source.tap = self._tapped
+        if wanted is not None:
+            self.source.wanted = wanted
         self._opened = False
         self._live_since: float | None = None
         self._state = State.CONNECTING
@@ -91,7 +95,7 @@ class Camera:
         # Only an open source knows whether it is a finished recording after all.
         self._lane.latest = self.source.live
         self._watch.opened(self._clock.monotonic())
-        self._stats.opened(self.source.description, again=self._opened)
+        self._stats.opened(self.source.description, again=self._opened, live=self.source.live)
         self._opened = True
         self._shift = 0.0
         last: float | None = None
@@ -121,13 +125,14 @@ class Camera:
         if state is not self._state:
             self._state = state
             self._stats.changed(state, held=held)
-        frame = Frame(self.name, self._seq, pts, captured, sample.picture, sample.decode)
+        seq = self._seq
         self._seq += 1
         self._stats.captured(good=not sample.damaged, behind=self._watch.behind)
         if sample.damaged:
             self._stats.dropped("corrupt")
+        if sample.damaged or sample.picture is None:
             return not self._lane.closed
-        return self._lane.put(frame)
+        return self._lane.put(Frame(self.name, seq, pts, captured, sample.picture, sample.decode))
 
     def _tapped(self, packet: Packet) -> None:
         assert self._tap is not None

@@ -67,6 +67,14 @@ class Damage:
         """Whether a decoded picture is in doubt."""
         if frame.is_corrupt:
             self.lasting = True
-        elif self.lasting and frame.key_frame and frame.pts not in self._suspects:
+            return True
+        return self._judged(frame.key_frame, frame.pts)
+
+    def judge_packet(self, packet: av.Packet[Any]) -> bool:
+        """Whether a picture that is not decoded is in doubt, as far as that shows."""
+        return self._judged(packet.is_keyframe, packet.pts)
+
+    def _judged(self, key: bool, pts: int | None) -> bool:
+        if self.lasting and key and pts not in self._suspects:
             self.lasting = False
         return self.lasting

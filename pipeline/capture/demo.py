@@ -161,6 +161,7 @@ class DemoSource:
         self.live = live
         self.description = ""
         self.tap: Callable[[Packet], None] | None = None
+        self.wanted: Callable[[], bool] | None = None
         self._seed = seed
         self._clock = clock or SystemClock()
         self._street: Street | None = None
@@ -179,7 +180,8 @@ class DemoSource:
         if self._street is None:
             raise RuntimeError("read before open")
         begun = time.thread_time()
-        picture = ArrayPicture(self._street.picture(self._seq))
+        seen = not self._seq or self.wanted is None or self.wanted()
+        picture = ArrayPicture(self._street.picture(self._seq)) if seen else None
         drawn = time.thread_time() - begun
         seconds = self._seq / FPS
         self._seq += 1

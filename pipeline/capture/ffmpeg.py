@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import os
+import stat
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Generator
-from contextlib import AbstractContextManager, nullcontext
-from pathlib import Path
+from contextlib import AbstractContextManager, nullcontext, suppress
 from typing import Any, cast
 from urllib.parse import urlsplit
 
 import av
 import av.container.core
-import numpy as np
 
 from .. import address
 from ..config import Capture
@@ -22,8 +21,9 @@ from ..errors import SourceError
 from ..frames import Packet
 from .damage import Complaints, Damage, listen
 from .faults import explain
+from .nap import Nap
+from .options import MOST_PIXELS, options
 from .patience import Patience, PatientClock, resolve
-from .picture import ArrayPicture
 from .repacker import Repacker
 from .silence import Silence
 from .source import Sample
@@ -32,11 +32,7 @@ from .yuv import Scalers, YuvPicture
 
 Packets = Generator["av.Packet[Any]", None, None]
 
-_MOST_PIXELS = 8192 * 8192
 _FINISHED = (".mp4", ".mkv", ".webm", ".avi", ".mov", ".m4v", ".ts", ".mpg", ".mpeg", ".flv")
-
-_UNSEEN = ArrayPicture(np.zeros((1, 1, 3), np.uint8))
-"""Stands for a picture that could not be unpacked at all."""
 
 # See patience.py; PyAV has no public way to end a wait.
 setattr(av.container.core, "time", PatientClock())  # noqa: B010
@@ -60,6 +56,7 @@ class FfmpegSource:
         self.corrupt = 0
         """Packets and pictures left out so far because they were damaged."""
         self.tap: Callable[[Packet], None] | None = None
+        self.wanted: Callable[[], bool] | None = None
         self._container: av.container.InputContainer | None = None
         self._repacker = Repacker()
         self._packets = _nothing()
@@ -68,13 +65,14 @@ class FfmpegSource:
         self._in_pieces = False
         self._silence = Silence(settings)
         self._damage = Damage()
+        self._nap = Nap()
         self._timeline = Timeline(0.0)
 
     def open(self) -> None:
         """Connect and learn the format, within open_timeout in all."""
         self.close()
         if self.local:
-            self._check_file()
+            check_file(self._source)
         limit = time.monotonic() + self._settings.open_timeout
         with self._patience.until(limit):
             if not self.local and (host := urlsplit(self._name).hostname):
@@ -82,10 +80,10 @@ class FfmpegSource:
                     resolve(host, self._patience)
                 except SourceError as error:
                     raise SourceError(f"{self._name}: {error}", error.reason) from None
-            stream = self._connect(self._options(thorough=False))
+            stream = self._connect(thorough=False)
             if stream.codec_context is not None and not stream.codec_context.width and self._scheme.startswith("rtsp"):
                 self.close()
-                stream = self._connect(self._options(thorough=True))
+                stream = self._connect(thorough=True)
         self._prepare(stream)
         self._silence.opened(time.monotonic(), self.fps)
 
@@ -101,9 +99,14 @@ class FfmpegSource:
                     raise SourceError(f"{self._name}: the stream ended", "ended")
                 return None
             left_out = self.corrupt
+            self._tell(packet)
+            if self.wanted is not None and not self._nap.decodes(packet, wanted=self.wanted()):
+                if (sample := self._pass(packet)) is not None:
+                    return sample
+                continue
             self._decode(packet)
             if self.live and self._silence.started and self.corrupt > left_out and not self._frames:
-                return Sample(_UNSEEN, None, 0.0, damaged=True)
+                return Sample(None, None, 0.0, damaged=True)
         frame, spent = self._frames.popleft()
         seconds = frame.time if frame.pts is not None else None
         picture = YuvPicture(frame, self._scalers)
@@ -129,48 +132,13 @@ class FfmpegSource:
     def _finished(self) -> bool:
         return self._scheme in ("http", "https") and urlsplit(self._name).path.lower().endswith(_FINISHED)
 
-    def _check_file(self) -> None:
-        path = Path(self._source)
-        if path.is_dir():
-            raise SourceError(f"{self._name}: this is a folder; name one video file in it", "unreadable")
-        if path.is_file() and not path.stat().st_size:
-            raise SourceError(f"{self._name}: the file is empty", "unreadable")
-
-    def _options(self, *, thorough: bool) -> dict[str, str]:
-        settings = self._settings
-        # Also for the decoder that learns the format, which would make room for pictures of any size.
-        limits = {"max_pixels": str(_MOST_PIXELS)}
-        if self.local:
-            return limits
-        # A net under Patience, in microseconds: longer than any wait that is allowed.
-        longest = str(round(1e6 * (settings.open_timeout + max(settings.start_timeout, settings.read_timeout))))
-        options = limits | {"timeout": longest, "rw_timeout": longest}
-        if self.live:
-            options["analyzeduration"] = "1000000"
-        # No nobuffer: it throws away what was read while probing, which is the keyframe many cameras start with.
-        if self._scheme.startswith("rtsp"):
-            udp = settings.transport == "udp"
-            # FFmpeg tells of lost packets only where it queues; without loss the queue delays nothing.
-            options |= {
-                "rtsp_transport": settings.transport,
-                "allowed_media_types": "video",
-                "probesize": "1000000" if thorough else "32768",
-                "analyzeduration": "2000000" if thorough else "100000",
-                "fpsprobesize": "0",
-                "max_delay": "100000" if udp else "0",
-                "reorder_queue_size": "64" if udp else "8",
-                "buffer_size": "1048576",
-            }
-        if self._scheme.startswith("rtmp"):
-            options |= {"rtmp_live": "live", "rtmp_buffer": "100"}
-        return options
-
-    def _connect(self, options: dict[str, str]) -> av.VideoStream:
+    def _connect(self, *, thorough: bool) -> av.VideoStream:
         # The prefix keeps a colon in a file's name from being read as a protocol.
         where = f"file:{self._source}" if self.local else address.connectable(self._source)
+        told = options(self._settings, self._scheme, live=self.live, thorough=thorough)
         limits = (self._settings.open_timeout, max(self._settings.start_timeout, self._settings.read_timeout))
         try:
-            container = av.open(where, options=options, timeout=limits)
+            container = av.open(where, options=told, timeout=limits)
         except (av.FFmpegError, OSError, ValueError) as error:
             raise self._fault(error, f"no answer within {self._settings.open_timeout:g} s") from None
         self._container = container
@@ -185,7 +153,7 @@ class FfmpegSource:
         if decoder is None:
             self.close()
             raise SourceError(f"{self._name}: its codec cannot be decoded; set the camera to H.264", "unsupported")
-        if decoder.width * decoder.height > _MOST_PIXELS:
+        if decoder.width * decoder.height > MOST_PIXELS:
             size = f"{decoder.width}x{decoder.height}"
             self.close()
             raise SourceError(f"{self._name}: pictures of {size} are too large to be decoded", "unsupported")
@@ -195,7 +163,7 @@ class FfmpegSource:
         cores = os.cpu_count() or 1
         decoder.thread_type = "SLICE" if self.live or cores <= 4 else "AUTO"
         decoder.thread_count = min(2 if self.live else 4, cores)
-        decoder.options = {"max_pixels": str(_MOST_PIXELS)}
+        decoder.options = {"max_pixels": str(MOST_PIXELS)}
         rate = float(stream.average_rate or stream.guessed_rate or 0)
         self.fps = rate if 1 <= rate <= 240 else 0.0
         size = f" {decoder.width}x{decoder.height}" if decoder.width else ""
@@ -206,6 +174,7 @@ class FfmpegSource:
         # Such a stream comes in files of some seconds each, with silence between them.
         self._in_pieces = self._container.format.name in ("hls", "dash")
         self._damage = Damage(decoder if self.live else None)
+        self._nap = Nap(decoder)
         self._timeline = Timeline(self.fps, decoding_order=not self.live and self._container.format.name == "avi")
         self._packets = cast(Packets, self._container.demux(stream))
 
@@ -238,11 +207,28 @@ class FfmpegSource:
     def _listening(self) -> AbstractContextManager[Complaints]:
         return listen() if self.live and self._scheme.startswith("rtsp") else nullcontext(())
 
+    def _tell(self, packet: av.Packet[Any]) -> None:
+        if self.tap is not None and (repacked := self._repacker.take(packet, time.monotonic())) is not None:
+            self.tap(repacked)
+
+    def _pass(self, packet: av.Packet[Any]) -> Sample | None:
+        """What a packet that is not decoded says by itself; None before the first keyframe and at the end."""
+        if not self._nap.begun or not packet.size:
+            return None
+        seconds = self._nap.seconds(packet, live=self.live)
+        picture, begun = None, time.monotonic()
+        if packet.is_keyframe and not self._silence.started:
+            with suppress(av.FFmpegError, ValueError):
+                picture = next((YuvPicture(frame, self._scalers) for frame in self._nap.alone(packet)), None)
+        damaged = self.live and self._damage.judge_packet(packet)
+        if damaged:
+            self.corrupt += 1
+        else:
+            self._silence.picture(time.monotonic(), seconds)
+        return Sample(picture, seconds, time.monotonic() - begun if picture else 0.0, damaged)
+
     def _decode(self, packet: av.Packet[Any]) -> None:
         begun = time.monotonic()
-        if self.tap is not None and (repacked := self._repacker.take(packet, begun)) is not None:
-            self.tap(repacked)
-            begun = time.monotonic()
         self._timeline.packet(_seconds(packet))
         try:
             frames = packet.decode()
@@ -265,6 +251,24 @@ class FfmpegSource:
             return SourceError(f"{self._name}: {silence}", "timed out")
         reason, words = explain(error, playing=self._silence.started)
         return SourceError(f"{self._name}: {words}", reason)
+
+
+def check_file(source: str) -> None:
+    """See at no cost whether a path can name a video; raises SourceError."""
+    name = address.redacted(source)
+    try:
+        found = os.stat(source)
+    except FileNotFoundError:
+        # A row of pictures, such as street%03d.png, is no file by itself.
+        if "%" not in source:
+            raise SourceError(f"{name}: no such file", "not found") from None
+        return
+    except (OSError, ValueError):
+        return
+    if stat.S_ISDIR(found.st_mode):
+        raise SourceError(f"{name}: this is a folder; name one video file in it", "unreadable")
+    if stat.S_ISREG(found.st_mode) and not found.st_size:
+        raise SourceError(f"{name}: the file is empty", "unreadable")
 
 
 def _seconds(packet: av.Packet[Any]) -> float | None:

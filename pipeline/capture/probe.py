@@ -14,13 +14,14 @@ from ..clock import Clock
 from ..config import Capture
 from ..drill import parse
 from ..errors import SourceError
+from ..frames import Picture
 from ..meters import Histogram, Spread
 from . import open_source
 from .description import Description, describe
 from .observed import Observed, by_kind
 from .patience import Patience, resolve
 from .rhythm import Arrival, Rhythm, rhythm
-from .source import Sample, Source
+from .source import Source
 from .v4l2 import Mode, offered
 
 Progress = Callable[[float, str], None]
@@ -179,14 +180,14 @@ def _watch(
             at = clock.monotonic()
             arrivals.append(Arrival(at, sample.pts))
             found.corrupt += sample.damaged
-            if sample.damaged:
+            if sample.damaged or sample.picture is None:
                 continue
             if found.first_picture is None:
                 found.first_picture = at - begun
                 before = len(source.heard) if isinstance(source, Observed) else 0
                 found.width, found.height = sample.picture.width, sample.picture.height
             decode.add(sample.decode)
-            glance.at(sample, at if source.live else sample.pts or 0.0)
+            glance.at(sample.picture, at if source.live else sample.pts or 0.0)
     finally:
         found.live = source.live
         found.measured = clock.monotonic() - begun
@@ -221,11 +222,11 @@ class _Glance:
         self._seen: int | None = None
         self._since = self._last = 0.0
 
-    def at(self, sample: Sample, now: float) -> None:
+    def at(self, picture: Picture, now: float) -> None:
         """Compare with the last one, unless that was a moment ago."""
         if self._seen is not None and 0 <= now - self._last < _GLANCE:
             return
-        seen = zlib.crc32(sample.picture.resized(96, 54).tobytes())
+        seen = zlib.crc32(picture.resized(96, 54).tobytes())
         if seen != self._seen or now < self._last:
             self._seen, self._since = seen, now
         self._last = now

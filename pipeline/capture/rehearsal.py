@@ -69,6 +69,15 @@ class Rehearsal:
         self._tap = tap
         self._source.tap = None if tap is None else self._tapped
 
+    @property
+    def wanted(self) -> Callable[[], bool] | None:
+        """Asks for the source inside whether its pictures are wanted."""
+        return self._source.wanted
+
+    @wanted.setter
+    def wanted(self, wanted: Callable[[], bool] | None) -> None:
+        self._source.wanted = wanted
+
     def _tapped(self, packet: Packet) -> None:
         lost = any(self._lasting(kind) is not None for kind in ("stall", "freeze", "slow", "late", "corrupt"))
         self._broken = lost or (self._broken and not packet.key)
@@ -140,7 +149,7 @@ class Rehearsal:
         return slow or self._lasting("stall") is not None
 
     def _changed(self, sample: Sample) -> Sample:
-        if self._lasting("freeze") is None or self._held is None:
+        if self._lasting("freeze") is None or self._held is None or self._held.picture is None:
             self._held = sample
         late = self._lasting("late")
         pts = sample.pts if sample.pts is None or late is None else sample.pts - _LATE * late

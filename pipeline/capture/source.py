@@ -9,9 +9,10 @@ from ..frames import Packet, Picture
 
 
 class Sample(NamedTuple):
-    """One decoded picture as the source gave it."""
+    """One picture as the source gave it."""
 
-    picture: Picture
+    picture: Picture | None
+    """None where it was not unpacked, because that is not wanted or cannot be done."""
     pts: float | None
     """Seconds on the source's own timeline; None where it has none."""
     decode: float
@@ -35,6 +36,11 @@ class Source(Protocol):
     """Hears every compressed picture, with an empty camera, during `read` and before it is decoded; None costs nothing.
 
     Sources that do not read compressed pictures never call it.
+    """
+    wanted: Callable[[], bool] | None
+    """Asked at each picture whether it is wanted: where not, it is read but not unpacked. None: all are wanted.
+
+    The first picture after opening is unpacked in any case.
     """
 
     def open(self) -> None:

@@ -118,8 +118,11 @@ class Watch:
         """Seconds by which the last picture was behind; 0 unless the camera is late."""
         return self._lag.behind if self._late else 0.0
 
-    def _same(self, picture: Picture, now: float) -> float:
-        """For how many seconds the picture has not changed."""
+    def _same(self, picture: Picture | None, now: float) -> float:
+        """For how many seconds the picture has not changed; 0 while nobody unpacks it, which would show."""
+        if picture is None:
+            self._picture, self._glance = None, b""
+            return 0.0
         if picture is not self._picture:
             glance = picture.glance() if self._settings.frozen_after and isinstance(picture, Glanced) else b""
             if not glance or glance != self._glance:

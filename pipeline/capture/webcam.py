@@ -43,6 +43,7 @@ class WebcamSource:
         self.fps = 0.0
         self.description = ""
         self.tap: Callable[[Packet], None] | None = None
+        self.wanted: Callable[[], bool] | None = None
         self.corrupt = 0
         """Pictures left out so far because they could not be unpacked."""
         self._camera: cv2.VideoCapture | None = None
@@ -82,12 +83,15 @@ class WebcamSource:
         while not self._stopping.is_set():
             if self._camera.grab():
                 begun = time.monotonic()
+                if self.wanted is not None and self._silence.started and not self.wanted():
+                    stamp = self._stamp()
+                    self._silence.picture(begun, stamp)
+                    return Sample(None, stamp, 0.0)
                 good, pixels = self._camera.retrieve()
                 if good and pixels is not None and pixels.size:
-                    stamp = self._camera.get(cv2.CAP_PROP_POS_MSEC) / 1e3
-                    self._silence.picture(time.monotonic(), stamp if stamp > 0 else None)
-                    picture = ArrayPicture(np.asarray(pixels, np.uint8))
-                    return Sample(picture, stamp if stamp > 0 else None, time.monotonic() - begun)
+                    stamp = self._stamp()
+                    self._silence.picture(time.monotonic(), stamp)
+                    return Sample(ArrayPicture(np.asarray(pixels, np.uint8)), stamp, time.monotonic() - begun)
                 self.corrupt += 1
             elif self._linux and self._error_of_opening() in (errno.ENOENT, errno.ENODEV, errno.ENXIO):
                 raise SourceError(f"{self._path}: the camera was unplugged", "unplugged")
@@ -101,6 +105,12 @@ class WebcamSource:
         camera, self._camera = self._camera, None
         if camera is not None:
             camera.release()
+
+    def _stamp(self) -> float | None:
+        """The time of the newest picture on the camera's own line; None where it tells none."""
+        assert self._camera is not None
+        stamp = self._camera.get(cv2.CAP_PROP_POS_MSEC) / 1e3
+        return stamp if stamp > 0 else None
 
     def _describe(self, camera: cv2.VideoCapture) -> None:
         code = int(camera.get(cv2.CAP_PROP_FOURCC)) & 0xFFFFFFFF

@@ -42,6 +42,7 @@ class Api:
         name = request.path_params["name"]
         if name not in self._gallery.stats.cameras:
             return unknown()
+        await self._gallery.refresh(name)
         return Response(self._gallery.honest(name), media_type="image/jpeg")
 
     async def _healthy(self, request: Request) -> Response:
@@ -53,7 +54,7 @@ class Api:
         live = [each for each in figures if each.state in (State.LIVE, State.LATE)]
         if not live:
             return PlainTextResponse("no camera gives pictures\n", 503)
-        if not any(each.inferred for each in figures):
+        if any(each.detected for each in live) and not any(each.inferred for each in figures):
             return PlainTextResponse("the model has not seen a picture yet\n", 503)
         return PlainTextResponse("ready\n")
 

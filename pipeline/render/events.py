@@ -50,11 +50,17 @@ class EventsOutput:
         """Write the line of a frame, after those of the changes before it."""
         self.poll()
         result = view.result
+        if not result.detected:
+            return False
         if not len(result.detections) and not self._settings.empty:
             return False
         total = self._clock.monotonic() - result.frame.captured
         self._write(result.frame.camera, frame_event(result, view.captured_at, total))
         return True
+
+    def wants(self, camera: str) -> bool:
+        """Only what was found is written, so that a camera without detection need not be decoded for it."""
+        return False
 
     def poll(self) -> bool:
         """Write the changes of state since the last call."""

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from ..channel import Funnel, Lane
 from ..frames import Frame, Packet
 from ..stats import Stats
-from .output import Output, PacketOutput, PromptOutput, View
+from .output import Output, PacketOutput, PromptOutput, SparingOutput, View
 
 _PATIENCE = 0.25
 
@@ -35,6 +35,13 @@ def losses(outlets: Sequence[Outlet], stats: Stats) -> Callable[[Frame, str], No
     return lose
 
 
+def wanting(outlets: Sequence[Outlet]) -> Callable[[str], bool]:
+    """What says whether any output has a use for pictures of a camera now."""
+    asked = [outlet.output.wants for outlet in outlets if isinstance(outlet.output, SparingOutput)]
+    always = len(asked) < len(outlets)
+    return lambda camera: always or any(wants(camera) for wants in asked)
+
+
 class Outlet:
     """An output with its queue: live cameras keep only the newest view, files wait for room and lose none."""
 
@@ -46,7 +53,7 @@ class Outlet:
         self._lanes: dict[str, Lane[View]] = {}
 
     def put(self, view: View) -> None:
-        """Queue a view; called by one thread only."""
+        """Queue a view; called by one thread for each camera."""
         if self._found is not None:
             self._found(view.result)
         camera = view.result.frame.camera

@@ -76,6 +76,15 @@ class PacketOutput(Protocol):
 
 
 @runtime_checkable
+class SparingOutput(Protocol):
+    """An output that can do without pictures at times; every other one has a use for all."""
+
+    def wants(self, camera: str) -> bool:
+        """Whether it has a use for a camera's pictures now, asked before each is decoded; it must not wait."""
+        ...
+
+
+@runtime_checkable
 class PromptOutput(Protocol):
     """An output that wants word of every frame at once, beside the views of its queue; neither call may wait."""
 

@@ -47,7 +47,8 @@ class Overlay:
         if found.level is Level.BAD:
             return stale(image, found, self._stats.name, self._settings.scale)
         if self._settings.title:
-            _title(image, size, self._stats.name, [counted(result.detections), f"{figures.fps:.1f} fps"], found)
+            count = counted(result.detections) if result.detected else "not detected"
+            _title(image, size, self._stats.name, [count, f"{figures.fps:.1f} fps"], found)
         return image
 
     def _boxes(self, image: Image, detections: Detections, size: int, top: int) -> None:

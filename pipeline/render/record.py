@@ -62,6 +62,7 @@ class RecordOutput:
         self._stats = stats
         self._clock = stats.clock
         self._start = start
+        self._boxed = {name for name, camera in cameras.items() if camera.detect.enabled and settings.boxes == "beside"}
         self._shelf = Shelf(settings.path, tuple(cameras), settings.free * 1_000_000)
         self._encoders = {
             name: Encoder(name, settings.bitrate)
@@ -94,11 +95,15 @@ class RecordOutput:
             packet = encoder.encode(image, seconds, frame.captured)
             self._backlog.put(packet)
             pts = packet.pts
-        if self._settings.boxes == "beside":
+        if frame.camera in self._boxed:
             event = frame_event(view.result, view.captured_at, 0.0)
             del event["timings_ms"]
             self._backlog.put(Boxes(frame.camera, pts, event))
         return not self._failing
+
+    def wants(self, camera: str) -> bool:
+        """Only what is encoded here has to be decoded first."""
+        return camera in self._encoders
 
     def poll(self) -> bool:
         """Tell where the disk takes nothing any more, although it reports no error."""
@@ -185,7 +190,7 @@ class RecordOutput:
         began = self._clock.now() - timedelta(seconds=age)
         self._shelf.check([reel.segment.path for reel in self._reels.values()])
         segment = Segment(self._shelf.path(packet.camera, began), packet)
-        boxes = BoxesFile(segment.path) if self._settings.boxes == "beside" else None
+        boxes = BoxesFile(segment.path) if packet.camera in self._boxed else None
         reel = self._reels[packet.camera] = _Reel(segment, boxes, began)
         takes = self._takes[packet.camera]
         takes.append(Take(segment.path, began))

@@ -29,6 +29,7 @@ class Reel:
         self.codec = ""
         """The browser's name of the codec; empty where the pictures cannot go out as they are."""
         self.turned = False
+        self.size: tuple[int, int] | None = None
         self.captured: float | None = None
         self.number = 0
         self.past: list[Message] = []
@@ -64,6 +65,7 @@ class Relay:
         """Take a camera's next compressed picture."""
         with self._lock:
             reel = self._reels[packet.camera]
+            reel.size = packet.width, packet.height
             if packet.codec != "h264":
                 reel.codec, reel.past = "", []
                 return
@@ -87,6 +89,8 @@ class Relay:
             width, height = frame.picture.width, frame.picture.height
             # Browsers do not turn what they decode as the stream asks.
             reel.turned = getattr(frame.picture, "turned", False)
+            if not result.detected:
+                return
             if not reel.codec or (stamp := reel.stamps.find(frame.pts)) is None:
                 return
             reel.stamps.settle(stamp)
@@ -113,6 +117,11 @@ class Relay:
             if not reel.codec or reel.turned or reel.captured is None:
                 return None
             return reel.codec, reel.hold(), max(0.0, self._clock.monotonic() - reel.captured)
+
+    def size(self, camera: str) -> tuple[int, int] | None:
+        """Width and height of a camera's newest compressed picture; None where it gives none."""
+        with self._lock:
+            return self._reels[camera].size
 
     def watched(self, camera: str) -> bool:
         """Whether any page is sent this camera's own pictures."""

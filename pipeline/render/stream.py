@@ -62,6 +62,10 @@ class StreamOutput:
         publisher.put(encoder.encode(image, seconds, frame.captured))
         return publisher.live
 
+    def wants(self, camera: str) -> bool:
+        """Only what is encoded here has to be decoded first, while its server takes it."""
+        return camera in self._encoders and self._publishers[camera].wanted
+
     def poll(self) -> bool:
         """Nothing waits here."""
         return True

@@ -13,19 +13,20 @@ from typing import Any
 import cv2
 
 from .. import config
-from ..address import scrub
 from ..clock import Clock
 from ..errors import OutputError
 from ..frames import Image
-from ..stats import CameraFigures, Stats
-from .events import timestamp
+from ..stats import CameraFigures, State, Stats
+from .card import card
 from .feed import Feed
 from .output import View
 from .overlay import blank, stale
 from .relay import Relay
-from .verdict import Verdict, verdict
+from .verdict import OLD, Verdict, verdict
 
 _NUMBERS_AGE = 0.25
+_PATIENCE = 4.0
+_TURN = 0.25
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -45,6 +46,10 @@ class Viewer:
         self.feed = Feed(clock, self.wake)
         """Carries those whose own pictures it gets."""
         self._fresh = asyncio.Event()
+
+    def takes_jpeg(self, name: str) -> bool:
+        """Whether it looks at a camera and does not decode the camera's own pictures itself."""
+        return name in self.names and name not in self.feed.cameras
 
     def wake(self) -> None:
         """Something may be new."""
@@ -90,11 +95,33 @@ class Gallery:
         name = view.result.frame.camera
         with self._lock:
             self._views[name] = view
-            watchers = [viewer for viewer in self._viewers if name in viewer.names - viewer.feed.cameras]
+            watchers = [viewer for viewer in self._viewers if viewer.takes_jpeg(name)]
         if watchers:
             self._shoot(view)
             self._wake(watchers)
         return bool(watchers) or self.relay.watched(name)
+
+    def wants(self, name: str) -> bool:
+        """Whether anybody looks at a camera and needs its pictures decoded here."""
+        with self._lock:
+            return any(viewer.takes_jpeg(name) for viewer in self._viewers)
+
+    async def refresh(self, name: str) -> None:
+        """Wait a little for a picture of a camera that is decoded only while somebody looks."""
+        figures = self.stats.cameras[name].figures()
+        if figures.detected or figures.state not in (State.LIVE, State.LATE, State.CORRUPT):
+            return
+        if (viewer := self.enter([name])) is None:
+            return
+        asked = self.stats.clock.monotonic()
+        try:
+            while (waited := self.stats.clock.monotonic() - asked) < _PATIENCE and not self.closed:
+                view = self._newest(name)
+                if view is not None and view.result.frame.captured > asked - _TURN:
+                    return
+                await viewer.wait(min(_TURN, _PATIENCE - waited))
+        finally:
+            self.leave(viewer)
 
     def enter(self, names: Iterable[str] = ()) -> Viewer | None:
         """A new viewer of those cameras; None when there are as many as allowed."""
@@ -134,18 +161,25 @@ class Gallery:
 
     def shot(self, name: str) -> Shot | None:
         """The newest view of a camera as a JPEG, encoded now if it was not yet; None before the first."""
-        with self._lock:
-            view = self._views.get(name)
+        view = self._newest(name)
         return None if view is None else self._shoot(view)
 
     def judged(self, name: str) -> tuple[View | None, float | None, Verdict]:
         """The newest view of a camera, its age in seconds, and what to say about it."""
-        with self._lock:
-            view = self._views.get(name)
+        view = self._newest(name)
         clock = self.stats.clock
         age = None if view is None else max(0.0, clock.monotonic() - view.result.frame.captured)
         live = view is None or view.live
         return view, age, verdict(self.stats.cameras[name].figures(), clock.now(), age, live)
+
+    def _newest(self, name: str) -> View | None:
+        """The newest view of a camera, but none that is long out of date because nobody looked."""
+        with self._lock:
+            view = self._views.get(name)
+        if view is None or view.result.detected:
+            return view
+        camera = self.stats.cameras[name].figures().age or 0.0
+        return view if self.stats.clock.monotonic() - view.result.frame.captured - camera <= OLD else None
 
     def honest(self, name: str) -> bytes:
         """A JPEG for one who cannot see the page's own badges: the newest picture, dimmed with the reason if stale."""
@@ -174,47 +208,24 @@ class Gallery:
         """What is known of a camera, for JSON."""
         view, age, found = self.judged(name)
         figures = self.stats.cameras[name].figures()
-        picture = None if view is None else view.result.frame.picture
-        return {
-            "name": name,
-            "state": figures.state.value,
-            "reason": scrub(figures.reason),
-            "since": timestamp(figures.since),
-            "retry_in": None if figures.retry_in is None else round(figures.retry_in, 1),
-            "last_good": None if figures.last_good is None else timestamp(figures.last_good),
-            "next_try": None if figures.next_try is None else timestamp(figures.next_try),
-            "level": found.level.value,
-            "text": found.text,
-            "stale": found.stale,
-            "live": view is None or view.live,
-            "source": scrub(figures.source),
-            "width": None if picture is None else picture.width,
-            "height": None if picture is None else picture.height,
-            "people": figures.people,
-            "fps": round(figures.fps, 1),
-            "fps_in": round(figures.fps_in, 1),
-            "age_ms": None if age is None else round(age * 1e3),
-            "captured": figures.captured,
-            "inferred": figures.inferred,
-            "shown": figures.shown,
-            "dropped": figures.dropped,
-            "in_flight": figures.in_flight,
-            "reconnects": figures.reconnects,
-            "late": figures.late,
-            "viewers": self.viewers(name),
-            "direct": self._direct(name, figures),
-        }
+        size = None if view is None else (view.result.frame.picture.width, view.result.frame.picture.height)
+        live = figures.live and (view is None or view.live)
+        if not figures.detected:
+            # Pictures may rest unseen, but not the camera.
+            age, size = figures.age, self.relay.size(name) or size
+            found = verdict(figures, self.stats.clock.now(), age, live)
+        direct = self._direct(figures, live)
+        viewers = self.viewers(name)
+        return card(figures, found, age=age, live=live, size=size, viewers=viewers, direct=direct)
 
-    def _direct(self, name: str, figures: CameraFigures) -> dict[str, Any] | None:
+    def _direct(self, figures: CameraFigures, live: bool) -> dict[str, Any] | None:
         """How the camera's own pictures are: these are judged by their own age, for they do not wait for boxes."""
-        offer = self.relay.offer(name)
+        offer = self.relay.offer(figures.name)
         if offer is None:
             return None
         codec, hold, age = offer
-        with self._lock:
-            view = self._views.get(name)
-        found = verdict(figures, self.stats.clock.now(), age, view is None or view.live)
-        overlay = self.overlays.get(name, config.Overlay())
+        found = verdict(figures, self.stats.clock.now(), age, live)
+        overlay = self.overlays.get(figures.name, config.Overlay())
         return {
             "codec": codec,
             "hold_ms": round(hold * 1e3),

@@ -93,6 +93,10 @@ class WebOutput:
         """Pass a view to whoever looks at that camera; True if somebody does."""
         return self._gallery.show(view)
 
+    def wants(self, camera: str) -> bool:
+        """Only those who do not decode the camera's own pictures themselves need decoded ones."""
+        return self._gallery.wants(camera)
+
     def packet(self, packet: Packet) -> None:
         """Pass a compressed picture to the pages that decode it themselves."""
         self._gallery.relay.packet(packet)

@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 import pytest
 
+from pipeline.capture import check_source
 from pipeline.capture.ffmpeg import FfmpegSource
 from pipeline.config import Capture
 from pipeline.errors import SourceError
@@ -30,6 +31,13 @@ def numbers(source: FfmpegSource) -> list[int]:
         found.append(number_in(sample.picture.bgr()))
     source.close()
     return found
+
+
+def test_a_row_of_pictures_is_found_though_no_file_is_called_so(tmp_path: Path) -> None:
+    for number, picture in enumerate(street(3)):
+        cv2.imwrite(str(tmp_path / f"street{number:02}.png"), picture)
+    check_source(str(tmp_path / "street%02d.png"))
+    assert numbers(opened(tmp_path / "street%02d.png")) == [0, 1, 2]
 
 
 @pytest.mark.parametrize("ending", ["mp4", "mkv", "ts", "avi"])

@@ -50,6 +50,22 @@ source.close()
 """
 
 
+UNWANTED = """
+from pipeline.capture import open_source
+from pipeline.config import Capture
+
+source = open_source("77", Capture())
+wanted = False
+source.wanted = lambda: wanted
+source.open()
+for number in range(9):
+    wanted = number > 5
+    sample = source.read()
+    print(sample.picture is None, sample.pts is None, sample.decode > 0)
+source.close()
+"""
+
+
 @pytest.fixture(scope="session")
 def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("webcam")
@@ -70,6 +86,7 @@ def read(
     count: int = 0,
     flag: str = "",
     error: int = 0,
+    reader: str = READER,
 ) -> list[str]:
     """What a program says that reads `count` pictures, then sets `flag` and reads on."""
     environment = os.environ | {
@@ -83,7 +100,7 @@ def read(
         environment["FAKE_CAMERA_ERRNO"] = str(error)
     told = [address, fourcc, str(count), str(tmp_path / flag) if flag else ""]
     done = subprocess.run(
-        [sys.executable, "-c", READER, *told],
+        [sys.executable, "-c", reader, *told],
         env=environment,
         cwd=Path(__file__).parents[2],
         capture_output=True,
@@ -102,6 +119,11 @@ def test_compressed_pictures_are_asked_for_and_come(library: Path, tmp_path: Pat
     numbers = [int(line.split()[2]) for line in said[1:]]
     assert said[1] == f"1280 720 {numbers[0]} stamped"
     assert numbers == list(range(numbers[0], numbers[0] + 8))
+
+
+def test_pictures_that_nobody_wants_are_not_unpacked_after_the_first(library: Path, tmp_path: Path) -> None:
+    said = read(library, tmp_path, reader=UNWANTED)
+    assert said == ["False False True", *["True False False"] * 5, *["False False True"] * 3]
 
 
 def test_another_format_is_taken_if_it_is_configured(library: Path, tmp_path: Path) -> None:

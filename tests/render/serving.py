@@ -27,8 +27,10 @@ Answer = tuple[int, dict[str, str], bytes]
 class Serving:
     """A served page; `token` is wanted unless it is None."""
 
-    def __init__(self, start: Start, cameras: tuple[str, ...] = ("door",), **settings: Any) -> None:
-        self.stats = Stats(list(cameras), SystemClock())
+    def __init__(
+        self, start: Start, cameras: tuple[str, ...] = ("door",), undetected: tuple[str, ...] = (), **settings: Any
+    ) -> None:
+        self.stats = Stats(list(cameras), SystemClock(), undetected=undetected)
         self.scenes = {name: Scene(self.stats.clock, name, self.stats) for name in cameras}
         self.web = WebOutput(config.Web(**{"port": 0, "token": TOKEN} | settings), self.stats, start)
         self.web.open()

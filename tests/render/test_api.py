@@ -113,6 +113,22 @@ def test_a_snapshot_is_the_newest_picture_with_its_boxes(serve: Callable[..., Se
     assert abs(int(image[300, 300, 0]) - 200) < 5
 
 
+def test_without_detection_it_is_ready_without_a_model(crew: Start) -> None:
+    served = Serving(crew, ("door", "yard"), undetected=("door",))
+    try:
+        door, yard = (served.scenes[name].camera for name in ("door", "yard"))
+        yard.changed(State.CONNECTING)
+        door.captured()
+        assert served.ask("/readyz")[::2] == (200, b"ready\n")
+        yard.changed(State.LIVE)
+        assert served.ask("/readyz")[::2] == (503, b"the model has not seen a picture yet\n")
+        for name in ("door", "yard"):
+            path = f"/api/cameras/{name}"
+            check(served, path, "/api/cameras/{name}", served.bearer(path))
+    finally:
+        served.web.close()
+
+
 def test_one_camera_is_told_as_in_the_list(serve: Callable[..., Serving], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Gallery, "card", lambda gallery, name: {"name": name, "people": 3})
     served = serve("door", "yard")

@@ -87,9 +87,9 @@ def screencast(page: Any, seconds: float, enough: Callable[[list[Image]], bool])
     return [images[at] for at in sorted(images)]
 
 
-def edge_in(image: Image) -> float | None:
+def edge_in(image: Image, width: int = WIDTH) -> float | None:
     """Where the left edge of the box is, in pixels of the camera's picture; None where there is no box."""
-    scale = image.shape[1] / WIDTH
+    scale = image.shape[1] / width
     rows = image[round((TOP + SIDE * 0.4) * scale) : round((TOP + SIDE * 0.6) * scale)].astype(int)
     found = (np.abs(rows - GREEN).max(axis=2) < 90).mean(axis=0) > 0.7
     return float(np.flatnonzero(found)[0] / scale) if found.any() else None
@@ -262,6 +262,57 @@ def test_pictures_that_the_detector_leaves_out_are_passed_over(
         assert edge_in(screencast(page, 2, lambda images: len(images) > 3)[-1]) is None
 
 
+def canvas(page: Any) -> Image:
+    """What stands on the canvas of the camera, in its own pixels."""
+    told = page.evaluate("document.querySelector('[data-camera=door] .fit canvas').toDataURL('image/png')")
+    return decoded_png(base64.b64decode(told.partition(",")[2]))
+
+
+def test_a_camera_that_changes_its_size_is_shown_on_with_its_boxes_in_place(
+    watch: Callable[..., Watched], page: Any, short: Clip
+) -> None:
+    large = clip(60, 10, width=1280, height=720)
+    sizes = {640: short, 1280: large}
+    now = 640
+
+    def change(place: int, units: tuple[bytes, ...]) -> tuple[bytes, ...]:
+        nonlocal now
+        if place % 10 == 0:
+            now = wanted
+        return sizes[now].units[place]
+
+    wanted = 640
+    with RtspServer({"live": short}) as camera:
+        camera.change = change
+        watched = watch(camera.url("live"))
+        sockets: list[object] = []
+        page.on("websocket", lambda socket: sockets.append(socket))
+        page.goto(watched.web.address)
+        page.wait_for_selector("[data-mode=direct][data-pts]")
+        paints(page)
+        for wanted in (1280, 640):
+            sized = "wide => document.querySelector('[data-camera=door] .fit canvas').width === wide"
+            page.wait_for_function(sized, arg=wanted)
+            page.wait_for_timeout(300)
+            boxed: dict[int, float] = {}
+            for _ in range(200):
+                page.wait_for_timeout(60)
+                image = canvas(page)
+                assert image.shape[1::-1] == (wanted, wanted * 9 // 16)
+                if (edge := edge_in(image, wanted)) is not None:
+                    boxed[number_in(image)] = edge
+                if len(boxed) == 6:
+                    break
+            assert len(boxed) == 6
+            assert [number for number, edge in boxed.items() if abs(edge - left_of(number)) > 2] == []
+        stamps = [stamp for _, stamp in painted(page)]
+        assert stamps == sorted(stamps)
+        assert page.locator("[data-camera=door]").get_attribute("data-mode") == "direct"
+        assert page.locator(".stale").count() == 0
+        assert len(sockets) == 1
+        assert watched.stats.cameras["door"].figures().reconnects == 0
+
+
 DECODED = """
     const decode = VideoDecoder.prototype.decode
     window.decoded = 0
@@ -363,6 +414,42 @@ def test_the_whole_program_passes_pictures_on_with_a_word_on_each_and_paints_non
     assert set(pictures[:40]) <= words
     assert runtime.summary()["outputs"]["web"]["shown"] > 0
     assert not {"overlay", "jpeg"} & runtime.stats.stages().keys()
+
+
+@pytest.mark.parametrize("webcodecs", [True, False])
+def test_a_camera_that_is_only_watched_is_shown_without_waiting_for_boxes(
+    short: Clip, page: Any, webcodecs: bool
+) -> None:
+    if not webcodecs:
+        page.add_init_script("delete window.VideoDecoder")
+    with RtspServer({"live": short}) as camera:
+        settings = {
+            "cameras": {"door": {"source": camera.url("live"), "detect": {"enabled": False}}},
+            "outputs": [{"web": {"port": 0}}],
+            "model": {"name": "nowhere.xml"},
+        }
+        said: list[str] = []
+        runtime = Runtime(Config.model_validate(settings), notice=said.append)
+        runner = threading.Thread(target=runtime.run)
+        runner.start()
+        try:
+            assert until(lambda: runtime.started)
+            page.goto(said[0].split()[-1])
+            mode, shown = ("direct", "pts") if webcodecs else ("jpeg", "seq")
+            page.wait_for_selector(f"[data-mode={mode}][data-{shown}]")
+            first = page.locator("[data-camera=door]").get_attribute(f"data-{shown}")
+            newer = "([shown, first]) => +document.querySelector('[data-camera=door]').dataset[shown] > +first"
+            page.wait_for_function(newer, arg=[shown, first])
+            page.wait_for_function("+document.querySelector('.fps').textContent > 1")
+            assert page.locator(".people").inner_text() == "not detected"
+            assert page.locator("#total").inner_text() == "1 camera, not detected"
+            assert "not detected" in page.locator(".picture").get_attribute("aria-label")
+            assert page.locator("footer .pill").inner_text() == "LIVE"
+            assert page.locator(".stale").count() == 0
+            assert ("jpeg" in runtime.stats.stages()) is not webcodecs
+        finally:
+            runtime.stop()
+            runner.join()
 
 
 def told(page: Any, count: int) -> tuple[list[int], set[int]]:

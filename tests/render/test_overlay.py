@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 import numpy as np
@@ -96,6 +97,14 @@ def test_the_old_title_is_covered_when_the_picture_is_stale(scene: Scene) -> Non
     assert share(dimmed[:30], WHITE, 60) > 0.02
     assert (painted == before).all()
     assert dimmed[40:].max() < 130
+
+
+def test_no_count_of_people_stands_on_what_was_not_detected(scene: Scene) -> None:
+    nobody = scene.result(1280, 720, [])
+    unknown = replace(nobody, detected=False)
+    painted = [scene.draw(result)[:30, 50:700].astype(int) for result in (nobody, unknown, unknown)]
+    assert np.abs(painted[0] - painted[1]).max() > 100
+    assert np.abs(painted[1] - painted[2]).max() == 0
 
 
 def test_every_part_can_be_switched_off(scene: Scene) -> None:

@@ -148,13 +148,19 @@ export class Card {
     if (this.watched()) this.chart.draw()
   }
 
+  // False for a camera that is only watched.
+  detected() {
+    return this.numbers?.detected ?? true
+  }
+
   people() {
+    if (!this.detected()) return null
     if (!this.direct) return this.numbers?.people ?? null
     return this.words?.boxes ? this.words.boxes.length : this.wordless() ? null : (this.numbers?.people ?? null)
   }
 
   wordless() {
-    return this.direct && performance.now() - this.player.spokenAt > WORDLESS
+    return this.direct && this.detected() && performance.now() - this.player.spokenAt > WORDLESS
   }
 
   judged(now, age) {
@@ -186,14 +192,17 @@ export class Card {
     write(this.pill, stale ? (this.numbers?.state ?? text) : state)
     this.pill.dataset.level = level
     const people = stale ? null : this.people()
-    write(this.fields.people, people ?? '–')
-    write(this.fields.fps, this.numbers && !stale ? this.numbers.fps.toFixed(1) : '–')
+    write(this.fields.people, this.detected() ? (people ?? '–') : 'not detected')
+    // Of a camera that is only watched, Lookout itself shows no frames.
+    const fps = this.detected() ? this.numbers?.fps : this.numbers?.fps_in
+    write(this.fields.fps, fps !== undefined && !stale ? fps.toFixed(1) : '–')
+    this.element.classList.toggle('undetected', !this.detected())
     write(this.fields.age, age === null ? '–' : age < OLD ? `${Math.round(age)} ms` : `${Math.round(age / 1000)} s`)
     const [mode, why] = MODES[this.mode] ?? ['', '']
     write(this.fields.mode, mode)
     if (this.fields.mode.title !== why) this.fields.mode.title = why
     this.element.dataset.mode = this.mode ?? ''
-    const counted = people === null ? '' : `, ${people} ${people === 1 ? 'person' : 'people'}`
+    const counted = !this.detected() ? ', not detected' : people === null ? '' : `, ${people} ${people === 1 ? 'person' : 'people'}`
     const what = this.page.large === this.name ? 'Back to all cameras' : 'Enlarge'
     const label = `${this.name}, ${text}${counted}. ${what}`
     if (this.picture.getAttribute('aria-label') !== label) this.picture.setAttribute('aria-label', label)

@@ -52,11 +52,11 @@ export class Chart {
     const people = this.samples.map((each) => each.people).filter((each) => each !== null)
     const ages = this.samples.map((each) => each.age).filter((each) => each !== null)
     const minutes = Math.max(1, Math.round(this.samples.length / 60))
-    const words = people.length && ages.length
-      ? `at most ${Math.max(...people)} people and a picture at most ${Math.max(...ages)} ms old`
-      : 'no pictures'
+    const crowd = people.length ? `at most ${Math.max(...people)} people and ` : ''
+    const words = ages.length ? `${crowd}a picture at most ${Math.max(...ages)} ms old` : 'no pictures'
     const text = `${this.name}, last ${minutes} min: ${words}`
     if (this.canvas.getAttribute('aria-label') !== text) this.canvas.setAttribute('aria-label', text)
-    this.canvas.title = `people (bars, to ${Math.max(4, ...people)}) and age (line, to ${Math.max(200, ...ages)} ms), last ${minutes} min`
+    const bars = people.length ? `people (bars, to ${Math.max(4, ...people)}) and ` : ''
+    this.canvas.title = `${bars}age (line, to ${Math.max(200, ...ages)} ms), last ${minutes} min`
   }
 }

@@ -85,7 +85,8 @@ function takeNumbers(numbers) {
   for (const each of numbers.cameras) cards.get(each.name).takeNumbers(each)
   grid.dataset.count = cards.size
   const people = [...cards.values()].filter((card) => !card.element.classList.contains('stale')).reduce((sum, card) => sum + (card.people() ?? 0), 0)
-  write(document.getElementById('total'), `${cards.size} ${cards.size === 1 ? 'camera' : 'cameras'}, ${people} ${people === 1 ? 'person' : 'people'}`)
+  const found = [...cards.values()].some((card) => card.detected()) ? `${people} ${people === 1 ? 'person' : 'people'}` : 'not detected'
+  write(document.getElementById('total'), `${cards.size} ${cards.size === 1 ? 'camera' : 'cameras'}, ${found}`)
   if (added.length) follow()
   else watch()
 }
