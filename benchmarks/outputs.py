@@ -22,7 +22,7 @@ from pipeline import config
 from pipeline.capture.camera import Camera
 from pipeline.channel import Funnel
 from pipeline.frames import Detections, Frame, Result
-from pipeline.render import open_output
+from pipeline.render import Broadcasts, open_output
 from pipeline.render.outlet import Outlet, fan_out
 from pipeline.render.output import View
 from pipeline.render.overlay import Overlay
@@ -49,7 +49,7 @@ def watch(address: str, what: str, server: int, seconds: float, folder: Path) ->
         where = f"rtsp://127.0.0.1:{server}/door"
         settings = config.Output.model_validate({"stream": {"address": where, "boxes": boxes}})
     if kind != "none":
-        outlets.append(Outlet(open_output(settings, whole, stats, crew.start), stats))
+        outlets.append(Outlet(open_output(settings, whole, stats, crew.start, Broadcasts(whole, stats.clock)), stats))
         outlets[0].output.open()
         crew.start("render", outlets[0].run)
     overlay = Overlay(whole.cameras["door"].overlay, stats.cameras["door"], stats.clock)

@@ -23,6 +23,7 @@ _NETWORK = frozenset({"rtsp", "rtsps", "rtmp", "rtmps", "http", "https", "udp", 
 _PATH = re.compile(r"^(/(?!/)|\.|~|[A-Za-z]:[\\/])")
 _PLAIN_HOST = re.compile(r"^(\[[^]]*\]|[^:]*)(:\d*)?$")
 _NAMED = re.compile(r"(?i)((?:pass(?:word|wd)?|pwd|token|secret|credentials?|signature)=)([^&;?\s'\"]+)")
+_ASKED = re.compile(r"[?&;]\w[\w.-]*=")
 _LOGIN = re.compile(r"(://)(?!USER:(?:PASSWORD|\$\{CAMERA_PASSWORD\})@HOST)[^\s/'\"]*@")
 _AUTHORIZATION = re.compile(r"(?i)(authorization['\"]?\s*[:=]\s*['\"]?(?:basic|digest|bearer)\s+)[^\r\n]+")
 _LEAST = 4
@@ -77,11 +78,14 @@ def connectable(address: str) -> str:
 def redacted(address: str) -> str:
     """The address without user, password and query: what terminals, logs, pages and files may carry.
 
-    Everything up to the last @ goes, because a password may itself hold / : # or @.
+    Everything up to the last @ goes, because a password may itself hold / : # or @, unless that @ stands
+    in a value behind the host; where both may be meant, the host goes too.
     """
     real = inner(address)
     found = _SCHEME.match(real)
     front = address[: len(address) - len(real)] + (found[0] if found else "")
+    if _otherwise(real):
+        return f"{front}{MASK}"
     given, rest = _parts(real)
     question = ""
     if found:
@@ -98,6 +102,8 @@ def template(address: str) -> str:
     found = _SCHEME.match(real)
     if not found:
         return real if real == redacted(real) else ""
+    if _otherwise(real) or real.count("?") > 1:
+        return ""
     given, rest = _parts(real)
     rest = _NAMED.sub(rf"\1{VARIABLE}", rest)
     user, colon, _ = given.partition(":")
@@ -109,10 +115,14 @@ def template(address: str) -> str:
 def remember(address: str) -> None:
     """Note the secrets of an address, in every spelling, so that `scrub` can take them out of foreign text."""
     address = inner(address)
-    given, rest = _parts(address)
+    _add({each for given, rest in (_parts(address), *_otherwise(address)) for each in _secrets(address, given, rest)})
+
+
+def _secrets(address: str, given: str, rest: str) -> set[str]:
+    """What finds the secrets of an address with this login and this rest."""
     whole = _SCHEME.match(address) is not None
     if not given and not whole:
-        return
+        return set()
     if not given and not _PLAIN_HOST.match(_authority(rest)):
         given = _authority(rest)
     found: set[str] = set()
@@ -127,7 +137,7 @@ def remember(address: str) -> None:
         value = part.partition("=")[2]
         if len(value) >= _LONG:
             found.update(_of_value(value))
-    _add(found)
+    return found
 
 
 def conceal(secret: str) -> None:
@@ -137,8 +147,8 @@ def conceal(secret: str) -> None:
 
 def scrub(text: str) -> str:
     """The text with every remembered secret, and every login inside an address, masked."""
-    text = _LOGIN.sub(rf"\1{MASK}@", _finder().sub(MASK, text))
-    return _NAMED.sub(rf"\1{MASK}", _AUTHORIZATION.sub(rf"\1{MASK}", text))
+    text = _NAMED.sub(rf"\1{MASK}", _finder().sub(MASK, text))
+    return _AUTHORIZATION.sub(rf"\1{MASK}", _LOGIN.sub(rf"\1{MASK}@", text))
 
 
 def _parts(address: str) -> tuple[str, str]:
@@ -148,7 +158,26 @@ def _parts(address: str) -> tuple[str, str]:
     given, at, tail = rest.rpartition("@")
     if not at or (not found and (":" not in given or _PATH.match(address))):
         return "", rest
+    if found and _in_value(given):
+        return "", rest
     return given, tail
+
+
+def _otherwise(address: str) -> list[tuple[str, str]]:
+    """The same as `_parts` where an @ behind a question mark may stand in a value as well as in the login."""
+    found = _SCHEME.match(address)
+    front, _, query = (address[found.end() :] if found else "").partition("?")
+    given, at, rest = front.rpartition("@")
+    meant = at and "@" in query and _in_value(f"{rest}?{query.rpartition('@')[0]}")
+    return [(given, f"{rest}?{query}")] if meant else []
+
+
+def _in_value(given: str) -> bool:
+    """Whether an @ after this text belongs to a value behind a plain host, not to a login in front of one."""
+    host = _authority(given)
+    behind = given[len(host) :]
+    plain = "@" not in host and _PLAIN_HOST.match(host) is not None
+    return plain and bool(_ASKED.search(behind) or _NAMED.search(behind))
 
 
 def _authority(rest: str) -> str:

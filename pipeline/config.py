@@ -14,6 +14,7 @@ from pydantic import Field, field_validator, model_validator
 from . import drill
 from .address import redacted
 from .config_section import Seconds, Section
+from .config_web import Hls as Hls
 from .config_web import Web as Web
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
@@ -36,6 +37,8 @@ class Capture(Section):
     """Seconds a live picture may stay exactly the same until the camera is called frozen; 0 for never."""
     frozen_reconnect: bool = False
     """Whether a frozen camera is reopened, rather than only called so."""
+    keep: Annotated[float, Field(ge=0, le=300, allow_inf_nan=False)] = 15.0
+    """Seconds of the camera's own pictures to keep in memory for clips, 24 MB at most; 0 for none."""
     pace: Literal["auto", "realtime", "fast"] = "auto"
     """How fast a file plays: realtime, fast, or auto (realtime where a window or page shows it)."""
     loop: bool = False
@@ -213,6 +216,8 @@ class Output(Section):
     """Recordings in files of some minutes."""
     stream: Stream | None = None
     """A live stream to an RTSP or RTMP server."""
+    hls: Hls | None = None
+    """A live stream of each camera for TVs and phones; web serves it."""
 
     @property
     def kind(self) -> str:
@@ -245,6 +250,16 @@ class Config(Section):
     """Where results go; none given opens a window, or the page where there is no display."""
     stop_timeout: Seconds = 2.0
     """Seconds everything may take to end."""
+
+    @field_validator("outputs")
+    @classmethod
+    def _served(cls, outputs: tuple[Output, ...] | None) -> tuple[Output, ...] | None:
+        kinds = [output.kind for output in outputs or ()]
+        if kinds.count("hls") > 1:
+            raise ValueError("must have hls once only: all cameras are in it")
+        if "hls" in kinds and "web" not in kinds:
+            raise ValueError("must have web beside hls, because the page's server hands it out; add `- web`")
+        return outputs
 
     @model_validator(mode="before")
     @classmethod

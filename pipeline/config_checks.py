@@ -189,7 +189,7 @@ def _problem(root: Block, sort: str, loc: tuple[int | str, ...], context: dict[s
     if isinstance(node, Text) and not node.good:
         return None
     if sort == "model_type" and key[:-1] == ("outputs",):
-        sort, context = "literal_error", {"expected": "window, web, video, events, record or stream"}
+        sort, context = "literal_error", {"expected": "window, web, video, events, record, stream or hls"}
     rule = PATTERNS[key[-1]] if sort == "string_pattern_mismatch" else RULES[sort].format_map(context)
     if depth < len(path):
         rule = "must be text, a number, true or false"

@@ -49,7 +49,7 @@ def schema() -> dict[str, Any]:
         choices = outputs["properties"][kind]["anyOf"]
         choices[choices.index({"type": "null"})] = {"type": "string", "minLength": 1}
     array = described["properties"]["outputs"]["anyOf"][0]
-    array["items"] = {"anyOf": [{"enum": ["window", "web"]}, array["items"]]}
+    array["items"] = {"anyOf": [{"enum": ["window", "web", "hls"]}, array["items"]]}
     sections["Variable"] = dict(_VARIABLE)
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "Lookout"} | (
         described | {"description": "Cameras to watch, and how."}

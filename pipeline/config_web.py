@@ -1,9 +1,9 @@
-"""The part of the configuration's schema that describes the page and who may look at it."""
+"""The part of the configuration's schema that describes what is served: the page, who may look at it, and HLS."""
 
 from __future__ import annotations
 
 import re
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 
@@ -54,3 +54,12 @@ class Web(Section):
         if self.key is not None and self.certificate is None:
             raise ValueError("needs a certificate because it has a key")
         return self
+
+
+class Hls(Section):
+    """A live stream of each camera for TVs and phones, which the page's server hands out."""
+
+    boxes: Literal["burnt", "no"] = "burnt"
+    """burnt: encoded with the overlay; no: the camera's own H.264, untouched."""
+    bitrate: Annotated[int, Field(ge=0, le=200_000_000)] = 0
+    """Bits a second of encoded pictures; 0 keeps a constant quality instead."""

@@ -9,9 +9,10 @@ from typing import Any
 
 from .config import Config
 from .errors import OutputError
-from .frames import Result
+from .frames import Frame, Result
 from .render.outlet import Outlet
 from .render.output import View
+from .render.snapshot import save
 from .runtime import Runtime
 from .stats import CameraFigures
 
@@ -21,9 +22,21 @@ class _Reader:
 
     name = "python"
 
+    def __init__(self) -> None:
+        self.newest: dict[str, Result] = {}
+        """Of each camera, also while the loop is busy."""
+
+    def found(self, result: Result) -> None:
+        self.newest[result.frame.camera] = result
+
+    def missed(self, frame: Frame) -> None: ...
+
     def open(self) -> None: ...
 
     def show(self, view: View) -> bool:
+        # Nobody calls `found` where nothing is looked for: there the newest picture is the one that the loop took.
+        if not view.result.detected:
+            self.newest[view.result.frame.camera] = view.result
         return True
 
     def poll(self) -> bool:
@@ -44,7 +57,8 @@ class Results:
         if any(output.window for output in config.outputs or ()):
             raise OutputError("a window needs the main thread: use pipeline.run, or show the results yourself")
         self._runtime = Runtime(config, notice=notice)
-        self._outlet = Outlet(_Reader(), self._runtime.stats)
+        self._reader = _Reader()
+        self._outlet = Outlet(self._reader, self._runtime.stats)
         self._outputs = config.outputs or ()
 
     def __enter__(self) -> Results:
@@ -76,14 +90,33 @@ class Results:
         """How every camera is doing at this moment."""
         return self._runtime.stats.figures()
 
-    def clip(self, camera: str, before: float, after: float) -> Path:
-        """A file with the last `before` seconds of a recorded camera and the next `after`, for which it waits.
+    def clip(self, camera: str, before: float, after: float, path: str | Path | None = None) -> Path:
+        """A file with the last `before` seconds of a camera and the next `after`, for which it waits.
 
-        It stands beside the recordings, starts at the keyframe before that time, and has its boxes beside it.
-        Raises OutputError where no output records the camera.
+        It starts at the keyframe before that time. Where an output records the camera, it has the boxes beside it
+        and stands beside the recordings unless `path` says otherwise; else it is made of what `capture.keep` keeps
+        in memory and needs a `path`, .mp4 or .mkv. Raises OutputError.
         """
-        return self._runtime.clip(camera, before, after)
+        self._check(camera)
+        return self._runtime.clips.cut(camera, before, after, path)
+
+    def snapshot(self, camera: str, path: str | Path) -> Path:
+        """The newest picture of a camera with its boxes as a .jpg or .png file.
+
+        It is dimmed and says why where it is not what the camera sees now. Raises OutputError.
+        """
+        self._check(camera)
+        result = self._reader.newest.get(camera)
+        if result is None:
+            raise OutputError(f"{camera}: no snapshot: no picture came yet")
+        stats = self._runtime.stats
+        return save(self._runtime.view(result), stats.cameras[camera], stats.clock, path)
 
     def summary(self) -> dict[str, Any]:
         """Everything that was counted so far, with the keys of the summary file."""
         return self._runtime.summary()
+
+    def _check(self, camera: str) -> None:
+        cameras = self._runtime.config.cameras
+        if camera not in cameras:
+            raise OutputError(f"no camera is called {camera}; there is {', '.join(cameras)}")

@@ -7,20 +7,20 @@ from collections import Counter
 from collections.abc import Callable
 from datetime import timedelta
 from functools import partial
-from pathlib import Path
 from typing import Any, Literal, NoReturn
 
 from .capture import check_source, open_source
 from .capture.camera import Camera
 from .capture.source import Source
-from .config import Config, Output, Web, Window
-from .errors import OutputError, StageStuckError
+from .config import Config, Output
+from .errors import StageStuckError
 from .frames import Image, Result
 from .infer.model import Detector
 from .inference import COLLECTORS, Inference
 from .meters import peak_memory
+from .outputs import Opener, chosen
 from .redaction import guard_logs
-from .render import display_available, open_output
+from .render.clips import Clips
 from .render.outlet import Outlet, fan_out, losses, wanting
 from .render.output import View
 from .render.overlay import Overlay
@@ -40,7 +40,8 @@ class Runtime:
 
     `frames` ends the run after that many results of each camera, `duration` after that many seconds; 0 means never.
     `notice` hears each line worth printing, `on_tick` the statistics once a second from a thread of its own;
-    `replay` takes the place of the detector.
+    `invite` a line with an address that is a secret: it lets one browser see the page without the token, once and
+    for some minutes; there is none if nobody hears it. `replay` takes the place of the detector.
     """
 
     def __init__(
@@ -50,6 +51,7 @@ class Runtime:
         frames: int = 0,
         duration: float = 0.0,
         notice: Callable[[str], None] = lambda line: None,
+        invite: Callable[[str], None] | None = None,
         on_tick: Callable[[Stats], None] | None = None,
         replay: Replay | None = None,
     ) -> None:
@@ -59,12 +61,14 @@ class Runtime:
             list(config.cameras),
             undetected=[name for name, camera in config.cameras.items() if not camera.detect.enabled],
         )
+        self.clips = Clips(config.cameras, self.stats.clock)
         self.marks: dict[str, float] = {}
         self.started = False
         """Whether every thread runs, with the model if one is needed."""
         self._frames = frames
         self._duration = duration
         self._notice = notice
+        self._invite = invite
         self._on_tick = on_tick
         self._clock = self.stats.clock
         self.began = self._clock.monotonic()
@@ -104,10 +108,13 @@ class Runtime:
         """Open the outputs and start every thread; `reader` is a queue of results that the caller reads itself."""
         for camera in self.config.cameras.values():
             check_source(camera.source)
-        for output in self._chosen(outputs):
-            self._outlets.append(Outlet(self._opened(output), self.stats))
+        opener = Opener(self.config, self.stats, self._crew.start, self.clips, self._notice, self._invite)
+        for settings in chosen(outputs):
+            self._outlets.append(Outlet(opener.open(settings), self.stats))
         if reader is not None:
             self._outlets.append(reader)
+        recordings = [each.output for each in self._outlets if isinstance(each.output, RecordOutput)]
+        self.clips.recordings = recordings[0] if recordings else None
         self._mark("outputs_open")
         self._crew.start("status", self._tick)
         hint = self._start_cameras()
@@ -170,13 +177,6 @@ class Runtime:
         self.finish()
         raise error
 
-    def clip(self, camera: str, before: float, after: float) -> Path:
-        """A file with the last `before` seconds of a recorded camera and the next `after`, for which it waits."""
-        for outlet in self._outlets:
-            if isinstance(outlet.output, RecordOutput):
-                return outlet.output.clip(camera, before, after)
-        raise OutputError(f"{camera}: nothing is recorded; add an output such as record: out/{{camera}}-{{time}}.mp4")
-
     def summary(self) -> dict[str, Any]:
         """Everything that was counted, with stable keys, ready for JSON."""
         return {
@@ -190,28 +190,11 @@ class Runtime:
             "peak_memory_mb": round(peak_memory() / 1e6, 1),
         }
 
-    def _chosen(self, outputs: tuple[Output, ...] | None) -> tuple[Output, ...]:
-        if outputs is not None:
-            return outputs
-        return (Output(window=Window()) if display_available() else Output(web=Web()),)
-
-    def _opened(self, settings: Output) -> Any:
-        output = open_output(settings, self.config, self.stats, self._crew.start)
-        try:
-            output.open()
-        except OutputError:
-            # Nobody asked for this port, so any free one serves as well.
-            if self.config.outputs is not None or settings.web is None:
-                raise
-            output = open_output(Output(web=Web(port=0)), self.config, self.stats, self._crew.start)
-            output.open()
-        if address := getattr(output, "address", ""):
-            self._notice(f"watch on {address}")
-        return output
-
     def _start_cameras(self) -> Literal["latency", "throughput"]:
         seen = any(outlet.output.name in ("window", "web", "stream") for outlet in self._outlets)
-        tap, wants = fan_out(self._outlets), wanting(self._outlets)
+        asking = any(outlet.output.name in ("python", "web") for outlet in self._outlets)
+        tap = fan_out(self._outlets, *([self.clips] if asking and self.clips.recordings is None else []))
+        wants = wanting(self._outlets)
         lose = losses(self._outlets, self.stats)
         for name, camera in self.config.cameras.items():
             source = self._sources[name] = open_source(camera.source, camera.capture, self._halts[name])
@@ -244,10 +227,15 @@ class Runtime:
             self._delivered[frame.camera] += 1
             if self._delivered[frame.camera] == self._frames:
                 self._halts[frame.camera].set()
-        captured_at = self._clock.now() - timedelta(seconds=self._clock.monotonic() - frame.captured)
-        view = View(result, captured_at, self._draw, self._sources[frame.camera].live)
+        view = self.view(result)
         for outlet in self._outlets:
             outlet.put(view)
+
+    def view(self, result: Result) -> View:
+        """A result as outputs see it."""
+        frame = result.frame
+        captured_at = self._clock.now() - timedelta(seconds=self._clock.monotonic() - frame.captured)
+        return View(result, captured_at, self._draw, self._sources[frame.camera].live)
 
     def _draw(self, result: Result) -> Image:
         with self.stats.timed("overlay"):

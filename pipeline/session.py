@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import sys
 from collections.abc import Mapping
 from importlib import import_module
 from pathlib import Path
@@ -41,6 +42,8 @@ def watch(
             frames=frames,
             duration=duration,
             notice=lambda line: status.notice(scrub(line)),
+            # For a person who reads along, and for no log.
+            invite=status.notice if sys.stderr.isatty() else None,
             on_tick=tick,
             replay=Replay(recordings) if recordings else None,
         )

@@ -43,6 +43,16 @@ REDACTED = [
     ("rtsp://token@h/x", "rtsp://***@h/x"),
     ("rtsp://u:p@:/%#w@h/x", "rtsp://***@h/x"),
     ("rtsp://h/x?user=u&pw=p", "rtsp://h/x?***"),
+    ("rtsp://host/path?user=a&password=p@ss", "rtsp://host/path?***"),
+    ("rtsp://h:554/x?user=a&password=p@s@s", "rtsp://h:554/x?***"),
+    ("rtsp://[::1]:554/x?a=b?c@d", "rtsp://[::1]:554/x?***"),
+    ("rtsp://h/user=u_password=p@ss_channel=1.sdp", "rtsp://h/user=u_password=***"),
+    ("rtsp://u:p?w@h/x", "rtsp://***@h/x"),
+    ("rtsp://u:p?w=x@h/x", "rtsp://***@h/x"),
+    ("rtsp://u:12?34@h/x", "rtsp://***@h/x"),
+    ("rtsp://u:p@ss@h/x?a=b", "rtsp://***@h/x?***"),
+    ("rtsp://u:pw@h/x?user=a&password=p@ss", "rtsp://***"),
+    ("fault:stall=3@4:rtsp://h/x?password=p@ss", "fault:stall=3@4:rtsp://h/x?***"),
     ("rtsp://h/user=u_password=pw_channel=1.sdp", "rtsp://h/user=u_password=***"),
     ("rtsp://u:pw", "rtsp://***"),
     ("rtsp://u:pw/x", "rtsp://***"),
@@ -105,6 +115,20 @@ def test_logins_that_nobody_mentioned_are_masked_too() -> None:
     masked = "http://***@h/x, Authorization: Basic ***\nauthorization: Digest ***"
     assert address.scrub(text) == masked
     assert address.scrub("x?password=abc&y=1") == "x?password=***&y=1"
+    assert address.scrub("see http://h?password=p@ss, please") == "see http://h?password=*** please"
+
+
+QUERIES = [
+    ("rtsp://h/x?user=a&password=p@ssword", "p@ssword", "p%40ssword"),
+    ("rtsp://u:hunter2@h/x?password=p@ssword", "hunter2", "p@ssword"),
+    ("rtsp://u:hunter@2?x=y@h/x", "hunter@2?x=y", "hunter%402%3Fx=y"),
+]
+
+
+@pytest.mark.parametrize(("given", "first", "second"), QUERIES)
+def test_an_at_sign_in_a_query_may_belong_to_a_value_or_to_the_login(given: str, first: str, second: str) -> None:
+    address.remember(given)
+    assert address.scrub(f"{first} and {second}.") == "*** and ***."
 
 
 def test_secrets_without_an_address_and_in_queries_are_remembered() -> None:
@@ -139,6 +163,9 @@ TEMPLATES = [
     ("rtsp://hunter2@h/x", "rtsp://${CAMERA_PASSWORD}@h/x"),
     ("http://h/x?user=a&password=hunter2&c=1", "http://h/x?user=a&password=${CAMERA_PASSWORD}&c=1"),
     ("fault:stall=1@2:rtsp://viewer:hunter2@h/x", "rtsp://viewer:${CAMERA_PASSWORD}@h/x"),
+    ("rtsp://h/x?password=p@ssword", "rtsp://h/x?password=${CAMERA_PASSWORD}"),
+    ("rtsp://u:hunter2@h/x?password=p@ssword", ""),
+    ("rtsp://h/x?password=hunter?2@x", ""),
     ("rtsp://hunter2:hunter2@h/x", ""),
     ("rtsp://viewer:hunter2@h/hunter2", ""),
     ("street.mp4", "street.mp4"),

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import http.client
 import json
 import os
+import pty
+import re
 import signal
 import subprocess
 import sys
@@ -24,6 +28,8 @@ from .infer.conftest import rows_model, write_ir
 
 ROOT = Path(__file__).parent.parent
 Start = Callable[..., "subprocess.Popen[str]"]
+WITH_TOKEN = "outputs=[web: {port: 0, token: '${LOOKOUT_TOKEN}'}]"
+TOKEN = {"LOOKOUT_TOKEN": "0123456789abcdef0123456789abcdef"}
 
 
 @pytest.fixture(scope="module")
@@ -300,11 +306,45 @@ def test_events_alone_go_to_standard_output(start: Start, model: str, clip: str)
 
 
 def test_the_demo_runs_without_a_camera_a_file_or_a_display(start: Start, model: str) -> None:
-    process = start("-m", model, "--set", "outputs=[web: 0]", "--duration", "3")
+    process = start("-m", model, "--set", WITH_TOKEN, "--duration", "3", **TOKEN)
     out, err = process.communicate(timeout=50)
     assert process.returncode == 0, err
     assert "watch on http://127.0.0.1:" in err
+    assert "login" not in err, "a log is told no address that logs anybody in"
     assert out.splitlines()[1].startswith("demo ")
+
+
+def test_a_terminal_is_told_an_address_that_logs_one_browser_in(model: str, tmp_path: Path) -> None:
+    given = ("-m", model, "--set", WITH_TOKEN, "--summary", "s.json", "-v")
+    master, slave = pty.openpty()
+    with open(master, "rb", buffering=0) as terminal:
+        process = subprocess.Popen(
+            [sys.executable, str(ROOT / "run.py"), *given],
+            cwd=tmp_path,
+            env=os.environ | {"COLUMNS": "40", "DISPLAY": "", "WAYLAND_DISPLAY": ""} | TOKEN,
+            stdout=subprocess.PIPE,
+            stderr=slave,
+        )
+        os.close(slave)
+        try:
+            told = b""
+            while not (found := re.search(rb"minutes: http://([^/]+)/login#([a-z2-7-]{19})\r\n", told)):
+                told += terminal.read(4096)
+            host, code = found[1].decode(), found[2].decode()
+            connection = http.client.HTTPConnection(host, timeout=5)
+            connection.request("POST", "/login", f"code={code}")
+            assert connection.getresponse().getheader("set-cookie", "").startswith("lookout-")
+            connection.close()
+            process.send_signal(signal.SIGINT)
+            with contextlib.suppress(OSError):
+                while more := terminal.read(4096):
+                    told += more
+            out = process.communicate(timeout=20)[0]
+        finally:
+            process.kill()
+            process.communicate()
+    assert told.count(code.encode()) == 1
+    assert code not in out.decode() + (tmp_path / "s.json").read_text()
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 0)])

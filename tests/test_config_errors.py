@@ -13,11 +13,12 @@ from pipeline.errors import ConfigError
 KNOWN = "cameras, capture, detect, overlay, model, infer, outputs, stop_timeout"
 OPEN = "needs a token because host is not 127.0.0.1, localhost or ::1"
 TOKEN = "put what `lookout token` prints into the environment, and set outputs.web.token to ${LOOKOUT_TOKEN}"
-MUST_BE_ONE = "must be exactly one of window, web, video, events, record, stream"
+MUST_BE_ONE = "must be exactly one of window, web, video, events, record, stream, hls"
 TAGS = "tags (!) are not supported; put text that starts with ! in quotes"
 ALIASES = "aliases (*) are not supported; put text that starts with * in quotes"
 ANCHORS = "anchors (&) are not supported; put text that starts with & in quotes"
 COLON = "unexpected ':'; check the indentation, and put text that holds ': ' in quotes"
+SERVED = "must have web beside hls, because the page's server hands it out; add `- web`"
 VARIABLE = "must be ${NAME} of letters, digits and _; write $${ for a plain ${"
 
 BAD = [
@@ -89,8 +90,14 @@ BAD = [
     ),
     (
         "outputs: [windw]",
-        "1:11: outputs.0: must be window, web, video, events, record or stream, got 'windw'; did you mean 'window'?",
+        "1:11: outputs.0: must be window, web, video, events, record, stream or hls, got 'windw'; "
+        "did you mean 'window'?",
     ),
+    ("outputs: [hls]", f"1:10: outputs: {SERVED}"),
+    ("outputs: [window, hls: {boxes: no}]", f"1:10: outputs: {SERVED}"),
+    ("outputs: [web, hls, hls]", "1:10: outputs: must have hls once only: all cameras are in it"),
+    ("outputs: [web, hls: no]", "1:21: outputs.1.hls: must be a block of keys, got 'no'"),
+    ("outputs: [web, hls: {boxes: beside}]", "1:29: outputs.1.hls.boxes: must be burnt or no, got 'beside'"),
     ("outputs: [{window: , web: }]", f"1:11: outputs.0: {MUST_BE_ONE}"),
     ("outputs: [{}]", f"1:11: outputs.0: {MUST_BE_ONE}"),
     ("infer: {properties: {A: [1]}}", "1:25: infer.properties.A: must be text, a number, true or false, got a list"),

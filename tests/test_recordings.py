@@ -10,6 +10,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 import av
+import cv2
 import numpy as np
 import pytest
 
@@ -99,6 +100,38 @@ def test_a_camera_is_recorded_streamed_and_clipped_at_once(server: RtspServer, m
     assert len(Found(cut)) > 15
 
 
+def test_clips_and_snapshots_of_a_camera_that_nobody_records(server: RtspServer, model: str, tmp_path: Path) -> None:
+    config = Config.model_validate(
+        {"cameras": {"door": server.url("live")}, "model": {"name": model}, "outputs": [], "detect": {"threshold": 0.1}}
+    )
+    shown: list[int] = []
+    with pipeline.open(config) as results:
+        with pytest.raises(OutputError, match="door: no snapshot: no picture came yet"):
+            results.snapshot("door", tmp_path / "none.jpg")
+        for result in results:
+            shown.append(number_in(result.frame.picture.bgr()))
+            if len(shown) > 50:
+                break
+        cut = results.clip("door", 1, 0.5, tmp_path / "new" / "clip.mp4")
+        still = results.snapshot("door", str(tmp_path / "door.png"))
+        with pytest.raises(OutputError, match=r"door: no snapshot: its file must end in .jpg or .jpeg or .png, got"):
+            results.snapshot("door", tmp_path / "door.gif")
+    (cut_numbers,) = [[number for _, number in numbers(cut)]]
+    assert cut_numbers == [(cut_numbers[0] + index) % 90 for index in range(len(cut_numbers))]
+    assert shown[-1] in cut_numbers
+    before = cut_numbers.index(shown[-1])
+    assert 25 <= before <= 30 + 15 + 6
+    assert 12 <= len(cut_numbers) - before <= 15 + 8
+    image = cv2.imread(str(still))
+    assert image.shape == (180, 320, 3)
+    # The title covers the number; the boxes are those of the model.
+    found = next(iter(result.detections))
+    left, top, _, bottom = map(round, found.box)
+    edge = np.abs(image[top + 30 : bottom - 10, left : left + 2].astype(int) - colour(found.label))
+    assert (edge.max(axis=2) < 90).mean() > 0.8
+    assert not list(tmp_path.glob("none*"))
+
+
 @pytest.mark.parametrize(("encoder", "ending"), [("libx264", ".mp4"), ("libx265", ".mkv"), ("mjpeg", ".mkv")])
 def test_a_file_of_any_kind_is_copied_picture_by_picture(model: str, tmp_path: Path, encoder: str, ending: str) -> None:
     options = {
@@ -174,9 +207,20 @@ def test_a_recording_that_is_not_there_is_said_in_one_line(tmp_path: Path) -> No
     assert (ended.returncode, ended.stderr) == (3, "none.mp4: no such file\n")
 
 
-def test_a_clip_of_what_is_not_recorded_is_refused_with_advice() -> None:
-    config = Config.model_validate({"cameras": {"demo": "demo"}, "outputs": []})
-    with pytest.raises(OutputError) as caught:
-        pipeline.runtime.Runtime(config).clip("demo", 1, 1)
-    expected = "demo: nothing is recorded; add an output such as record: out/{camera}-{time}.mp4"
-    assert str(caught.value) == expected
+def test_a_clip_of_what_is_neither_recorded_nor_kept_is_refused_with_advice() -> None:
+    advice = "add an output such as record: out/{camera}-{time}.mp4"
+    camera = {"source": "rtsp://camera.example/live", "capture": {"keep": 7}}
+    config = Config.model_validate({"cameras": {"demo": "demo", "door": camera}, "outputs": []})
+    results = pipeline.open(config)
+    for name, before, path, problem in (
+        ("demo", 1, None, f"demo: no clip: nothing of it is kept; {advice}"),
+        ("door", 8, None, f"door: no clip: only 7 s are kept; {advice}"),
+        ("door", 1, None, "door: no clip: it is not recorded: name a file for its clip"),
+        ("door", 1, "clip.avi", "door: no clip: its file must end in .mp4 or .mkv, got clip.avi"),
+        ("door", -1, None, "door: a clip has at most 3600 s before and 3600 s after"),
+        ("yard", 1, None, "no camera is called yard; there is demo, door"),
+    ):
+        with pytest.raises(OutputError) as caught:
+            results.clip(name, before, 0, path)
+        assert str(caught.value) == problem
+    assert not Path("clip.avi").exists()

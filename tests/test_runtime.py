@@ -82,7 +82,7 @@ class Recorder:
 
 def run_with(runtime: Runtime, output: Recorder, monkeypatch: pytest.MonkeyPatch) -> None:
     """Run with an output that is not in the configuration."""
-    monkeypatch.setattr("pipeline.runtime.open_output", lambda *settings: output)
+    monkeypatch.setattr("pipeline.outputs.open_output", lambda *settings: output)
     runtime.run()
 
 
@@ -177,7 +177,7 @@ def test_a_window_in_python_iteration_is_refused_in_one_line() -> None:
 
 
 def test_the_port_of_the_automatic_page_may_be_taken(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pipeline.runtime.display_available", lambda: False)
+    monkeypatch.setattr("pipeline.outputs.display_available", lambda: False)
     lines: list[str] = []
     settings = Config.model_validate({"cameras": {"demo": {"source": "demo"}}, "model": {"download": False}})
     with socket.socket() as taken:

@@ -148,7 +148,7 @@ def test_cameras_that_fail_in_every_way_tell_the_password_to_nobody(
         dying.stop()
         served.append(Path(f"/proc/{process.pid}/cmdline").read_text() if sys.platform == "linux" else "")
         time.sleep(2)
-        served += [_fetched(page[0] + each) for each in ("api/cameras", "cameras/wrong/snapshot.jpg", CORE[:3])]
+        served += [_fetched(page[0] + each) for each in ("api/cameras", "api/cameras/wrong/snapshot.jpg", CORE[:3])]
         assert process.wait(30) == 0, err.read_text()
     finally:
         process.kill()

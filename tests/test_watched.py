@@ -229,6 +229,9 @@ def test_iterating_gives_every_picture_and_says_that_nothing_was_looked_for(tmp_
     camera = {"source": str(source), "detect": {"enabled": False}}
     with pipeline.open(Config.model_validate({"cameras": {"a": camera}, "model": MISSING})) as results:
         found = [(number_in(each.frame.picture.bgr()), each.detected, len(each.detections)) for each in results]
+        still = cv2.imread(str(results.snapshot("a", tmp_path / "last.png")))
+    assert still is not None
+    assert still.shape == (360, 640, 3)
     assert found == [(number, False, 0) for number in range(20)]
 
 

@@ -6,8 +6,11 @@ from collections.abc import Callable
 
 from .. import config
 from ..stats import Stats
+from .broadcast import Broadcasts
+from .clips import Clips
 from .display import display_available
 from .events import EventsOutput
+from .hls import CopyHlsOutput, HlsOutput
 from .output import Output
 from .record import CopyOutput, RecordOutput
 from .stream import CopyStreamOutput, StreamOutput
@@ -15,18 +18,29 @@ from .video import VideoOutput
 from .web import WebOutput
 from .window import WindowOutput
 
-__all__ = ["display_available", "open_output"]
+__all__ = ["Broadcasts", "display_available", "open_output"]
 
 
 def open_output(
-    settings: config.Output, whole: config.Config, stats: Stats, start: Callable[[str, Callable[[], None]], None]
+    settings: config.Output,
+    whole: config.Config,
+    stats: Stats,
+    start: Callable[[str, Callable[[], None]], None],
+    broadcasts: Broadcasts,
+    clips: Clips | None = None,
 ) -> Output:
-    """The output that the settings ask for, not yet open; `start(name, body)` makes a thread."""
+    """The output that the settings ask for, not yet open; `start(name, body)` makes a thread.
+
+    `broadcasts` carry what one output makes and another serves, `clips` are what the page hands out.
+    """
     if settings.window is not None:
         return WindowOutput(settings.window, stats, stats.clock)
     if settings.web is not None:
         overlays = {name: camera.overlay for name, camera in whole.cameras.items()}
-        return WebOutput(settings.web, stats, start, overlays)
+        return WebOutput(settings.web, stats, start, overlays, clips, broadcasts)
+    if settings.hls is not None:
+        output = HlsOutput if settings.hls.boxes == "burnt" else CopyHlsOutput
+        return output(settings.hls, stats, broadcasts)
     if settings.video is not None:
         return VideoOutput(settings.video, tuple(whole.cameras))
     if settings.record is not None:

@@ -1,4 +1,7 @@
-"""Who may look: a token, given once at the login page for a cookie, or with each request as a bearer."""
+"""Who may look: a token, given once at the login page for a cookie, or with each request as a bearer.
+
+A code that is good once, printed at the start, is worth as much as the token at the login page.
+"""
 
 from __future__ import annotations
 
@@ -20,10 +23,12 @@ from starlette.websockets import WebSocketClose
 
 from ..address import conceal
 from ..clock import Clock
+from .invitation import Invitation
+from .permit import Permits
 
 POSTS = frozenset({"/login", "/logout"})
 """The only paths that take POST."""
-_OPEN = frozenset({"/login.css", "/icon.svg", "/healthz", "/readyz"})
+_OPEN = frozenset({"/login.css", "/login.js", "/icon.svg", "/healthz", "/readyz"})
 """The only paths that anybody may ask for: nothing about cameras stands there."""
 
 _PENALTY = 1.0
@@ -34,25 +39,31 @@ _LONGEST_FORM = 4096
 _FORM_TIME = 5.0
 _SESSION = 30 * 24 * 3600
 _WRONG = "This is not the token."
+_WORN = "This code is wrong, used up or too old; log in with the token."
 _ONWARD = '<!doctype html><meta http-equiv="refresh" content="0;url=/"><title>Lookout</title>'
 _LOCKED = "Too many wrong tokens from your address; try again in a minute."
 
 
 class Access:
-    """Lets only those through who know the token; the cookie outlives a restart and ends when the token changes.
+    """Lets only those through who know the token, or the secret of the one stream that they ask for.
 
+    The cookie outlives a restart and ends when the token changes.
     A wrong token costs its sender a second, and ten within a minute close the door to that address for as long,
     except for those who hold a cookie.
     """
 
-    def __init__(self, app: ASGIApp, token: str, port: int, clock: Clock) -> None:
+    def __init__(
+        self, app: ASGIApp, token: str, port: int, clock: Clock, invitation: Invitation, permits: Permits
+    ) -> None:
         conceal(token)
         self._app = app
         self._clock = clock
+        self._permits = permits
         # Cookies of one host are shared by all of its ports.
         self._name = f"lookout-{port}"
         self._digest = hashlib.sha256(token.encode()).digest()
         self._key = hmac.digest(token.encode(), b"cookies of the page", "sha256")
+        self._invitation = invitation
         self._failures = _Failures()
         folder = files(__name__.rpartition(".")[0]).joinpath("web")
         self._page = folder.joinpath("login.html").read_text("utf-8")
@@ -66,7 +77,11 @@ class Access:
                 answer = await self._posted(scope, receive, headers) if scope["method"] == "POST" else self._form(path)
                 await answer(scope, receive, send)
             return
+        if scope["type"] == "http" and self._permits.guarded(path):
+            await self._permitted(scope, receive, send)
+            return
         if expires := self._session(scope):
+            scope["logged_in"] = True
             await self._app(scope, receive, self._renewing(scope, headers, expires, send))
             return
         refusal = await self._refusal(scope, headers)
@@ -76,6 +91,16 @@ class Access:
             await WebSocketClose()(scope, receive, send)
         else:
             await refusal(scope, receive, send)
+
+    async def _permitted(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one whose address holds the secret of a stream; a wrong one is slow, and may be an old address."""
+        path = self._permits.opened(scope["path"])
+        if path is None:
+            await asyncio.sleep(_PENALTY)
+            text = "There is no such stream; take its address from the page again.\n"
+            await PlainTextResponse(text, 404)(scope, receive, send)
+        else:
+            await self._app({**scope, "path": path, "raw_path": path.encode()}, receive, send)
 
     async def _refusal(self, scope: Scope, headers: Headers) -> Response | None:
         """What to answer one without a cookie; None if the request carries the token."""
@@ -108,9 +133,10 @@ class Access:
             return PlainTextResponse("The form took too long.\n", 408, {"connection": "close"})
         if form is None:
             return PlainTextResponse("The form is too long.\n", 413, {"connection": "close"})
-        if not self._is_token(_token(form)):
+        code = _field(form, "code")
+        if not (self._invitation.accepts(code) if code else self._is_token(_field(form, "token"))):
             await self._failures.punish(place)
-            return self._form("/login", _WRONG, 401)
+            return self._form("/login", _WORN if code else _WRONG, 401)
         return self._signed_in(RedirectResponse("/", 303), headers, scope)
 
     def _form(self, path: str, problem: str = "", status: int = 200) -> Response:
@@ -204,10 +230,10 @@ async def _body(receive: Receive) -> bytes | None:
             return body
 
 
-def _token(form: bytes) -> str:
-    """What a form says under `token`; empty if it is no form, or says it twice."""
+def _field(form: bytes, name: str) -> str:
+    """What a form says under a name; empty if it is no form, or says it twice."""
     try:
-        said = parse_qs(form.decode("utf-8", "replace"), max_num_fields=8).get("token", [])
+        said = parse_qs(form.decode("utf-8", "replace"), max_num_fields=8).get(name, [])
     except ValueError:
         return ""
     return said[0] if len(said) == 1 else ""

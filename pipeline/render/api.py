@@ -7,6 +7,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from ..stats import State
+from .clip_orders import ClipOrders, unknown
 from .metrics import Exposition
 from .viewers import Gallery
 
@@ -16,8 +17,9 @@ _METRICS = "text/plain; version=0.0.4; charset=utf-8"
 class Api:
     """Routes that read; none of them changes anything."""
 
-    def __init__(self, gallery: Gallery) -> None:
+    def __init__(self, gallery: Gallery, orders: ClipOrders) -> None:
         self._gallery = gallery
+        self._orders = orders
         self._metrics = Exposition(gallery.stats, gallery.viewers)
 
     def routes(self) -> list[Route]:
@@ -25,7 +27,8 @@ class Api:
         return [
             Route("/api/cameras", self._cameras),
             Route("/api/cameras/{name}", self._camera),
-            *(Route(f"{above}/cameras/{{name}}/snapshot.jpg", self._snapshot) for above in ("/api", "")),
+            Route("/api/cameras/{name}/snapshot.jpg", self._snapshot),
+            Route("/api/cameras/{name}/clip.mp4", self._orders),
             Route("/healthz", self._healthy),
             Route("/readyz", self._ready),
             Route("/metrics", self._measured),
@@ -60,8 +63,3 @@ class Api:
 
     async def _measured(self, request: Request) -> Response:
         return Response(self._metrics.text(), media_type=_METRICS)
-
-
-def unknown() -> Response:
-    """The answer for a camera that does not exist."""
-    return PlainTextResponse("There is no such camera.\n", 404)

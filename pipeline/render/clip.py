@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
-from fractions import Fraction
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import av
 
-from ..clock import Clock
 from ..errors import OutputError
 from .boxes import BoxesFile, lines
-from .paths import unwritable
 from .shelf import Shelf
+from .splice import Piece, Splice
 from .timeline import TICKS
 
-LONGEST = 3600.0
-"""Most seconds before, and after, the moment."""
 _UNTIL_WRITTEN = 1.0
 """Seconds after which a picture stands in its file for sure: a fragment, and some more."""
 
@@ -33,86 +28,61 @@ class Take(NamedTuple):
     """Wall time of its first picture."""
 
 
-def cut(
-    camera: str, takes: Sequence[Take], shelf: Shelf, span: tuple[datetime, datetime], after: float, clock: Clock
-) -> Path:
-    """Wait until `after` seconds past the end of `span` are recorded and put all of it into one file of its own."""
-    start, asked = span
-    if not (0 <= (asked - start).total_seconds() <= LONGEST and 0 <= after <= LONGEST):
-        raise OutputError(f"{camera}: a clip has at most {LONGEST:g} s before and {LONGEST:g} s after")
-    end = asked + timedelta(seconds=after)
-    clock.wait(threading.Event(), after + _UNTIL_WRITTEN)
-    if shelf.missing:
-        raise OutputError(f"{camera}: no clip: the disk is as full as it may get; free some space")
-    chosen = _covering(list(takes), start, end)
-    if not chosen:
-        raise OutputError(f"{camera}: nothing of that time was recorded")
-    plain = shelf.path(camera, max(start, chosen[0].began))
-    path, count = plain.with_name(f"{plain.stem}-clip{plain.suffix}"), 1
-    while path.exists():
-        count += 1
-        path = plain.with_name(f"{plain.stem}-clip-{count}{plain.suffix}")
-    try:
-        _Splice(path, chosen, start, end).write()
-    except (OSError, ValueError, av.FFmpegError) as error:
-        for each in (path, path.with_suffix(".jsonl")):
-            with suppress(OSError):
-                each.unlink()
-        raise error if isinstance(error, OutputError) else unwritable(path, error) from error
-    return path
+class Recorded:
+    """The seconds of one clip, in the files of a recording."""
 
+    wait = _UNTIL_WRITTEN
+    """Seconds after its end when all of it is there."""
 
-def _covering(takes: list[Take], start: datetime, end: datetime) -> list[Take]:
-    """The files, oldest first, that hold something of the time between."""
-    there = [take for take in takes if take.path.exists() and take.began < end]
-    first = max((at for at, take in enumerate(there) if take.began <= start), default=0)
-    return there[first:]
-
-
-class _Splice:
-    """Copies packets of several files into a new one."""
-
-    def __init__(self, path: Path, takes: list[Take], start: datetime, end: datetime) -> None:
-        self._path = path
-        self._takes = takes
+    def __init__(self, camera: str, takes: Sequence[Take], shelf: Shelf, start: datetime, end: datetime) -> None:
+        """`takes` are all there are, and grow meanwhile."""
+        self._camera = camera
+        self._all = takes
+        self._shelf = shelf
         self._start = start
         self._end = end
         self._zero: datetime | None = None
-        self._kind: tuple[Any, ...] = ()
-        self._stream: Any = None
-        self._dts = -1
+        self._takes: list[Take] = []
 
-    def write(self) -> None:
-        options = {"movflags": "faststart"} if self._path.suffix == ".mp4" else {}
-        with av.open(str(self._path), "w", options=options) as container:
-            for take in self._takes:
-                with suppress(av.error.InvalidDataError), av.open(str(take.path)) as recorded:
-                    self._copy(take, recorded, container)
-            if self._zero is None:
-                raise OutputError(f"{self._path}: nothing of that time was recorded")
-        self._copy_boxes()
+    def pour(self, splice: Splice) -> None:
+        """Put all that is there into a file, and the boxes beside it; raises OutputError where there is nothing."""
+        self._takes = _covering(list(self._all), self._start, self._end)
+        for take in self._takes:
+            with suppress(av.error.InvalidDataError), av.open(str(take.path)) as recorded:
+                self._copy(take, recorded, splice)
+        if self._zero is None:
+            raise OutputError("nothing of that time was recorded")
+        if isinstance(splice.target, Path):
+            self._copy_boxes(splice.target, self._zero)
 
-    def _copy(self, take: Take, recorded: av.container.InputContainer, container: av.container.OutputContainer) -> None:
+    def beside(self) -> Path:
+        """A name for its file beside the recordings, taken by no other file yet."""
+        if self._shelf.missing:
+            raise OutputError("the disk is as full as it may get; free some space")
+        chosen = _covering(list(self._all), self._start, self._end)
+        if not chosen:
+            raise OutputError("nothing of that time was recorded")
+        plain = self._shelf.path(self._camera, max(self._start, chosen[0].began))
+        path, count = plain.with_name(f"{plain.stem}-clip{plain.suffix}"), 1
+        while path.exists():
+            count += 1
+            path = plain.with_name(f"{plain.stem}-clip-{count}{plain.suffix}")
+        return path
+
+    def release(self) -> None:
+        """Nothing is held."""
+
+    def _copy(self, take: Take, recorded: av.container.InputContainer, splice: Splice) -> None:
         stream = recorded.streams.video[0]
-        context = stream.codec_context
-        kind = (context.name, context.width, context.height, context.extradata)
-        if self._stream is not None and kind != self._kind:
+        if not splice.empty and not splice.takes(stream):
             return
         for packet in self._wanted(take, recorded, stream):
-            if self._stream is None:
-                self._stream = container.add_stream_from_template(stream, opaque=True)
-                self._stream.time_base = Fraction(1, TICKS)
-                self._kind = kind
+            if self._zero is None:
+                splice.takes(stream)
                 self._zero = take.began + _seconds(packet.dts, packet)
-            assert self._zero is not None
             shift = take.began - self._zero
-            written = av.Packet(bytes(packet))
-            written.time_base = Fraction(1, TICKS)
-            written.dts = self._dts = max(self._dts + 1, _ticks(shift + _seconds(packet.dts, packet)))
-            written.pts = max(written.dts, _ticks(shift + _seconds(packet.pts, packet)))
-            written.is_keyframe = packet.is_keyframe
-            written.stream = self._stream
-            container.mux_one(written)
+            shown, decoded = (_ticks(shift + _seconds(each, packet)) for each in (packet.pts, packet.dts))
+            splice.add(Piece(bytes(packet), packet.is_keyframe, shown, decoded))
 
     def _wanted(
         self, take: Take, recorded: av.container.InputContainer, stream: av.VideoStream
@@ -125,26 +95,32 @@ class _Splice:
             moment = take.began + _seconds(packet.pts, packet)
             if moment > self._end:
                 break
-            if self._stream is None and moment < self._start:
+            if self._zero is None and moment < self._start:
                 held = [packet] if packet.is_keyframe else [*held, packet]
                 continue
             yield from held
             held = []
             yield packet
 
-    def _copy_boxes(self) -> None:
-        assert self._zero is not None
-        found = [(take.began - self._zero, event) for take in self._takes for event in lines(take.path)]
+    def _copy_boxes(self, target: Path, zero: datetime) -> None:
+        found = [(take.began - zero, event) for take in self._takes for event in lines(take.path)]
         if not found:
             return
-        boxes = BoxesFile(self._path)
+        boxes = BoxesFile(target)
         try:
             for shift, event in found:
                 at = shift.total_seconds() + float(event.pop("t"))
-                if 0 <= at <= (self._end - self._zero).total_seconds():
+                if 0 <= at <= (self._end - zero).total_seconds():
                     boxes.write(at, event)
         finally:
             boxes.close()
+
+
+def _covering(takes: list[Take], start: datetime, end: datetime) -> list[Take]:
+    """The files, oldest first, that hold something of the time between."""
+    there = [take for take in takes if take.path.exists() and take.began < end]
+    first = max((at for at, take in enumerate(there) if take.began <= start), default=0)
+    return there[first:]
 
 
 def _seconds(ticks: int | None, packet: av.Packet[Any]) -> timedelta:

@@ -12,9 +12,10 @@ from .output import Output, PacketOutput, PromptOutput, SparingOutput, View
 _PATIENCE = 0.25
 
 
-def fan_out(outlets: Sequence[Outlet]) -> Callable[[Packet], None] | None:
-    """What hands every packet to all outputs that want packets; None where none does."""
-    takers = [outlet.output.packet for outlet in outlets if isinstance(outlet.output, PacketOutput)]
+def fan_out(outlets: Sequence[Outlet], *more: PacketOutput) -> Callable[[Packet], None] | None:
+    """What hands every packet to all outputs that want packets, and to `more`; None where none does."""
+    outputs = [outlet.output for outlet in outlets]
+    takers = [each.packet for each in (*outputs, *more) if isinstance(each, PacketOutput)]
 
     def hand(packet: Packet) -> None:
         for take in takers:

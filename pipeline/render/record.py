@@ -16,7 +16,7 @@ from ..ladder import Ladder
 from ..stats import Stats
 from .backlog import Backlog, Boxes
 from .boxes import BoxesFile
-from .clip import Take, cut
+from .clip import Recorded, Take
 from .encoder import Encoder
 from .events import frame_event
 from .output import View
@@ -120,18 +120,11 @@ class RecordOutput:
         """Finish all files."""
         self._backlog.close()
 
-    def clip(self, camera: str, before: float, after: float) -> Path:
-        """A file with the last `before` seconds of a camera and the next `after`, for which it waits.
-
-        It starts at the keyframe before that and has its boxes beside it. Raises OutputError, also where
-        nothing of that time was recorded.
-        """
-        if camera not in self._takes:
-            raise OutputError(f"no camera is called {camera}; there is {', '.join(self._takes)}")
-        asked = self._clock.now()
-        return cut(
-            camera, self._takes[camera], self._shelf, (asked - timedelta(seconds=before), asked), after, self._clock
-        )
+    def footage(self, camera: str, before: float, after: float) -> Recorded:
+        """What a clip of the last `before` seconds of a camera and the next `after` is made of."""
+        now = self._clock.now()
+        span = now - timedelta(seconds=before), now + timedelta(seconds=after)
+        return Recorded(camera, self._takes[camera], self._shelf, *span)
 
     @property
     def _failing(self) -> bool:

@@ -8,6 +8,7 @@ from fractions import Fraction
 from pathlib import Path
 
 import av
+from av.container import InputContainer
 
 from ..frames import Packet
 from .paths import unwritable
@@ -31,6 +32,18 @@ class DamagedError(Exception):
     """A keyframe that no file can start with."""
 
 
+def readable(keyframe: Packet) -> InputContainer:
+    """A stream of that one picture, as a model for the stream of a file; DamagedError if it cannot be read."""
+    try:
+        sample = av.open(io.BytesIO(keyframe.data), "r", format=keyframe.codec)
+    except (av.FFmpegError, ValueError) as error:
+        raise DamagedError(str(error)) from error
+    if not sample.streams.video or not sample.streams.video[0].width:
+        sample.close()
+        raise DamagedError("no size")
+    return sample
+
+
 class Segment:
     """A file that starts with a keyframe; OutputError once it cannot be written any more."""
 
@@ -41,13 +54,7 @@ class Segment:
         """Bytes of pictures so far."""
         self.first = first
         self._timeline = PacketTimeline()
-        try:
-            sample = av.open(io.BytesIO(first.data), format=first.codec)
-        except (av.FFmpegError, ValueError) as error:
-            raise DamagedError(str(error)) from error
-        if not sample.streams.video or not sample.streams.video[0].width:
-            sample.close()
-            raise DamagedError("no size")
+        sample = readable(first)
         try:
             with sample:
                 self._container = av.open(str(path), "w", options=MUXERS[path.suffix.lower()])

@@ -18,6 +18,11 @@ _TIME = "%Y-%m-%dT%H-%M-%SZ"
 _TIME_PATTERN = r"\d{4}-\d\d-\d\dT\d\d-\d\d-\d\dZ(?:-\d+)?"
 
 
+def stamp(moment: datetime) -> str:
+    """A moment as names of files carry it."""
+    return moment.astimezone(UTC).strftime(_TIME)
+
+
 class Shelf:
     """Where the recordings of some cameras stand; only files that it may have made itself are ever deleted."""
 
@@ -42,12 +47,12 @@ class Shelf:
 
     def path(self, camera: str, moment: datetime) -> Path:
         """A name for a recording that starts at `moment`, taken by no other file yet."""
-        stamp = moment.astimezone(UTC).strftime(_TIME)
-        plain = filled(self._template.replace("{time}", stamp), camera)
+        began = stamp(moment)
+        plain = filled(self._template.replace("{time}", began), camera)
         count, path = 1, plain
         while path.exists():
             count += 1
-            path = plain.with_name(filled(self._template.replace("{time}", f"{stamp}-{count}"), camera).name)
+            path = plain.with_name(filled(self._template.replace("{time}", f"{began}-{count}"), camera).name)
         return path
 
     def check(self, keep: Collection[Path]) -> None:

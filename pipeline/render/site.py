@@ -9,12 +9,14 @@ from importlib.resources import files
 
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import PlainTextResponse, Response, StreamingResponse
+from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from .api import Api, unknown
+from .api import Api
+from .clip_orders import ClipOrders, crowded, unknown
 from .live import LivePage
+from .players import Players
 from .viewers import Gallery, Viewer
 
 _TYPES = {
@@ -32,14 +34,16 @@ _PART = "content-type: image/jpeg\r\ncontent-length: {}\r\n\r\n"
 class Site:
     """The routes; nothing a client sends names a file, an address or a setting."""
 
-    def __init__(self, gallery: Gallery) -> None:
+    def __init__(self, gallery: Gallery, orders: ClipOrders) -> None:
         self._gallery = gallery
-        self._api = Api(gallery)
+        self._api = Api(gallery, orders)
+        self._players = Players(gallery)
         self._assets = {
             f"/{each.name}": (each.read_bytes(), _TYPES[f".{each.name.rpartition('.')[2]}"])
             for each in files(__name__.rpartition(".")[0]).joinpath("web").iterdir()
         }
         self._assets["/"] = self._assets.pop("/index.html")
+        self._index_inside = self._assets["/"][0].replace(b'action="/logout" hidden', b'action="/logout"')
 
     def app(self) -> Starlette:
         """The application for a server to run."""
@@ -47,6 +51,7 @@ class Site:
             routes=[
                 *(Route(path, self._asset) for path in self._assets),
                 *self._api.routes(),
+                *self._players.routes(),
                 Route("/cameras/{name}/stream.mjpg", self._stream),
                 WebSocketRoute("/live", self._live),
             ]
@@ -54,6 +59,8 @@ class Site:
 
     async def _asset(self, request: Request) -> Response:
         body, media_type = self._assets[request.url.path]
+        if request.url.path == "/" and request.scope.get("logged_in"):
+            body = self._index_inside
         return Response(body, media_type=media_type)
 
     async def _stream(self, request: Request) -> Response:
@@ -65,7 +72,7 @@ class Site:
             return Response(headers={"content-type": media_type})
         viewer = self._gallery.enter([name])
         if viewer is None:
-            return PlainTextResponse("Too many viewers; try again later.\n", 503, {"retry-after": "5"})
+            return crowded()
         return StreamingResponse(self._parts(name, viewer), media_type=media_type)
 
     async def _parts(self, name: str, viewer: Viewer) -> AsyncIterator[bytes]:

@@ -8,7 +8,7 @@ import socket
 import ssl
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,8 @@ from render_scenes import Scene
 
 from pipeline import config
 from pipeline.clock import SystemClock
+from pipeline.render.broadcast import Broadcast
+from pipeline.render.clips import Clips
 from pipeline.render.web import WebOutput
 from pipeline.stats import Stats
 
@@ -28,11 +30,19 @@ class Serving:
     """A served page; `token` is wanted unless it is None."""
 
     def __init__(
-        self, start: Start, cameras: tuple[str, ...] = ("door",), undetected: tuple[str, ...] = (), **settings: Any
+        self,
+        start: Start,
+        cameras: tuple[str, ...] = ("door",),
+        undetected: tuple[str, ...] = (),
+        broadcasts: Mapping[str, Broadcast] | None = None,
+        **settings: Any,
     ) -> None:
         self.stats = Stats(list(cameras), SystemClock(), undetected=undetected)
         self.scenes = {name: Scene(self.stats.clock, name, self.stats) for name in cameras}
-        self.web = WebOutput(config.Web(**{"port": 0, "token": TOKEN} | settings), self.stats, start)
+        camera = config.Camera(source="rtsp://camera.example/live", capture=config.Capture(keep=3))
+        self.clips = Clips(dict.fromkeys(cameras, camera), self.stats.clock)
+        made = config.Web(**{"port": 0, "token": TOKEN} | settings)
+        self.web = WebOutput(made, self.stats, start, clips=self.clips, broadcasts=broadcasts)
         self.web.open()
         self.port = int(self.web.address.rsplit(":", 1)[1].strip("/"))
         self.trust: ssl.SSLContext | None = None

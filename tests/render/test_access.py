@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import pytest
 from render_scenes import until
-from serving import TOKEN, Serving, Start, certificate
+from serving import TOKEN, Answer, Serving, Start, certificate
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 
@@ -29,10 +29,16 @@ from pipeline.errors import ConfigError
 from pipeline.render import access
 from pipeline.render.certificate import context
 from pipeline.render.guard import own_names
+from pipeline.render.invitation import Invitation
 
 GUARDED = ("/", "/page.js", "/page.css", "/openapi.json", "/api/cameras", "/api/cameras/door", "/metrics")
-GUARDED += ("/cameras/door/snapshot.jpg", "/api/cameras/door/snapshot.jpg", "/cameras/door/stream.mjpg", "/nothing")
-OPEN = ("/login", "/login.css", "/icon.svg", "/healthz")
+GUARDED += (
+    "/api/cameras/door/snapshot.jpg",
+    "/api/cameras/door/clip.mp4?after=0&before=1",
+    "/cameras/door/stream.mjpg",
+    "/nothing",
+)
+OPEN = ("/login", "/login.css", "/login.js", "/icon.svg", "/healthz")
 
 
 @pytest.fixture
@@ -78,7 +84,8 @@ def test_the_token_as_a_bearer_opens_everything(serve: Callable[..., Serving]) -
     served.give()
     for path in GUARDED:
         if "stream" not in path:
-            assert served.bearer(path)[0] == (404 if path == "/nothing" else 200), path
+            expected = 404 if path == "/nothing" else 503 if "clip" in path else 200
+            assert served.bearer(path)[0] == expected, path
     assert served.ask("/api/cameras", authorization=f"bearer {TOKEN}")[0] == 200
 
 
@@ -251,7 +258,9 @@ def test_another_site_may_link_here_but_not_load_anything(serve: Callable[..., S
     elsewhere = {"sec_fetch_site": "cross-site"}
     assert served.bearer("/", sec_fetch_mode="navigate", sec_fetch_dest="document", **elsewhere)[0] == 200
     for mode, dest in (("no-cors", "image"), ("cors", "empty"), ("navigate", "iframe"), ("websocket", "empty")):
-        status = served.bearer("/cameras/door/snapshot.jpg", sec_fetch_mode=mode, sec_fetch_dest=dest, **elsewhere)[0]
+        status = served.bearer("/api/cameras/door/snapshot.jpg", sec_fetch_mode=mode, sec_fetch_dest=dest, **elsewhere)[
+            0
+        ]
         assert status == 403
     assert served.bearer("/api/cameras", origin="http://evil.example")[0] == 403
 
@@ -507,3 +516,142 @@ def test_a_viewer_that_reads_nothing_cannot_stay_by_talking(
             line.sendall(b"G")
             time.sleep(0.05)
     assert until(lambda: b'"viewers":0}' in served.bearer("/api/cameras")[2])
+
+
+def code_of(served: Serving) -> str:
+    address, _, code = served.web.invite().partition("login#")
+    assert address == served.web.address
+    return code
+
+
+def use(served: Serving, code: str, **headers: str) -> Answer:
+    """Send the form that the login page makes of an address with a code."""
+    kind = {"content-type": "application/x-www-form-urlencoded"}
+    return served.ask("/login", "POST", f"code={code}".encode(), **kind, **headers)
+
+
+@pytest.mark.usefixtures("hasty")
+def test_a_code_lets_one_browser_in_and_is_of_no_use_the_second_time(serve: Callable[..., Serving]) -> None:
+    served = serve()
+    code = code_of(served)
+    answer = use(served, code.upper())
+    assert (answer[0], answer[1]["location"]) == (303, "/")
+    assert served.ask("/api/cameras", cookie=cookie_of(answer))[0] == 200
+    again = use(served, code)
+    assert again[0] == 401
+    assert b"This code is wrong, used up or too old; log in with the token." in again[2]
+    assert "set-cookie" not in again[1]
+    older, newer = code_of(served), code_of(served)
+    assert len({code, older, newer}) == 3
+    assert [use(served, each)[0] for each in (older, "", newer[:-1], f"{newer}x", newer)] == [401, 401, 401, 401, 303]
+
+
+@pytest.mark.usefixtures("hasty")
+def test_a_code_is_taken_from_no_other_place_and_is_no_token(serve: Callable[..., Serving]) -> None:
+    served = serve()
+    code = code_of(served)
+    assert served.log_in(code)[0] == 401
+    assert served.ask("/api/cameras", authorization=f"Bearer {code}")[0] == 401
+    for path in (f"/login?code={code}", f"/?code={code}", f"/api/cameras?code={code}"):
+        assert "set-cookie" not in served.ask(path)[1]
+    assert served.ask("/login", "POST", f"code={code}&code={code}".encode())[0] == 401
+    assert use(served, code, origin="http://evil.example")[0] == 403
+    assert use(served, code)[0] == 303
+
+
+def test_a_code_grows_old(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Clock:
+        seconds = 100.0
+
+        def monotonic(self) -> float:
+            return self.seconds
+
+    clock: Any = Clock()
+    invitation = Invitation(clock)
+    assert not invitation.accepts("")
+    code = invitation.renew()
+    assert len(code.replace("-", "")) == 16
+    clock.seconds += 601
+    assert not invitation.accepts(code)
+    code = invitation.renew()
+    clock.seconds += 599
+    assert not invitation.accepts(code[::-1])
+    assert invitation.accepts(code)
+    assert not invitation.accepts(code)
+
+
+def test_two_browsers_cannot_use_one_code_at_once(serve: Callable[..., Serving], monkeypatch: Any) -> None:
+    monkeypatch.setattr(access, "_PENALTY", 0.01)
+    served = serve()
+    code = code_of(served)
+    with ThreadPoolExecutor(8) as browsers:
+        statuses = sorted(answer[0] for answer in browsers.map(lambda _: use(served, code), range(8)))
+    assert statuses == [303] + [401] * 7
+
+
+def test_wrong_codes_are_counted_with_wrong_tokens(serve: Callable[..., Serving], monkeypatch: Any) -> None:
+    monkeypatch.setattr(access, "_PENALTY", 0.01)
+    served = serve()
+    code = code_of(served)
+    statuses = [use(served, f"aaaa-{number}")[0] for number in range(9)]
+    assert [*statuses, served.log_in("wrong-token-of-somebody")[0]] == [401] * 10
+    assert use(served, code)[0] == 429
+    assert served.bearer("/api/cameras")[0] == 429
+
+
+def test_a_code_stands_in_no_log_and_no_metric(serve: Callable[..., Serving], caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    redaction.guard_logs()
+    served = serve()
+    code = code_of(served)
+    assert use(served, code)[0] == 303
+    logging.getLogger("stranger").warning("POST /login with %s", f"code={code}")
+    assert code not in caplog.text
+    for path in ("/metrics", "/", "/api/cameras"):
+        assert code.encode() not in served.bearer(path)[2]
+    assert serve(token=None).web.invite() == ""
+
+
+def test_a_person_opens_the_address_with_the_code_and_logs_out_again(
+    serve: Callable[..., Serving], browser: Any
+) -> None:
+    served = serve("door", "yard")
+    visit = browser.new_context()
+    page = visit.new_page()
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    refused: list[str] = []
+    page.on("console", lambda said: refused.append(said.text) if "Security" in said.text else None)
+    address = served.web.invite()
+    code = address.partition("#")[2]
+    page.goto(address)
+    page.wait_for_selector("[data-camera=yard]", timeout=8000)
+    assert page.url == served.web.address
+    assert not [url for url in asked if code in url.partition("#")[0]]
+    page.get_by_role("button", name="Log out").press("Enter")
+    page.wait_for_url("**/login")
+    assert visit.cookies() == []
+    page.goto(served.web.address)
+    assert page.url == f"{served.web.address}login"
+    page.evaluate("code => { location.hash = code }", code)
+    page.get_by_text("This code is wrong, used up or too old").wait_for(timeout=6000)
+    assert page.evaluate("document.activeElement.id") == "token"
+    assert code not in str(visit.new_cdp_session(page).send("Page.getNavigationHistory"))
+    page.get_by_label("Token").fill(TOKEN)
+    page.keyboard.press("Enter")
+    page.get_by_role("button", name="Log out").wait_for(timeout=6000)
+    visit.close()
+    assert refused == []
+
+
+def test_only_those_who_logged_in_can_log_out(serve: Callable[..., Serving], browser: Any) -> None:
+    for served, headers in (
+        (serve(token=None), {}),
+        (serve(), {"Authorization": f"Bearer {TOKEN}"}),
+    ):
+        visit = browser.new_context(extra_http_headers=headers)
+        page = visit.new_page()
+        page.goto(served.web.address)
+        page.wait_for_selector("[data-camera=door]", timeout=8000)
+        assert page.get_by_role("button", name="Log out").count() == 0
+        visit.close()

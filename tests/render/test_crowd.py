@@ -93,7 +93,7 @@ def waiting(served: Serving) -> list[int]:
 def test_good_viewers_see_every_newest_picture_and_bad_ones_cost_a_bounded_amount_and_go(served: Serving) -> None:
     noise = np.random.default_rng(2).integers(0, 255, (480, 640, 3), np.uint8)
     give(served, noise)
-    largest = len(served.bearer("/cameras/door/snapshot.jpg")[2])
+    largest = len(served.bearer("/api/cameras/door/snapshot.jpg")[2])
     lines = [viewer(served, 0) for _ in range(HEALTHY)]
     bad = [viewer(served, 4096) for _ in range(DEAF + TRICKLING)]
     reader = Reader(lines)

@@ -8,6 +8,7 @@ import json
 import logging
 import os
 import re
+import select
 import socket
 import struct
 import threading
@@ -101,12 +102,13 @@ def hostile() -> Iterator[Request]:
             ),
             *("/etc/passwd", "/file:///etc/passwd", "/%2fetc%2fpasswd", "/page.js%00.html", "/index.html/..", "/.env"),
             *(
-                "/cameras/..%2f..%2f..%2fetc%2fpasswd/snapshot.jpg",
+                "/api/cameras/..%2f..%2f..%2fetc%2fpasswd/snapshot.jpg",
                 "/cameras/../api/cameras",
-                "/cameras/%00/snapshot.jpg",
+                "/api/cameras/%00/snapshot.jpg",
+                "/cameras/door/snapshot.jpg",
             ),
             *("/api/cameras/door%2f..%2fyard", "/api/cameras/rtsp:%2f%2fevil.example%2flive", "/api/cameras/demo"),
-            *("/cameras/" + "a" * 4000 + "/snapshot.jpg", "/proc/self/environ", "/.git/config", "/config.yaml"),
+            *("/api/cameras/" + "a" * 4000 + "/snapshot.jpg", "/proc/self/environ", "/.git/config", "/config.yaml"),
             *("/api/config", "/api/sources", "/admin", "/server-status", "/login/../api/cameras", "/debug/pprof"),
         )
     ):
@@ -115,6 +117,35 @@ def hostile() -> Iterator[Request]:
     for query in ("source=rtsp://evil.example/", "file=/etc/passwd", f"token={TOKEN}", "a" * 3000, "%00%ff"):
         yield f"query {query[:12]}", request(f"/healthz?{query}", token=None), codes(200)
         yield f"query without token {query[:12]}", request(f"/api/cameras?{query}", token=None), codes(401)
+    # Clips: a client may name a camera and two numbers, and nothing else.
+    clip = "/api/cameras/door/clip.mp4"
+    for query in (
+        *("before=-1", "before=61", "before=1e9", "before=nan", "before=inf", "before=0x1", "before=%00", "before=+1"),
+        *("before=%D9%A1", "after=1;rm%20-rf", "after=" + "9" * 3000, "before=1&before=2", "after", "&&&&&&&&&"),
+        *(
+            "path=/etc/passwd",
+            "source=rtsp://evil.example/",
+            "camera=yard",
+            f"token={TOKEN}",
+            "before=0&after=0",
+            "%ff",
+        ),
+    ):
+        yield f"clip {query[:16]}", request(f"{clip}?{query}"), codes(400)
+    for path in ("..%2f..%2fetc%2fpasswd", "%2e%2e", "nobody", "%00", "door%0d%0aSet-Cookie:a=b", "a" * 4000, "door/"):
+        yield f"clip of {path[:12]}", request(f"/api/cameras/{path}/clip.mp4?after=0"), codes(404)
+    yield "clip at another address", request("/cameras/door/clip.mp4?after=0"), codes(404)
+    yield "clip in another folder", request("/api/cameras/door/clip.mp4/../../../../etc/passwd"), codes(404)
+    yield "clip without token", request(f"{clip}?after=0", token=None), codes(401)
+    yield "clip with the token in its address", request(f"{clip}?token={TOKEN}", token=None), codes(401)
+    yield "clip with a wrong token", request(f"{clip}?after=0", token="x" * 24), codes(401)
+    yield "clip for another site", request(clip, "Sec-Fetch-Site: cross-site", "Sec-Fetch-Mode: no-cors"), codes(403)
+    yield "clip with a foreign origin", request(clip, "Origin: http://evil.example"), codes(403)
+    yield "clip of a foreign host", request(clip, host="evil.example"), codes(421)
+    yield "clip with a range", request(f"{clip}?before=1&after=0", "Range: bytes=0-999999999999"), codes(503)
+    yield "clip with a body", request(f"{clip}?before=1&after=0", "Content-Length: 9", body=b"a" * 9), codes(503)
+    for method in ("POST", "PUT", "DELETE"):
+        yield f"{method} a clip", request(clip, method=method), codes(405)
     # Host.
     for host in ("evil.example", "localhost.evil.example", "localhost@evil.example", "127.0.0.1.evil.example", "[::2]"):
         yield f"host {host}", request(host=host), codes(421)
@@ -195,6 +226,16 @@ def hostile() -> Iterator[Request]:
         codes(401),
     )
     yield "two authorizations", request("/", "Authorization: Bearer x"), codes(401)
+    for wrong in ("x", "aaaa-aaaa-aaaa-aaaa", TOKEN, "%00", "%ff%fe", "a" * 3000, "{}", "..%2f", "' OR 1=1 --"):
+        yield f"code {wrong[:12]!r}", form(f"code={wrong}"), codes(401)
+    yield "code beside the token", form(f"code=x&token={TOKEN}"), codes(401)
+    yield "two codes", form("code=x&code=y"), codes(401)
+    yield "code in the address", request("/login?code=aaaa-aaaa-aaaa-aaaa", token=None), codes(200)
+    yield "code from another site", form("code=aaaa", "Origin: http://evil.example"), codes(403)
+    yield "code of a foreign host", form("code=aaaa").replace(b"Host: localhost", b"Host: evil.example"), codes(421)
+    yield "code to log out", form("code=aaaa", "Origin: null", target="/logout"), codes(403)
+    yield "log out by a link", request("/logout"), codes(405)
+    yield "log out from another site", form("", "Sec-Fetch-Site: cross-site", target="/logout"), codes(403)
     yield "two tokens", form(f"token=x&token={TOKEN}"), codes(401)
     yield "many fields", form("&".join(f"a{n}=b" for n in range(500))), codes(401)
     yield "token in JSON", form(json.dumps({"token": TOKEN})), codes(401)
@@ -374,6 +415,23 @@ def test_a_flood_of_sockets_leaves_room_for_pictures(served: Serving) -> None:
         for line in flood:
             line.close()
     assert until(lambda: viewers(served) == 0)
+
+
+def test_a_flood_of_clips_leaves_room_for_pictures_and_nothing_behind(served: Serving) -> None:
+    asked = request("/api/cameras/door/clip.mp4?before=1&after=60").replace(b"Connection: close\r\n", b"")
+    threads = threading.active_count()
+    with contextlib.ExitStack() as flood:
+        lines = [flood.enter_context(socket.create_connection(("127.0.0.1", served.port), 5)) for _ in range(60)]
+        for line in lines:
+            line.sendall(asked)
+        assert until(lambda: len(select.select(lines, [], [], 0.1)[0]) == 52)
+        assert all(b" 503 " in line.recv(4096) for line in select.select(lines, [], [], 0)[0])
+        assert len(served.clips._pasts["door"]._wanted) == 8
+        assert served.bearer("/api/cameras/door/snapshot.jpg")[0] == 200
+        assert threading.active_count() <= threads
+    assert until(lambda: not served.clips._pasts["door"]._wanted)
+    assert until(lambda: connections(served) <= 1)
+    assert served.bearer("/api/cameras/door/clip.mp4?before=1&after=0")[0] == 503
 
 
 def viewers(served: Serving) -> int:

@@ -7,8 +7,9 @@ from render_scenes import Scene, until
 
 from pipeline import config
 from pipeline.clock import SystemClock
-from pipeline.render import open_output
+from pipeline.render import Broadcasts, open_output
 from pipeline.render.events import EventsOutput
+from pipeline.render.hls import CopyHlsOutput, HlsOutput
 from pipeline.render.outlet import Outlet
 from pipeline.render.output import Output, View
 from pipeline.render.video import VideoOutput
@@ -24,10 +25,14 @@ from pipeline.stats import Stats
         (config.Output(web=config.Web()), WebOutput),
         (config.Output(video=config.Video(path="out.mp4")), VideoOutput),
         (config.Output(events=config.Events(path="-")), EventsOutput),
+        (config.Output(hls=config.Hls()), HlsOutput),
+        (config.Output(hls=config.Hls(boxes="no")), CopyHlsOutput),
     ],
 )
 def test_each_kind_of_output_has_its_class(settings: config.Output, kind: type) -> None:
-    output = open_output(settings, config.Config(), Stats(["demo"]), lambda name, body: None)
+    output = open_output(
+        settings, config.Config(), Stats(["demo"]), lambda name, body: None, Broadcasts(config.Config(), SystemClock())
+    )
     assert isinstance(output, kind)
     assert output.name == settings.kind
 

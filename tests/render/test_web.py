@@ -211,7 +211,7 @@ def test_one_viewer_too_many_is_told_to_come_back(serve: Callable[..., Served]) 
     streams = [served.stream(), served.stream()]
     status, headers, _ = served.get("/cameras/door/stream.mjpg")
     assert (status, headers["retry-after"]) == (503, "5")
-    assert served.get("/cameras/door/snapshot.jpg")[0] == 200
+    assert served.get("/api/cameras/door/snapshot.jpg")[0] == 200
     streams[0].close()
     assert until(lambda: served.card()["viewers"] == 1)
     served.stream().close()
@@ -224,13 +224,13 @@ def test_a_live_picture_that_grows_old_reaches_viewers_dimmed_under_red_by_itsel
     with contextlib.closing(served.stream()) as stream:
         assert share(stream.picture()[:20], RED, 30) < 0.1
         assert share(stream.picture()[:20], RED, 30) > 0.5
-    assert share(decoded(served.get("/cameras/door/snapshot.jpg")[2])[:20], RED, 30) > 0.5
+    assert share(decoded(served.get("/api/cameras/door/snapshot.jpg")[2])[:20], RED, 30) > 0.5
     assert served.card()["stale"]
 
 
 def test_a_snapshot_before_the_first_picture_says_that_there_is_none(serve: Callable[..., Served]) -> None:
     served = serve()
-    status, headers, body = served.get("/cameras/door/snapshot.jpg")
+    status, headers, body = served.get("/api/cameras/door/snapshot.jpg")
     assert (status, headers["content-type"]) == (200, "image/jpeg")
     assert decoded(body).shape == (360, 640, 3)
     assert served.card()["text"] == "waiting for a picture"
@@ -275,7 +275,9 @@ def test_the_numbers_of_every_camera_are_there_as_json(serve: Callable[..., Serv
         "reconnects": 0,
         "late": 0,
         "viewers": 0,
+        "clip_s": 0.0,
         "direct": None,
+        "hls": None,
     }
     yard = served.card("yard")
     assert (yard["state"], yard["reason"], yard["level"], yard["age_ms"]) == ("offline", "refused", "bad", None)
@@ -286,7 +288,15 @@ def test_the_numbers_of_every_camera_are_there_as_json(serve: Callable[..., Serv
 def test_every_answer_carries_the_same_strict_headers(serve: Callable[..., Served]) -> None:
     served = serve()
     served.give()
-    for path in ("/", "/page.js", "/page.css", "/icon.svg", "/api/cameras", "/cameras/door/snapshot.jpg", "/nothing"):
+    for path in (
+        "/",
+        "/page.js",
+        "/page.css",
+        "/icon.svg",
+        "/api/cameras",
+        "/api/cameras/door/snapshot.jpg",
+        "/nothing",
+    ):
         status, headers, _ = served.get(path)
         assert status == (404 if path == "/nothing" else 200)
         assert headers["content-security-policy"].startswith("default-src 'none'; script-src 'self'")
@@ -301,7 +311,7 @@ def test_every_answer_carries_the_same_strict_headers(serve: Callable[..., Serve
 @pytest.mark.parametrize("host", ["evil.example", "evil.example:8080", "127.0.0.1.evil.example", "", "[::2]:80"])
 def test_a_foreign_host_name_is_refused(serve: Callable[..., Served], host: str) -> None:
     served = serve()
-    for path in ("/", "/api/cameras", "/cameras/door/snapshot.jpg", "/cameras/door/stream.mjpg"):
+    for path in ("/", "/api/cameras", "/api/cameras/door/snapshot.jpg", "/cameras/door/stream.mjpg"):
         assert served.get(path, Host=host)[0] == 421
 
 
@@ -330,12 +340,12 @@ def test_head_answers_without_a_body_and_without_a_viewer(serve: Callable[..., S
     [
         "/../web.py",
         "/%2e%2e/web.py",
-        "/cameras/..%2f..%2fetc%2fpasswd/snapshot.jpg",
+        "/api/cameras/..%2f..%2fetc%2fpasswd/snapshot.jpg",
         "/cameras/nobody/stream.mjpg",
-        "/cameras/door%00/snapshot.jpg",
+        "/api/cameras/door%00/snapshot.jpg",
         "//etc/passwd",
         "/index.html/..",
-        "/cameras/" + "a" * 5000 + "/snapshot.jpg",
+        "/api/cameras/" + "a" * 5000 + "/snapshot.jpg",
     ],
 )
 def test_only_what_is_served_can_be_had(serve: Callable[..., Served], path: str) -> None:
@@ -491,7 +501,7 @@ def test_the_page_shows_boxes_numbers_and_a_live_badge(serve: Callable[..., Serv
     assert card.locator("h2").inner_text() == "door"
     assert card.locator(".age").inner_text().endswith(" ms")
     assert page.locator("#total").inner_text() == "2 cameras, 2 people"
-    assert "live" in card.locator("button").get_attribute("aria-label").lower()
+    assert "live" in card.locator(".picture").get_attribute("aria-label").lower()
 
 
 def test_a_tap_enlarges_one_camera_and_only_that_one_is_sent(serve: Callable[..., Served], page: Any) -> None:
@@ -499,7 +509,7 @@ def test_a_tap_enlarges_one_camera_and_only_that_one_is_sent(serve: Callable[...
     page.goto(served.web.address)
     seen = page.locator("[data-camera=yard][data-seq]")
     assert keep_giving(served, page, lambda: seen.count() == 1, "door", "yard")
-    page.locator("[data-camera=yard] button").click()
+    page.locator("[data-camera=yard] .picture").click()
     assert until(lambda: served.give("yard") and not served.give("door"))
     assert keep_giving(served, page, lambda: looks_at(page, "yard").shape[1] >= 880, "yard")
     assert not page.locator("[data-camera=door]").is_visible()

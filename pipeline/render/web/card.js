@@ -1,4 +1,5 @@
 import { Chart } from './chart.js'
+import { ClipButton } from './clip.js'
 import { fit, paint } from './paint.js'
 import { decodes, Player } from './player.js'
 
@@ -44,10 +45,14 @@ export class Card {
     this.fields = Object.fromEntries(['people', 'fps', 'age', 'mode'].map((key) => [key, this.element.querySelector(`.${key}`)]))
     this.chart = new Chart(this.element.querySelector('.chart'), name)
     this.element.querySelector('h2').textContent = name
+    const [clip, trouble] = ['.clip', '.trouble'].map((each) => this.element.querySelector(each))
+    this.clip = new ClipButton(clip, trouble, name, speak)
     const save = this.element.querySelector('.save')
-    save.href = `/cameras/${encodeURIComponent(name)}/snapshot.jpg`
+    save.href = `/api/cameras/${encodeURIComponent(name)}/snapshot.jpg`
     save.download = `${name}.jpg`
     save.setAttribute('aria-label', `Save a snapshot of ${name}`)
+    this.stream = this.element.querySelector('.stream')
+    this.stream.setAttribute('aria-label', `HLS address of ${name} for TVs and players`)
     this.picture.addEventListener('click', () => page.enlarge(page.large === name ? null : name))
   }
 
@@ -138,6 +143,9 @@ export class Card {
   takeNumbers(numbers) {
     this.numbers = numbers
     this.numbersAt = performance.now()
+    this.stream.hidden = numbers.hls === null
+    if (numbers.hls !== null) this.stream.href = numbers.hls
+    this.clip.offer(numbers.clip_s)
     if (numbers.direct) {
       this.player.expect(numbers.direct.hold_ms, numbers.fps_in)
       this.live = numbers.live
@@ -183,7 +191,7 @@ export class Card {
     const [level, text, stale] = this.judged(now, age)
     // Words that change each second would drown a screen reader: only a change of level is spoken.
     if (this.element.dataset.level !== level && this.element.dataset.level) {
-      write(document.getElementById('spoken'), `${this.name}: ${text}`)
+      speak(`${this.name}: ${text}`)
     }
     this.element.dataset.level = level
     this.element.classList.toggle('stale', stale)
@@ -207,6 +215,11 @@ export class Card {
     const label = `${this.name}, ${text}${counted}. ${what}`
     if (this.picture.getAttribute('aria-label') !== label) this.picture.setAttribute('aria-label', label)
   }
+}
+
+// To those who do not see the page.
+function speak(text) {
+  write(document.getElementById('spoken'), text)
 }
 
 export function write(element, text) {

@@ -1,0 +1,417 @@
+"""Clips and snapshots on demand: the right seconds, bounded, and nothing left of them afterwards."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import itertools
+import json
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor, wait
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import av
+import pytest
+from render_scenes import until
+from serving import TOKEN, Answer, Serving, Start
+
+from pipeline import config
+from pipeline.errors import OutputError
+from pipeline.frames import Packet
+from pipeline.render import clip_orders, past
+from pipeline.render.clips import Clips
+from pipeline.render.record import CopyOutput
+from pipeline.render.splice import Splice
+from tests.servers.h264 import Clip, encode, number_in, street
+
+FPS, KEYFRAME_EVERY, COUNT = 30, 10, 180
+Feed = Callable[[Serving], "Camera"]
+
+
+@pytest.fixture(scope="module")
+def clip() -> Clip:
+    """Six seconds of numbered pictures, a keyframe three times a second."""
+    return encode(street(COUNT, 320, 180), FPS, KEYFRAME_EVERY)
+
+
+class Camera:
+    """Hands packets to a page's server as fast as a camera does."""
+
+    def __init__(self, clip: Clip, take: Callable[[Packet], None], name: str = "door") -> None:
+        self.at: list[float] = []
+        """Monotonic seconds of each picture."""
+        self._clip = clip
+        self._take = take
+        self._name = name
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run)
+        self._thread.start()
+
+    def _run(self) -> None:
+        began = time.monotonic()
+        for packet in packets(self._clip, 100_000, self._name):
+            if self._stop.wait(max(0.0, began + len(self.at) / FPS - time.monotonic())):
+                return
+            now = time.monotonic()
+            self._take(replace(packet, captured=now))
+            self.at.append(now)
+
+    def between(self, start: float, end: float) -> list[int]:
+        """Numbers of the pictures of that time."""
+        return [number % COUNT for number, at in enumerate(list(self.at)) if start <= at <= end]
+
+    def close(self) -> None:
+        self._stop.set()
+        self._thread.join()
+
+
+def packets(clip: Clip, count: int, camera: str = "door") -> Iterator[Packet]:
+    for number in range(count):
+        data = b"".join(b"\0\0\0\1" + unit for unit in clip.units[number % len(clip.units)])
+        at = 7.0 + number / FPS
+        yield Packet(camera, "h264", data, number % KEYFRAME_EVERY == 0, at, at, at, 320, 180)
+
+
+@pytest.fixture
+def serve(crew: Start) -> Iterator[Callable[..., Serving]]:
+    made: list[Serving] = []
+
+    def start(*cameras: str, **settings: Any) -> Serving:
+        made.append(Serving(crew, cameras or ("door",), **settings))
+        return made[-1]
+
+    yield start
+    for each in made:
+        each.web.close()
+
+
+@pytest.fixture
+def feed(clip: Clip) -> Iterator[Feed]:
+    with contextlib.ExitStack() as held:
+        yield lambda served: held.enter_context(contextlib.closing(Camera(clip, served.clips.packet)))
+
+
+def played(film: bytes | Path) -> list[tuple[float, int]]:
+    """Times and numbers of all pictures."""
+    with av.open(io.BytesIO(film) if isinstance(film, bytes) else str(film)) as container:
+        frames = container.decode(video=0)
+        return [(float(frame.time or 0), number_in(frame.to_ndarray(format="bgr24"))) for frame in frames]
+
+
+def problem(answer: Answer) -> tuple[int, str]:
+    """The code and the one line of an answer that is no clip."""
+    assert answer[2].count(b"\n") == 0
+    said = json.loads(answer[2])
+    assert set(said) == {"error"}
+    return answer[0], said["error"]
+
+
+def test_a_clip_by_http_holds_the_seconds_around_now(serve: Callable[..., Serving], feed: Feed) -> None:
+    served = serve()
+    camera = feed(served)
+    assert until(lambda: len(camera.at) > 60)
+    asked = time.monotonic()
+    status, headers, film = served.bearer("/api/cameras/door/clip.mp4?before=1.5&after=0.7")
+    assert (status, headers["content-type"], int(headers["content-length"])) == (200, "video/mp4", len(film))
+    assert headers["content-disposition"].startswith('attachment; filename="door-20')
+    assert headers["content-disposition"].endswith('Z.mp4"')
+    assert film.index(b"moov") < film.index(b"mdat")
+    times, numbers = zip(*played(film), strict=True)
+    # Between asking and being heard some milliseconds may pass.
+    assert set(camera.between(asked - 1.4, asked + 0.65)) <= set(numbers)
+    assert len(numbers) <= 2.2 * FPS + KEYFRAME_EVERY + 3
+    assert all(after - before == 1 for before, after in itertools.pairwise(numbers))
+    assert times == pytest.approx([at / FPS for at in range(len(times))], abs=0.001)
+
+
+def test_a_clip_of_what_is_recorded_comes_from_the_recording_and_leaves_no_file(
+    serve: Callable[..., Serving], crew: Start, clip: Clip, tmp_path: Path
+) -> None:
+    served = serve()
+    record = config.Record(path=str(tmp_path / "{time}.mkv"), free=0, seconds=1)
+    output = CopyOutput(record, {"door": config.Camera(source="rtsp://camera.example/live")}, served.stats, crew)
+    output.open()
+    served.clips.recordings = output
+    with contextlib.closing(output), contextlib.closing(Camera(clip, output.packet)) as camera:
+        assert until(lambda: len(camera.at) > 75)
+        asked = time.monotonic()
+        status, _, film = served.bearer("/api/cameras/door/clip.mp4?before=1.5&after=0.5")
+        told = json.loads(served.bearer("/api/cameras/door")[2])["clip_s"]
+    numbers = [number for _, number in played(film)]
+    assert set(camera.between(asked - 1.4, asked + 0.4)) <= set(numbers)
+    assert len(numbers) <= 2 * FPS + KEYFRAME_EVERY + 8
+    assert all(after - before == 1 for before, after in itertools.pairwise(numbers))
+    assert film.index(b"moov") < film.index(b"mdat")
+    assert (status, told) == (200, 60.0)
+    assert not held(served)
+    assert not [path for path in tmp_path.iterdir() if "clip" in path.name or path.suffix == ".mp4"]
+
+
+def test_ten_seconds_before_and_five_after_are_meant_where_nothing_is_said() -> None:
+    assert clip_orders._span(b"") == (10.0, 5.0)
+    assert clip_orders._span(b"after=0") == (10.0, 0.0)
+    assert clip_orders._span(b"before=2.25&after=60") == (2.25, 60.0)
+
+
+WRONG = {
+    **dict.fromkeys(
+        ("before=61", "before=-1", "before=x", "before="), "before must be a number of seconds from 0 to 60"
+    ),
+    **dict.fromkeys(("after=nan", "after=1e1", "after=60.01"), "after must be a number of seconds from 0 to 60"),
+    "after=%D9%A1": "after must be a number of seconds from 0 to 60",
+    "before=0&after=0": "before and after cannot both be 0",
+    "before=1&before=2": "only before and after may be given, once each",
+    "source=rtsp://evil.example/": "only before and after may be given, once each",
+    "a=1&b=2&c=3&d=4&e=5": "only before and after may be given, once each",
+}
+
+
+def test_what_is_wrong_with_a_request_is_said_in_one_line(serve: Callable[..., Serving]) -> None:
+    served = serve()
+    told = {query: problem(served.bearer(f"/api/cameras/door/clip.mp4?{query}")) for query in WRONG}
+    assert told == {query: (400, said) for query, said in WRONG.items()}
+
+
+def test_why_there_is_no_clip_is_said_in_one_line(serve: Callable[..., Serving]) -> None:
+    served = serve("door", "drawn")
+    del served.clips._pasts["drawn"]
+    for path, said in (
+        ("door/clip.mp4?before=1&after=0", "door: no clip: no picture came yet"),
+        ("door/clip.mp4?before=4", "door: no clip: only 3 s are kept; add an output such as record: "),
+        ("drawn/clip.mp4", "drawn: no clip: nothing of it is kept; add an output such as record: "),
+    ):
+        status, text = problem(served.bearer(f"/api/cameras/{path}"))
+        assert status == 503
+        assert text.startswith(said)
+    assert served.bearer("/api/cameras/nobody/clip.mp4")[::2] == (404, b"There is no such camera.\n")
+    told = {each["name"]: each["clip_s"] for each in json.loads(served.bearer("/api/cameras")[2])["cameras"]}
+    assert told == {"door": 3.0, "drawn": 0.0}
+
+
+def test_a_clip_wants_the_token_like_everything_else(serve: Callable[..., Serving], feed: Feed) -> None:
+    served = serve()
+    camera = feed(served)
+    assert until(lambda: len(camera.at) > 20)
+    path = "/api/cameras/door/clip.mp4?before=1&after=0"
+    assert served.ask(path)[0] == 401
+    assert served.ask(path, accept="text/html")[0] == 303
+    assert served.ask(path, cookie=served.log_in()[1]["set-cookie"].partition(";")[0])[0] == 200
+    status, headers, body = served.ask(path, "HEAD", authorization=f"Bearer {TOKEN}")
+    assert (status, headers["content-type"], body) == (200, "video/mp4", b"")
+
+
+def held(served: Serving) -> int:
+    """Clips that a camera's memory is held for."""
+    return sum(len(each._wanted) for each in served.clips._pasts.values())
+
+
+def test_a_client_that_goes_leaves_nothing_behind_and_too_many_are_refused(
+    serve: Callable[..., Serving], feed: Feed
+) -> None:
+    served = serve()
+    camera = feed(served)
+    assert until(lambda: len(camera.at) > 20)
+    threads = threading.active_count()
+    asked = (
+        f"GET /api/cameras/door/clip.mp4?after=50&before=1 HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {TOKEN}"
+    )
+    with contextlib.ExitStack() as lines:
+        for _ in range(clip_orders._MOST):
+            line = lines.enter_context(socket.create_connection(("127.0.0.1", served.port), 5))
+            line.sendall(f"{asked}\r\n\r\n".encode())
+        assert until(lambda: held(served) == clip_orders._MOST)
+        assert threading.active_count() == threads
+        status, text = problem(served.bearer("/api/cameras/door/clip.mp4?before=1&after=0"))
+        assert (status, text) == (503, "door: no clip: 8 are being made; try again in a few seconds")
+        assert served.bearer("/api/cameras")[0] == 200
+    assert until(lambda: held(served) == 0)
+    assert until(lambda: served.bearer("/api/cameras/door/clip.mp4?before=1&after=0")[0] == 200)
+
+
+def test_many_clips_at_once_are_all_right(serve: Callable[..., Serving], feed: Feed) -> None:
+    served = serve()
+    camera = feed(served)
+    assert until(lambda: len(camera.at) > 40)
+    asked = time.monotonic()
+    with ThreadPoolExecutor(8) as clients:
+        paths = [f"/api/cameras/door/clip.mp4?before=1&after={number / 8}" for number in range(8)]
+        films = [answer[2] for answer in clients.map(served.bearer, paths)]
+    for number, film in enumerate(films):
+        shown = [each for _, each in played(film)]
+        assert set(camera.between(asked - 0.8, asked + number / 8 - 0.05)) <= set(shown)
+
+
+def test_closing_the_page_lets_go_of_those_who_wait_for_a_clip(serve: Callable[..., Serving], feed: Feed) -> None:
+    served = serve()
+    camera = feed(served)
+    assert until(lambda: len(camera.at) > 20)
+    with ThreadPoolExecutor(1) as client:
+        waiting = client.submit(served.bearer, "/api/cameras/door/clip.mp4?after=50&before=1")
+        assert until(lambda: held(served) == 1)
+        begun = time.monotonic()
+        served.web.close()
+        assert not wait([waiting], 5).not_done
+    assert time.monotonic() - begun < 3
+    assert until(lambda: held(served) == 0)
+
+
+def test_a_slow_reader_is_given_up_in_the_end(
+    serve: Callable[..., Serving], feed: Feed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(clip_orders, "_LONGEST_DOWNLOAD", 0.5)
+    monkeypatch.setattr("pipeline.render.connection._STALL_TIME", 0.5)
+    served = serve()
+    for packet in packets(encode(street(30, 320, 180), FPS, KEYFRAME_EVERY), 30):
+        filler = b"\0\0\0\1\x0c" + b"\xff" * 200_000
+        served.clips.packet(replace(packet, data=packet.data + filler, captured=time.monotonic()))
+    with socket.socket() as line:
+        line.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        line.connect(("127.0.0.1", served.port))
+        asked = "GET /api/cameras/door/clip.mp4?after=0&before=3 HTTP/1.1\r\nHost: localhost\r\n"
+        line.sendall(f"{asked}Authorization: Bearer {TOKEN}\r\n\r\n".encode())
+        assert until(lambda: served.web._orders._busy == 1)
+        assert until(lambda: served.web._orders._busy == 0, 4)
+
+
+def test_memory_keeps_whole_groups_of_pictures_for_so_many_seconds_and_bytes(
+    clip: Clip, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = past.Past("door", 2.0)
+    for packet in packets(clip, COUNT):
+        kept.put(packet)
+        groups = list(kept._groups)
+        assert all(group[0].key and not any(each.key for each in group[1:]) for group in groups)
+        assert packet.captured - groups[0][0].captured < 2.0 + (KEYFRAME_EVERY + 1) / FPS
+    assert sum(map(len, kept._groups)) >= 2 * FPS
+    assert kept._bytes == sum(len(packet.data) for group in kept._groups for packet in group)
+    few = len(next(packets(clip, 1)).data) * 3
+    monkeypatch.setattr(past, "_MOST_BYTES", few)
+    for packet in packets(clip, COUNT):
+        kept.put(replace(packet, captured=packet.captured + 10))
+        assert kept._bytes <= few
+    kept.put(replace(next(packets(clip, 1)), data=b"x" * (few + 1)))
+    assert (len(kept._groups), kept._bytes) == (0, 0)
+    kept.put(list(packets(clip, 2))[1])
+    assert len(kept._groups) == 0
+
+
+def test_pictures_of_another_size_begin_anew(clip: Clip) -> None:
+    clips = Clips({"door": config.Camera(source="rtsp://camera.example/live")}, HandClock())
+    sent = list(packets(clip, 60))
+    for packet in sent[:30]:
+        clips.packet(packet)
+    with clips.ask("door", 10, 10) as asked:
+        for packet in packets(encode(street(30, 160, 90), FPS, KEYFRAME_EVERY), 30):
+            clips.packet(replace(packet, width=160, height=90, captured=packet.captured + 1))
+        film = asked.data()
+    with av.open(io.BytesIO(film)) as container:
+        assert {(each.width, each.height) for each in container.decode(video=0)} == {(160, 90)}
+
+
+class HandClock:
+    """Stands at the eighth second of the camera's own clock."""
+
+    def monotonic(self) -> float:
+        return 8.0
+
+
+def test_more_than_the_memory_may_hold_is_refused(clip: Clip, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    clips = Clips({"door": config.Camera(source="rtsp://camera.example/live")}, HandClock())
+    for packet in packets(clip, 60):
+        clips.packet(packet)
+    monkeypatch.setattr(past, "MOST_BYTES", 1000)
+    for save in (lambda asked: asked.data(), lambda asked: asked.save(tmp_path / "clip.mp4")):
+        with clips.ask("door", 10, 0) as asked, pytest.raises(OutputError) as caught:
+            save(asked)
+        assert str(caught.value) == "door: no clip: more than 0.001 MB; ask for fewer seconds"
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("count", [1, 3000])
+def test_the_index_stands_in_front_however_many_pictures_there_are(clip: Clip, count: int) -> None:
+    memory = io.BytesIO()
+    with Splice(memory) as splice:
+        kept = past.Remembered("door", list(packets(clip, count)), 1000.0, lambda wanted: None)
+        kept.pour(splice)
+    film = memory.getvalue()
+    assert film.index(b"moov") < film.index(b"mdat")
+    with av.open(io.BytesIO(film)) as container:
+        assert sum(bool(packet.size) for packet in container.demux(video=0)) == count
+
+
+def test_the_cameras_own_pictures_are_handed_on_bit_by_bit(clip: Clip) -> None:
+    clips = Clips({"door": config.Camera(source="rtsp://camera.example/live")}, HandClock())
+    for packet in packets(clip, 30):
+        clips.packet(packet)
+    with clips.ask("door", 10, 0) as asked:
+        film = asked.data()
+    slices = [unit for units in clip.units[:30] for unit in units if unit[0] & 31 in (1, 5)]
+    assert all(unit in film for unit in slices)
+
+
+def test_the_button_on_the_page_saves_a_clip_that_the_browser_plays(
+    serve: Callable[..., Serving], feed: Feed, page: Any, tmp_path: Path
+) -> None:
+    served = serve(token=None)
+    camera = feed(served)
+    page.goto(served.web.address)
+    button = page.get_by_role("button", name="Save a clip of door: the last 3 seconds and the next 5")
+    button.wait_for()
+    assert until(lambda: len(camera.at) > 1.5 * FPS)
+    button.focus()
+    asked = time.monotonic()
+    with page.expect_download(timeout=15_000) as download:
+        page.keyboard.press("Enter")
+        page.locator(".clip[aria-busy=true]").wait_for()
+        assert button.inner_text() == "Clip in 5 s"
+        assert page.locator("#spoken").inner_text() == "door: saving a clip, ready in about 5 seconds"
+        page.keyboard.press("Enter")
+        assert held(served) == 1
+    path = tmp_path / download.value.suggested_filename
+    assert path.match("door-20*Z.mp4")
+    download.value.save_as(path)
+    page.locator(".clip[aria-busy=false]").wait_for()
+    assert page.locator("#spoken").inner_text() == "door: clip saved"
+    assert page.evaluate("document.activeElement.className") == "clip"
+    numbers = [number for _, number in played(path)]
+    assert set(camera.between(asked - 1.4, asked + 4.9)) <= set(numbers)
+    page.goto(path.as_uri())
+    shown = page.evaluate(
+        """async () => {
+            const film = document.querySelector('video')
+            film.muted = true
+            film.playbackRate = 8
+            await film.play()
+            await new Promise((done, failed) => { film.onended = done; film.onerror = failed })
+            return [film.videoWidth, film.duration, film.getVideoPlaybackQuality().totalVideoFrames]
+        }"""
+    )
+    assert shown[0] == 320
+    assert shown[1] == pytest.approx(len(numbers) / FPS, abs=0.1)
+    assert shown[2] > 20
+
+
+def test_the_page_says_in_words_why_there_is_no_clip(serve: Callable[..., Serving], page: Any) -> None:
+    served = serve("door", "drawn", token=None)
+    del served.clips._pasts["drawn"]
+    page.goto(served.web.address)
+    page.locator("[data-camera=drawn] .clip").wait_for(state="hidden")
+    button = page.locator("[data-camera=door] .clip")
+    served.web._orders._busy = clip_orders._MOST
+    button.click()
+    trouble = page.locator("[data-camera=door] .trouble")
+    text = "door: no clip: 8 are being made; try again in a few seconds"
+    trouble.get_by_text(text).wait_for(timeout=4000)
+    assert page.locator("#spoken").inner_text() == text
+    served.web._orders._busy = 0
+    assert button.get_attribute("aria-busy") == "false"
+    assert button.inner_text() == "Clip"
+    button.click()
+    page.locator(".clip[aria-busy=true]").wait_for()
+    served.web.close()
+    trouble.get_by_text("door: no clip: no connection to Lookout").wait_for(timeout=5000)
