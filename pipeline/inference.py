@@ -69,6 +69,7 @@ class Inference:
         for each in detect.values():
             self.detector.check_labels(each.labels)
         mark("model_compiled")
+        self._stats.detector = self.detector.title
         self._notice(self.detector.report())
         engine = Engine(self.detector, self._intake, self._deliver, detect, self._stats, config.infer.timeout)
         return engine.collect, engine.feed

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter, defaultdict, deque
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -255,6 +255,8 @@ class Stats:
         """Take the names of all cameras, and of those in whose pictures nothing is to be found."""
         self.clock: Clock = clock or SystemClock()
         self.cameras = {name: CameraStats(name, self.clock, detected=name not in undetected) for name in cameras}
+        self.detector: Callable[[], str] = str
+        """What detects and on what, in words; empty while nothing does."""
         self.outputs: defaultdict[str, OutputStats] = defaultdict(OutputStats)
         self._stages: dict[str, Histogram] = {}
         self._lock = threading.Lock()

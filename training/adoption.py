@@ -13,10 +13,8 @@ from openvino import opset13 as opset
 from torch import Tensor, nn
 
 from training.errors import TrainingError
-from training.graph import dissect
+from training.graph import CONVOLUTIONS, backbone, dissect
 from training.network import PIXEL_SCALE, Branch, ConvolutionUnit, Detector
-
-KINDS = ("Convolution", "GroupConvolution")
 
 
 def adopt(network: Detector, path: Path) -> None:
@@ -26,12 +24,9 @@ def adopt(network: Detector, path: Path) -> None:
     layers become plain scales: call settle before training them. Raises TrainingError for a model of another layout.
     """
     anatomy = dissect(path)
-    backbone = [*network.shallow.modules(), *network.deep.modules()]
-    units = [module for module in backbone if isinstance(module, ConvolutionUnit)]
-    inside = _ancestors(anatomy.taps[1].get_node())
-    nodes = [
-        n for n in anatomy.model.get_ordered_ops() if n.get_type_name() in KINDS and n.get_friendly_name() in inside
-    ]
+    modules = [*network.shallow.modules(), *network.deep.modules()]
+    units = [module for module in modules if isinstance(module, ConvolutionUnit)]
+    nodes = backbone(anatomy)
     if len(nodes) != len(units):
         raise TrainingError(f"{path}: its backbone has {len(nodes)} convolutions, not {len(units)}")
     for unit, node in zip(units, nodes, strict=True):
@@ -97,22 +92,10 @@ def _input_scale(stem: ov.Node) -> float:
     return scale
 
 
-def _ancestors(node: ov.Node) -> set[str]:
-    seen: set[str] = set()
-    waiting = [node]
-    while waiting:
-        current = waiting.pop()
-        if current.get_friendly_name() in seen:
-            continue
-        seen.add(current.get_friendly_name())
-        waiting += [current.input_value(k).get_node() for k in range(current.get_input_size())]
-    return seen
-
-
 def _before(node: ov.Node) -> ov.Node:
     """The nearest convolution before a node, along first inputs."""
     current = node.input_value(0).get_node()
-    while current.get_type_name() not in KINDS:
+    while current.get_type_name() not in CONVOLUTIONS:
         current = current.input_value(0).get_node()
     return current
 

@@ -31,7 +31,7 @@ def program() -> None:
 def fit(
     data: Data,
     out: Annotated[Path, typer.Option(help="Folder of the run: checkpoints, journal, weights.")] = Path("runs/latest"),
-    start: Annotated[str, typer.Option("--from", help="bundled, official, imagenet, or a file.")] = "bundled",
+    start: Annotated[str, typer.Option("--from", help="bundled, official, imagenet, scratch, or a file.")] = "bundled",
     recipe: Annotated[str, typer.Option(help="card (the published one), tune or distil.")] = "card",
     steps: Annotated[int, typer.Option(min=1, help="Batches to learn from in all.")] = 1000,
     batch: Annotated[int | None, typer.Option(min=1, help="Pictures in a batch at 512 pixels.")] = None,
@@ -39,6 +39,7 @@ def fit(
     rate: Annotated[float | None, typer.Option(min=0, help="Factor on the learning rates of the recipe.")] = None,
     seed: Annotated[int, typer.Option(help="Of pictures and weights; the same seed gives the same run.")] = 0,
     teacher: Annotated[Path | None, typer.Option(help="OpenVINO model to learn from (recipe distil).")] = None,
+    alone: Annotated[int | None, typer.Option(min=0, help="Steps from scratch in which blocks learn alone.")] = None,
     mirrored: Annotated[bool, typer.Option(help="Ask the teacher about the mirror image as well.")] = False,
     unlabelled: Annotated[list[Path] | None, typer.Option(help="Folder of pictures or clips, for a teacher.")] = None,
     resume: Annotated[bool, typer.Option(help="Go on with the run in the folder.")] = False,
@@ -72,6 +73,8 @@ def fit(
         chosen = dataclasses.replace(
             chosen, backbone_rate=chosen.backbone_rate * rate, head_rate=chosen.head_rate * rate
         )
+    if alone is not None:
+        chosen = dataclasses.replace(chosen, alone_steps=alone)
     if size is not None:
         if size % 32:
             raise TrainingError(f"--size {size}: must be a multiple of 32")

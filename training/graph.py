@@ -9,6 +9,8 @@ import openvino as ov
 
 from training.errors import TrainingError
 
+CONVOLUTIONS = ("Convolution", "GroupConvolution")
+
 
 @dataclass(frozen=True, slots=True)
 class Anatomy:
@@ -45,6 +47,48 @@ def dissect(path: Path) -> Anatomy:
         raise TrainingError(f"{path}: its heads give {shapes[0]} and {shapes[1]} channels, not (16, 20) and (8, 10)")
     taps = [_ancestor(output, "GroupConvolution").get_node().input_value(0) for output in boxes]
     return Anatomy(model, (taps[0], taps[1]), (boxes[0], boxes[1]), (classes[0], classes[1]), decoder)
+
+
+def backbone(anatomy: Anatomy) -> list[ov.Node]:
+    """The convolutions of a detector's backbone, in the order of the graph."""
+    inside = _ancestors(anatomy.taps[1].get_node())
+    nodes = anatomy.model.get_ordered_ops()
+    return [node for node in nodes if node.get_type_name() in CONVOLUTIONS and node.get_friendly_name() in inside]
+
+
+def bottlenecks(anatomy: Anatomy) -> list[ov.Output]:
+    """What the stem and each of the 17 bottlenecks give; raises TrainingError where a model is laid out differently."""
+    if any(node.get_type_name() == "FakeQuantize" for node in anatomy.model.get_ordered_ops()):
+        raise TrainingError("teacher: is quantised; to teach single blocks it must be a model of floats, FP16 or FP32")
+    convolutions = backbone(anatomy)
+    if len(convolutions) != 52:
+        raise TrainingError(f"teacher: its backbone has {len(convolutions)} convolutions, not 52")
+    outputs = [_following(_following(convolutions[0], "Add"), "Clamp").output(0)]
+    for projection in convolutions[3::3]:
+        bias = _following(projection, "Add")
+        targets = [target.get_node() for target in bias.output(0).get_target_inputs()]
+        added = len(targets) == 1 and targets[0].get_type_name() == "Add"
+        outputs.append(targets[0].output(0) if added else bias.output(0))
+    return outputs
+
+
+def _following(node: ov.Node, kind: str) -> ov.Node:
+    following = next(iter(node.output(0).get_target_inputs())).get_node()
+    if following.get_type_name() != kind:
+        raise TrainingError(f"teacher: {node.get_friendly_name()} goes to {following.get_type_name()}, not to {kind}")
+    return following
+
+
+def _ancestors(node: ov.Node) -> set[str]:
+    seen: set[str] = set()
+    waiting = [node]
+    while waiting:
+        current = waiting.pop()
+        if current.get_friendly_name() in seen:
+            continue
+        seen.add(current.get_friendly_name())
+        waiting += [current.input_value(k).get_node() for k in range(current.get_input_size())]
+    return seen
 
 
 def _ancestor(output: ov.Output, kind: str) -> ov.Output:

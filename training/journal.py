@@ -59,7 +59,7 @@ def plot(journal: Journal, target: Path) -> None:
     scores = [event for event in events if event["event"] == "score"]
     figure = Figure(figsize=(9, 5), layout="constrained")
     left = figure.subplots()
-    for name, label in (("classes", "classes"), ("boxes", "boxes"), ("taps", "taps")):
+    for name, label in (("classes", "classes"), ("boxes", "boxes"), ("blocks", "blocks")):
         points = [(event["step"], event[name]) for event in steps if name in event]
         if points:
             left.plot(*zip(*points, strict=True), label=f"loss, {label}", linewidth=1)

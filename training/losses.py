@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
 from training.network import Prediction
@@ -57,21 +57,3 @@ def distillation_loss(prediction: Prediction, target: Target) -> tuple[Tensor, T
     total = people.sum().clamp(min=1.0)
     gaps = functional.smooth_l1_loss(prediction.offsets, target.offsets, reduction="none", beta=BOX_BETA).sum(-1)
     return (weight * (entropy - certain)).sum() / total, (target.box_weight * gaps).sum() / total
-
-
-class TapMatching(nn.Module):
-    """How well the teacher's taps can be read off the student's by a 1x1 convolution (Romero et al. 2015).
-
-    The error of each channel is divided by that channel's variance over the batch, so 1 means nothing was learnt.
-    """
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.readers = nn.ModuleList(nn.Conv2d(channels, channels, 1) for channels in (96, 320))
-
-    def forward(self, taps: tuple[Tensor, Tensor], wanted: tuple[Tensor, Tensor]) -> Tensor:
-        total = wanted[0].new_zeros(())
-        for reader, tap, teacher in zip(self.readers, taps, wanted, strict=True):
-            spread = teacher.var((0, 2, 3), keepdim=True) + 1e-4
-            total = total + ((reader(tap).float() - teacher).square() / spread).mean()
-        return total / 2

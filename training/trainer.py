@@ -13,16 +13,18 @@ import torch
 from torch import Tensor, nn
 
 from training.averaging import WeightAverage
+from training.blocks import Apprentice, BlockMatching
 from training.checkpoint import read_checkpoint, save_checkpoint
 from training.journal import Journal
-from training.losses import TapMatching, distillation_loss, label_loss
+from training.losses import distillation_loss, label_loss
 from training.network import Detector, Prediction
 from training.recipe import Recipe
 from training.stream import Batch, Batches, stream
-from training.targets import correct
-from training.teacher import Lesson, Teacher
+from training.targets import as_taught, correct
+from training.teacher import Teacher
 
 CHECKPOINT = "checkpoint.pt"
+MEASURED_BATCHES = 4
 Progress = Callable[[int, str], None]
 Score = Callable[[Detector], dict[str, float]]
 
@@ -54,7 +56,10 @@ class Trainer:
         self.recipe, self.folder, self.step = recipe, folder, 0
         self.journal = Journal(folder / "journal.jsonl")
         self._batches, self._teacher, self._device = batches, teacher, device
-        self._readers = TapMatching().to(device) if teacher and recipe.tap_weight else None
+        self._matching = BlockMatching().to(device) if teacher and recipe.block_weight else None
+        self._apprentice: Callable[..., tuple[Prediction, Tensor]] | None = None
+        if self._matching is not None:
+            self._apprentice = Apprentice(network, self._matching)
         self._freeze()
         self._optimiser = self._make_optimiser()
         self.average = WeightAverage(network, recipe.average)
@@ -63,6 +68,8 @@ class Trainer:
     def compile(self) -> None:
         """Let PyTorch generate code for the network: a minute or two at first, then about a sixth faster."""
         self._forward = torch.compile(self.network, dynamic=False)
+        if self._apprentice is not None:
+            self._apprentice = torch.compile(self._apprentice, dynamic=False)
 
     def _freeze(self) -> None:
         for module in itertools.islice(self.network.shallow, self.recipe.frozen):
@@ -75,8 +82,6 @@ class Trainer:
 
     def _make_optimiser(self) -> torch.optim.Optimizer:
         heads = [*self.network.boxes.parameters(), *self.network.classes.parameters()]
-        if self._readers is not None:
-            heads += list(self._readers.parameters())
         backbone = [p for p in (*self.network.shallow.parameters(), *self.network.deep.parameters()) if p.requires_grad]
         groups: list[dict[str, Any]] = [
             {"params": backbone, "lr": 0.0, "peak": self.recipe.backbone_rate},
@@ -95,8 +100,8 @@ class Trainer:
         self.network.load_state_dict(content["network"])
         self.average.state, self.average.updates = content["average"], content["updates"]
         self._optimiser.load_state_dict(content["optimiser"])
-        if self._readers is not None and content["readers"] is not None:
-            self._readers.load_state_dict(content["readers"])
+        if self._matching is not None:
+            self._matching.load_state_dict(content["matching"])
         self.step = content["step"]
         self.journal.cut(self.step)
         return True
@@ -109,12 +114,14 @@ class Trainer:
             "average": self.average.state,
             "updates": self.average.updates,
             "optimiser": self._optimiser.state_dict(),
-            "readers": self._readers.state_dict() if self._readers is not None else None,
+            "matching": self._matching.state_dict() if self._matching is not None else None,
         }
         save_checkpoint(self.folder / CHECKPOINT, content)
 
     def run(self, pace: Pace, progress: Progress, score: Score) -> None:
         """Learn until `pace.steps`; `progress` hears of every step, `score` judges the averaged network."""
+        if self._matching is not None and self._teacher is not None and self.step == 0:
+            self._matching.measure(self._teacher, (self._batches[step].pictures for step in range(MEASURED_BATCHES)))
         sums: dict[str, float] = {}
         pictures, since = 0, time.monotonic()
         self._train_mode()
@@ -146,17 +153,14 @@ class Trainer:
 
     def _learn(self, batch: Batch, steps: int) -> dict[str, float]:
         factor = self.recipe.factor(self.step, steps)
+        alone = self.step < self.recipe.alone_steps
         for group in self._optimiser.param_groups:
-            group["lr"] = group["peak"] * factor
-        pictures = batch.pictures.to(self._device).float().contiguous(memory_format=torch.channels_last)
-        lesson = self._teacher.teach(batch.pictures.numpy()) if self._teacher else None
-        with torch.autocast(self._device.split(":")[0], torch.bfloat16):
-            raw = self._forward(pictures)
-        prediction = Prediction(raw.offsets.float(), raw.logits.float(), raw.taps)
-        parts = self._losses(prediction, batch, lesson)
+            group["lr"] = (self.recipe.alone_rate if alone else group["peak"]) * factor
+        parts = self._parts(batch, alone)
         loss = parts["classes"] + self.recipe.box_weight * parts["boxes"]
-        if "taps" in parts:
-            loss = loss + self.recipe.tap_weight * parts["taps"]
+        if "blocks" in parts:
+            # Alone, every block answers for itself only: a mean over them would but slow them all down.
+            loss = loss + (len(self.network.blocks()) if alone else self.recipe.block_weight) * parts["blocks"]
         self._optimiser.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         trained = [p for group in self._optimiser.param_groups for p in group["params"]]
@@ -164,18 +168,33 @@ class Trainer:
         self._optimiser.step()
         return {"loss": float(loss.detach()), **{name: float(value.detach()) for name, value in parts.items()}}
 
-    def _losses(self, prediction: Prediction, batch: Batch, lesson: Lesson | None) -> dict[str, Tensor]:
+    def _parts(self, batch: Batch, alone: bool) -> dict[str, Tensor]:
         size = batch.pictures.shape[-1]
-        if lesson is None:
-            classes, boxes = label_loss(prediction, batch.boxes, size)
+        pictures = batch.pictures.to(self._device).float().contiguous(memory_format=torch.channels_last)
+        if self._teacher is None:
+            classes, boxes = label_loss(self._predict(pictures), batch.boxes, size)
             return {"classes": classes, "boxes": boxes}
-        target = correct(lesson, batch.boxes, batch.trust, size).to(self._device)
-        classes, boxes = distillation_loss(prediction, target)
-        parts = {"classes": classes, "boxes": boxes}
-        if self._readers is not None:
-            taps = prediction.taps
-            if self.step < self.recipe.reader_steps:
-                taps = (taps[0].detach(), taps[1].detach())
-            wanted = (lesson.taps[0].to(self._device), lesson.taps[1].to(self._device))
-            parts["taps"] = self._readers((taps[0].float(), taps[1].float()), wanted)
+        lesson = self._teacher.teach(batch.pictures.numpy(), self._matching is not None, alone)
+        wanted = [b.to(self._device).contiguous(memory_format=torch.channels_last) for b in lesson.blocks]
+        parts: dict[str, Tensor] = {}
+        if alone and self._apprentice is not None:
+            with torch.autocast(self._device.split(":")[0], torch.bfloat16):
+                raw, parts["blocks"] = self._apprentice(pictures, wanted)
+            prediction, target = _single(raw), as_taught(lesson)
+        else:
+            prediction = self._predict(pictures)
+            target = correct(lesson, batch.boxes, batch.trust, size)
+            if self._matching is not None:
+                parts["blocks"] = self._matching(prediction.blocks, wanted)
+        parts["classes"], parts["boxes"] = distillation_loss(prediction, target.to(self._device))
         return parts
+
+    def _predict(self, pictures: Tensor) -> Prediction:
+        with torch.autocast(self._device.split(":")[0], torch.bfloat16):
+            raw = self._forward(pictures)
+        return _single(raw)
+
+
+def _single(raw: Prediction) -> Prediction:
+    """The same answers in single precision."""
+    return Prediction(raw.offsets.float(), raw.logits.float(), raw.blocks)

@@ -55,6 +55,11 @@ class Detector:
         """What executes right now, such as ("CPU",); AUTO may move from the CPU to a GPU once that is ready."""
         return tuple(_asked(self._compiled, "EXECUTION_DEVICES") or (self.device,))
 
+    def title(self) -> str:
+        """What detects and on what, now: `person-detection-0202 FP16-INT8 on CPU`; a bundled model is called so."""
+        bundled = " (bundled)" if self.located.origin == "bundled" else ""
+        return f"{self.name} {self.located.precision}".strip() + f"{bundled} on {', '.join(self.devices)}"
+
     def report(self) -> str:
         """One line for the terminal: model, devices, precision, streams, requests, time to compile."""
         parts = [
@@ -63,8 +68,7 @@ class Detector:
             _counted(self.requests, "request"),
             f"compiled in {self.compiled_in:.2f} s",
         ]
-        title = f"{self.name} {self.located.precision}".strip()
-        return f"{title} on {', '.join(self.devices)}: {', '.join(part for part in parts if part)}"
+        return f"{self.title()}: {', '.join(part for part in parts if part)}"
 
     def facts(self) -> dict[str, dict[str, object]]:
         """What the summary says of model and device, with stable keys."""

@@ -147,7 +147,8 @@ class WindowOutput:
         if self._help or note:
             canvas = canvas.copy()
             if self._help:
-                _panel(canvas, _HELP)
+                detector = self._stats.detector()
+                _panel(canvas, (*_HELP, ("model", detector)) if detector else _HELP)
             if note:
                 _line(canvas, note)
         if self._shape != canvas.shape[:2]:
@@ -242,7 +243,8 @@ def _panel(canvas: Image, rows: tuple[tuple[str, str], ...]) -> None:
     for number, (key, words) in enumerate(rows):
         middle = top + pitch + number * pitch
         type_.draw(canvas, key, left + pitch, middle, WHITE)
-        type_.draw(canvas, words, left + pitch + keys, middle, _SOFT)
+        room = canvas.shape[1] - left - keys - 2 * pitch
+        type_.draw(canvas, type_.fitted(printable(words), room), left + pitch + keys, middle, _SOFT)
 
 
 def _line(canvas: Image, words: str) -> None:

@@ -17,7 +17,7 @@ from render_scenes import Scene, share, until
 from pipeline import config
 from pipeline.errors import OutputError
 from pipeline.frames import Image
-from pipeline.render.brush import AMBER, RED, colour
+from pipeline.render.brush import AMBER, RED, colour, letter_size, letters
 from pipeline.render.display import display_available, missing_display
 from pipeline.render.window import WindowOutput
 
@@ -40,6 +40,7 @@ clock = SystemClock()
 stats = Stats(names, clock)
 scenes = [Scene(clock, name, stats) for name in names]
 window = WindowOutput(config.Window(width=640), stats, clock, lambda line: print(line, flush=True))
+stats.detector = lambda: "lookout-person INT8 (bundled) on CPU"
 window.open()
 begun = time.monotonic()
 ready = False
@@ -172,6 +173,14 @@ def half_boxed(image: Image) -> bool:
     return share(image, colour("person"), 110) > 0.002
 
 
+def says(image: Image, words: str) -> bool:
+    """Whether words of the window's help stand in a picture of 640 x 360 pixels."""
+    type_ = letters(letter_size(640, 360))
+    drawn = np.zeros((type_.size * 2, type_.width(words), 3), np.uint8)
+    type_.draw(drawn, words, 0, type_.size, (225, 225, 225))
+    return float(cv2.matchTemplate(image, drawn, cv2.TM_CCOEFF_NORMED).max()) > 0.8
+
+
 def boxed(image: Image) -> bool:
     return share(image, colour("person"), 12) > 0.002
 
@@ -198,6 +207,7 @@ def test_the_window_shows_the_boxes_and_its_keys_work(show: Callable[..., Shown]
     before = window.look()
     window.press("h")
     assert window.sees(lambda image: share(image[140:240, 250:390], before[200, 320].tolist(), 12) < 0.5)
+    assert window.sees(lambda image: says(image, "lookout-person INT8 (bundled) on CPU"))
     window.press("q")
     assert window.hears() == "closed"
     assert window.process.wait(10) == 0

@@ -86,7 +86,7 @@ def test_priors_in_an_ignored_region_are_left_out() -> None:
 
 def test_labels_move_the_teacher_only_as_far_as_they_are_trusted() -> None:
     priors = prior_boxes(512)
-    lesson = Lesson(torch.full((1, 5376), 0.4), torch.zeros(1, 5376, 4), (torch.zeros(1), torch.zeros(1)))
+    lesson = Lesson(torch.full((1, 5376), 0.4), torch.zeros(1, 5376, 4), [])
     box = torch.tensor([[100.0, 100.0, 165.0, 300.0, 1.0]])
     half = correct(lesson, [box], torch.full((1, 32, 32), 0.5), 512)
     hit = match(box, 512, 0.5, force=False).label >= 0
@@ -149,8 +149,7 @@ def test_a_prediction_equal_to_its_target_costs_nothing() -> None:
     people = torch.rand(1, 50) * 0.98 + 0.01
     margin = torch.logit(people)
     offsets = torch.randn(1, 50, 4)
-    taps = (torch.zeros(1), torch.zeros(1))
-    prediction = Prediction(offsets, torch.stack([margin / 2, -margin / 2], -1), taps)
+    prediction = Prediction(offsets, torch.stack([margin / 2, -margin / 2], -1), [])
     classes, boxes = distillation_loss(prediction, Target(people, offsets, people))
     assert float(classes) == pytest.approx(0, abs=1e-5)
     assert float(boxes) == 0

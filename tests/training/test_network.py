@@ -26,12 +26,13 @@ def test_operations_fall_short_of_the_card_by_what_is_no_convolution() -> None:
     assert 0.97 < operations / CARD_OPERATIONS < 1
 
 
-def test_a_prediction_has_5376_priors_and_two_taps() -> None:
+def test_a_prediction_has_5376_priors_and_the_outputs_of_18_blocks() -> None:
     with torch.no_grad():
         raw = Detector().eval()(torch.zeros(2, 3, 512, 512))
     assert raw.offsets.shape == (2, 5376, 4)
     assert raw.logits.shape == (2, 5376, 2)
-    assert [tuple(tap.shape) for tap in raw.taps] == [(2, 96, 32, 32), (2, 320, 16, 16)]
+    assert len(raw.blocks) == 18
+    assert [tuple(raw.blocks[k].shape) for k in (13, 17)] == [(2, 96, 32, 32), (2, 320, 16, 16)]
 
 
 def test_folding_keeps_what_a_unit_computes() -> None:
