@@ -34,9 +34,6 @@ class _Reader:
     def open(self) -> None: ...
 
     def show(self, view: View) -> bool:
-        # Nobody calls `found` where nothing is looked for: there the newest picture is the one that the loop took.
-        if not view.result.detected:
-            self.newest[view.result.frame.camera] = view.result
         return True
 
     def poll(self) -> bool:

@@ -61,7 +61,8 @@ class Runtime:
             list(config.cameras),
             undetected=[name for name, camera in config.cameras.items() if not camera.detect.enabled],
         )
-        self.clips = Clips(config.cameras, self.stats.clock)
+        self._drained = threading.Event()
+        self.clips = Clips(config.cameras, self.stats.clock, self._drained)
         self.marks: dict[str, float] = {}
         self.started = False
         """Whether every thread runs, with the model if one is needed."""
@@ -86,7 +87,6 @@ class Runtime:
         self._stages = 0
         self._lock = threading.Lock()
         self._stop_wanted = False
-        self._drained = threading.Event()
 
     def run(self) -> None:
         """Run until the sources end, a limit is reached, `stop()` is called or something fails: then raise it."""
@@ -118,15 +118,20 @@ class Runtime:
         self._mark("outputs_open")
         self._crew.start("status", self._tick)
         hint = self._start_cameras()
-        feed = None
-        if self._inference.detects:
-            collect, feed = self._inference.prepare(hint, self._mark)
-            self._stage("infer-collect", collect, after=self._collected)
         if self._inference.passes:
             self._stage("pass-on", self._inference.pass_on, after=self._collected)
         for outlet in self._outlets:
             if outlet is not reader and not isinstance(outlet.output, WindowOutput):
                 self._stage(f"render-{outlet.output.name}", outlet.run)
+        feed = None
+        if self._inference.detects:
+            # Whoever watches other cameras need not wait until the model is there.
+            try:
+                collect, feed = self._inference.prepare(hint, self._mark)
+            except BaseException:
+                self._collected()
+                raise
+            self._stage("infer-collect", collect, after=self._collected)
         if feed is not None:
             self._crew.start("infer-feed", feed)
         with self._lock:
@@ -193,14 +198,14 @@ class Runtime:
     def _start_cameras(self) -> Literal["latency", "throughput"]:
         seen = any(outlet.output.name in ("window", "web", "stream") for outlet in self._outlets)
         asking = any(outlet.output.name in ("python", "web") for outlet in self._outlets)
-        tap = fan_out(self._outlets, *([self.clips] if asking and self.clips.recordings is None else []))
+        copied = fan_out(self._outlets)
         wants = wanting(self._outlets)
         lose = losses(self._outlets, self.stats)
         for name, camera in self.config.cameras.items():
             source = self._sources[name] = open_source(camera.source, camera.capture, self._halts[name])
             lane = self._inference.lane(name, live=source.live, dropped=lose)
             # Packets are lost where they come faster than any output takes them.
-            shown = seen or (tap is not None and not camera.detect.enabled)
+            shown = seen or (copied is not None and not camera.detect.enabled)
             pace = camera.capture.pace
             loop = Camera(
                 name,
@@ -211,7 +216,7 @@ class Runtime:
                 paced=pace == "realtime" or (pace == "auto" and shown),
                 clock=self._clock,
                 source=source,
-                tap=tap,
+                tap=fan_out(self._outlets, self.clips) if asking and self.clips.keeps(name) else copied,
                 wanted=None if camera.detect.enabled or self._frames else partial(wants, name),
             )
             self._stage(f"capture-{name}", loop.run, after=lane.close)

@@ -18,6 +18,7 @@ import pytest
 from websockets.sync.client import connect
 
 import pipeline
+from pipeline import inference
 from pipeline.capture.ffmpeg import FfmpegSource
 from pipeline.config import Config
 from pipeline.errors import ModelError
@@ -191,6 +192,29 @@ def test_detected_and_watched_cameras_share_a_run(server: RtspServer, decoded: l
         assert counted["captured"] == total
 
 
+def test_a_watched_camera_does_not_wait_for_the_model_of_others(
+    server: RtspServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    there = threading.Event()
+    real = inference.load
+    monkeypatch.setattr(inference, "load", lambda *args, **more: there.wait(20) and real(*args, **more))
+    model = {"name": str(write_ir(rows_model(), tmp_path / "two.xml"))}
+    camera = {"source": server.url("live"), "detect": {"enabled": False}, "overlay": {"enabled": False}}
+    run = Run({"door": {"source": server.url("live")}, "yard": camera}, model=model)
+    run.thread.start()
+    try:
+        assert until(lambda: run.live("yard"))
+        assert opened(run.get("api/cameras/yard/snapshot.jpg")).shape == (180, 320, 3)
+        assert not run.runtime.started
+        there.set()
+        assert until(lambda: run.runtime.stats.cameras["door"].figures().inferred > 0)
+    finally:
+        there.set()
+        run.runtime.stop()
+        run.thread.join(10)
+    assert not run.thread.is_alive()
+
+
 def test_a_model_is_loaded_as_soon_as_one_camera_is_detected() -> None:
     cameras = {"a": {"source": "demo", "detect": {"enabled": False}}, "b": {"source": "demo"}}
     with pytest.raises(ModelError):
@@ -233,6 +257,17 @@ def test_iterating_gives_every_picture_and_says_that_nothing_was_looked_for(tmp_
     assert still is not None
     assert still.shape == (360, 640, 3)
     assert found == [(number, False, 0) for number in range(20)]
+
+
+def test_iterating_over_a_file_goes_as_fast_as_it_can(tmp_path: Path) -> None:
+    source = write_file(tmp_path / "street.mp4", street(90), 30)
+    camera = {"source": str(source), "detect": {"enabled": False}}
+    with pipeline.open(Config.model_validate({"cameras": {"a": camera}, "model": MISSING})) as results:
+        times = [(each.frame.captured, each.frame.pts or 0.0) for each in results]
+        cut = results.clip("a", 10, 30, tmp_path / "clip.mp4")
+    assert len(times) == 90
+    assert times[-1][0] - times[0][0] < 0.9 * (times[-1][1] - times[0][1])
+    assert cut.stat().st_size > 1000
 
 
 def test_a_count_of_frames_ends_a_run_without_detection() -> None:

@@ -20,6 +20,10 @@ _UNTIL_WRITTEN = 1.0
 """Seconds after which a picture stands in its file for sure: a fragment, and some more."""
 
 
+_REORDERED = 1.0
+"""Seconds, at most, that a picture is shown after its place in the file."""
+
+
 class Take(NamedTuple):
     """One file of a recording."""
 
@@ -43,6 +47,7 @@ class Recorded:
         self._end = end
         self._zero: datetime | None = None
         self._takes: list[Take] = []
+        self._released = False
 
     def pour(self, splice: Splice) -> None:
         """Put all that is there into a file, and the boxes beside it; raises OutputError where there is nothing."""
@@ -70,7 +75,8 @@ class Recorded:
         return path
 
     def release(self) -> None:
-        """Nothing is held."""
+        """Nothing is held, but what is being cut may be much."""
+        self._released = True
 
     def _copy(self, take: Take, recorded: av.container.InputContainer, splice: Splice) -> None:
         stream = recorded.streams.video[0]
@@ -89,7 +95,14 @@ class Recorded:
     ) -> Iterator[av.Packet[Any]]:
         """Packets from the last keyframe before the start to the end."""
         held: list[av.Packet[Any]] = []
+        ahead = (self._start - take.began).total_seconds() - _REORDERED
+        if self._zero is None and ahead > 0 and stream.time_base:
+            # Where that cannot be done, it is read from its beginning.
+            with suppress(av.FFmpegError):
+                recorded.seek(round(ahead / stream.time_base), stream=stream)
         for packet in recorded.demux(stream):
+            if self._released:
+                raise OutputError("nobody waits for it any more")
             if packet.pts is None or packet.dts is None or not packet.size:
                 continue
             moment = take.began + _seconds(packet.pts, packet)

@@ -17,6 +17,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from ..address import scrub
 from ..errors import OutputError
 from ..stats import Stats
+from .budget import CROWDED, Budget, Share
 from .clips import Clip, Clips
 from .shelf import stamp
 
@@ -24,6 +25,7 @@ LONGEST = 60.0
 """Most seconds before, and after, the moment."""
 _USUAL = {"before": 10.0, "after": 5.0}
 _MOST = 8
+_MOST_BYTES = 128_000_000
 _NUMBER = re.compile(r"[0-9]{1,3}(\.[0-9]{1,3})?")
 _CHUNK = 65_536
 _LONGEST_DOWNLOAD = 300.0
@@ -46,6 +48,7 @@ class ClipOrders:
         self._start = start
         self._queue: SimpleQueue[_Order | None] = SimpleQueue()
         self._busy = 0
+        self._budget = Budget(_MOST_BYTES)
 
     def open(self) -> None:
         """Start the thread that cuts."""
@@ -70,24 +73,28 @@ class ClipOrders:
             return
         self._busy += 1
         try:
-            answer = await self._answer(camera, scope, receive)
-            with suppress(TimeoutError):
-                async with asyncio.timeout(_LONGEST_DOWNLOAD):
-                    await answer(scope, receive, send)
+            with Share(self._budget) as share:
+                answer = await self._answer(camera, share, scope, receive)
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(_LONGEST_DOWNLOAD):
+                        await answer(scope, receive, send)
         finally:
             self._busy -= 1
 
-    async def _answer(self, camera: str, scope: Scope, receive: Receive) -> ASGIApp:
+    async def _answer(self, camera: str, share: Share, scope: Scope, receive: Receive) -> ASGIApp:
+        reach = self.reach(camera)
         try:
-            before, after = _span(scope["query_string"])
+            before, after = _span(scope["query_string"], reach)
         except ValueError as error:
             return JSONResponse({"error": str(error)}, 400)
         began = stamp(self._stats.clock.now() - timedelta(seconds=before))
         try:
-            with self._clips.ask(camera, before, after) as clip:
+            with self._clips.ask(camera, before, after, share.take) as clip:
                 film = b"" if scope["method"] == "HEAD" else await _unless_gone(self._made(clip), receive)
         except OutputError as error:
-            return _failed(str(error))
+            return _failed(str(error), 404 if not reach else 400 if before > reach else 503)
+        if not share.grow(len(film)):
+            return _failed(f"{camera}: no clip: {CROWDED}")
         return _Film(film, f"{camera}-{began}.mp4")
 
     async def _made(self, clip: Clip) -> bytes:
@@ -169,23 +176,24 @@ class _Film:
         await send({"type": "http.response.body", "body": b""})
 
 
-def _failed(problem: str) -> Response:
-    return JSONResponse({"error": scrub(problem)}, 503, {"retry-after": "5"})
+def _failed(problem: str, code: int = 503) -> Response:
+    # Only what may go well later is worth another try.
+    return JSONResponse({"error": scrub(problem)}, code, {"retry-after": "5"} if code == 503 else None)
 
 
-def _span(query: bytes) -> tuple[float, float]:
-    """Seconds before and after that are asked for; ValueError says what is wrong."""
+def _span(query: bytes, reach: float) -> tuple[float, float]:
+    """Seconds before, the usual ones within `reach`, and after that are asked for; ValueError says what is wrong."""
     try:
         said = parse_qsl(query.decode("ascii"), keep_blank_values=True, max_num_fields=4)
     except ValueError:
         said = [("", "")]
     if len(dict(said)) < len(said) or not dict(said).keys() <= _USUAL.keys():
         raise ValueError("only before and after may be given, once each")
-    span = dict(_USUAL)
+    span = _USUAL | {"before": min(_USUAL["before"], reach)}
     for name, value in said:
         span[name] = float(value) if _NUMBER.fullmatch(value) else -1.0
         if not 0 <= span[name] <= LONGEST:
             raise ValueError(f"{name} must be a number of seconds from 0 to {LONGEST:g}")
-    if not sum(span.values()):
+    if reach and not sum(span.values()):
         raise ValueError("before and after cannot both be 0")
     return span["before"], span["after"]

@@ -29,6 +29,8 @@ _CHECK_EVERY = 1.0
 _PATIENCE = 3.0
 _REMEMBERED = 1024
 _TAKES = 1000
+_DRIFT = 2.0
+"""Seconds by which a file's time may part from the clock: a camera that was away goes on in a new file."""
 
 
 class _Reel:
@@ -72,7 +74,9 @@ class RecordOutput:
         self._backlog = Backlog(stats.outputs[self.name].skipped)
         self._reels: dict[str, _Reel] = {}
         self._former: dict[str, _Reel] = {}
+        self._files = {name for name, camera in cameras.items() if kind(camera.source) == "file"}
         self._takes: dict[str, list[Take]] = {name: [] for name in cameras}
+        self._refusals: dict[str, str] = {}
         self._ladder = Ladder(settings.path)
         self._retry_at = self._checked_at = float("-inf")
         self._busy_since: float | None = None
@@ -87,6 +91,8 @@ class RecordOutput:
         """Take the boxes of a picture, and the picture itself where the camera gives no compressed ones."""
         frame = view.result.frame
         pts = frame.pts
+        if not view.live:
+            self._files.add(frame.camera)
         if self._clock.monotonic() < self._retry_at:
             return False
         if encoder := self._encoders.get(frame.camera):
@@ -126,6 +132,10 @@ class RecordOutput:
         span = now - timedelta(seconds=before), now + timedelta(seconds=after)
         return Recorded(camera, self._takes[camera], self._shelf, *span)
 
+    def refusal(self, camera: str) -> str:
+        """Why nothing of a camera can be recorded; empty where it can."""
+        return self._refusals.get(camera, "")
+
     @property
     def _failing(self) -> bool:
         return self._retry_at > float("-inf")
@@ -153,6 +163,7 @@ class RecordOutput:
         if packet.codec not in CODECS:
             text = f"{packet.codec} cannot be copied; set boxes: burnt"
             self._stats.outputs[self.name].tell(packet.camera, text)
+            self._refusals[packet.camera] = text
             return
         reel = self._reels.get(packet.camera)
         if packet.key and (reel is None or self._full(reel.segment, packet)):
@@ -176,6 +187,9 @@ class RecordOutput:
         longest, largest = self._settings.seconds, self._settings.megabytes * 1_000_000
         grown = segment.seconds >= longest - 0.001 or (largest and segment.size >= largest)
         known = segment.first
+        drift = abs(packet.captured - known.captured - segment.seconds)
+        if drift > _DRIFT and packet.camera not in self._files:
+            return True
         return bool(grown) or (packet.codec, packet.width, packet.height) != (known.codec, known.width, known.height)
 
     def _begin(self, packet: Packet) -> _Reel:

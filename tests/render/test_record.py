@@ -14,6 +14,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import av
@@ -23,10 +24,15 @@ from render_scenes import Scene, share, until
 from pipeline import config
 from pipeline.errors import ConfigError, OutputError
 from pipeline.frames import Packet
+from pipeline.render import clip as clip_module
 from pipeline.render.boxes import Found
 from pipeline.render.brush import colour
+from pipeline.render.clip import Recorded, Take
 from pipeline.render.clips import Clips
 from pipeline.render.record import CopyOutput, RecordOutput
+from pipeline.render.segment import Segment
+from pipeline.render.shelf import Shelf
+from pipeline.render.splice import Splice
 from pipeline.stats import Stats
 from tests.servers.h264 import Clip, encode, number_in, street
 
@@ -153,15 +159,30 @@ def test_a_camera_that_comes_back_with_another_clock_goes_on_in_the_same_file(
     output = recording(crew, tmp_path / "{time}.mp4")
     assert isinstance(output, CopyOutput)
     for round_, shift in enumerate((0.0, -5.0, 4000.0)):
-        for packet in packets(clip, 30):
+        for number, packet in enumerate(packets(clip, 30)):
             stamp = None if packet.pts is None or (round_ == 1 and packet.key) else packet.pts + shift
-            output.packet(replace(packet, pts=stamp, dts=stamp))
+            output.packet(replace(packet, pts=stamp, dts=stamp, captured=round_ + number / 30))
     output.close()
     assert until(lambda: not [each for each in threading.enumerate() if each.name == "record-write"])
     (video,) = videos(tmp_path)
     times = [at for at, _ in played(video)]
     assert len(times) == 90
     assert times == pytest.approx([index / 30 for index in range(90)], abs=0.08)
+
+
+def test_a_clip_has_what_came_after_the_camera_was_away(crew: Start, clip: Clip, tmp_path: Path) -> None:
+    output = recording(crew, tmp_path / "{time}.mp4")
+    assert isinstance(output, CopyOutput)
+    now = time.monotonic()
+    # Both times the camera counts from 0, as after every connection.
+    for began, count in ((now - 21, 30), (now - 1, 75)):
+        for number, packet in enumerate(packets(clip, count)):
+            output.packet(replace(packet, captured=began + number / 30))
+    clips = Clips({}, output._clock)
+    clips.recordings = output
+    path = clips.cut("door", 5, 0, None)
+    output.close()
+    assert [number for _, number in played(path)][:30] == list(range(30))
 
 
 def test_what_the_configuration_must_say_is_said(crew: Start) -> None:
@@ -332,6 +353,36 @@ def test_a_clip_holds_the_seconds_around_now_with_their_boxes(
     assert all((after - before) % 90 == 1 for before, after in itertools.pairwise(numbers))
     found = Found(path)
     assert [found.at(at)[0].box[0] for at, number in shown[2:40]] == numbers[2:40]
+
+
+@pytest.mark.parametrize("ending", [".mp4", ".mkv"])
+@pytest.mark.parametrize("whole", [True, False])
+def test_a_clip_reads_only_its_own_part_of_a_recording(
+    clip: Clip, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ending: str, whole: bool
+) -> None:
+    path, began = tmp_path / f"long{ending}", datetime(2026, 3, 1, tzinfo=UTC)
+    first, *others = packets(clip, 3600)
+    segment = Segment(path, first)
+    for packet in (first, *others):
+        segment.write(packet)
+    if whole:
+        segment.close()
+    read: list[object] = []
+    real = clip_module._seconds
+    monkeypatch.setattr(clip_module, "_seconds", lambda ticks, packet: read.append(packet) or real(ticks, packet))
+    shelf = Shelf(str(tmp_path / "{time}.mp4"), ("door",), 0)
+    span = began + timedelta(seconds=100.2), began + timedelta(seconds=102)
+    with Splice(tmp_path / "clip.mp4") as splice:
+        Recorded("door", [Take(path, began)], shelf, *span).pour(splice)
+    assert [number for _, number in played(tmp_path / "clip.mp4")] == [each % 90 for each in range(3000, 3061)]
+    assert len(read) < 600
+    gone = Recorded("door", [Take(path, began)], shelf, *span)
+    splice = Splice(tmp_path / "gone.mp4")
+    monkeypatch.setattr(splice, "add", lambda piece: gone.release())
+    with pytest.raises(OutputError, match="nobody waits"), splice:
+        gone.pour(splice)
+    if not whole:
+        segment.close()
 
 
 WRITING = f"""
