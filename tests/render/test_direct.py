@@ -131,7 +131,7 @@ def test_every_box_stands_on_its_own_picture_on_the_screen(
     # A picture may have run out of time for its boxes on a machine that is busy, but may never have another's.
     wrong = misplaced(images)
     assert [(number, edge) for number, edge in wrong if edge is not None] == []
-    assert len(wrong) <= len(images) * 0.02
+    assert len(wrong) <= len(images) * 0.1
     assert watched.drawn == 0
     assert "jpeg" not in watched.stats.stages()
 

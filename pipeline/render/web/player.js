@@ -5,6 +5,9 @@ const BARE = 1000
 // A decoder that has been behind for this long goes on at the next keyframe.
 const BEHIND = 2000
 const BUSY = 30
+// A page that begins again at the last keyframe, when the camera changes its codec or size, shows no picture twice; in
+// microseconds, for a longer way back is a restart of the camera.
+const LATE = 1000000
 const KEPT = 900
 const MOST_FAILURES = 3
 const FAILURE_TIME = 10000
@@ -18,6 +21,7 @@ export class Player {
     this.most = 8
     this.spokenAt = -Infinity
     this.boxedAt = -Infinity
+    this.newest = -Infinity
     this.reset()
   }
 
@@ -75,6 +79,11 @@ export class Player {
   }
 
   push(frame) {
+    if (frame.timestamp < this.newest && this.newest - frame.timestamp < LATE) {
+      frame.close()
+      return
+    }
+    this.newest = frame.timestamp
     this.frames.push({ frame, since: performance.now() })
     while (this.frames.length > this.most) this.frames.shift().frame.close()
   }
