@@ -43,7 +43,7 @@ SIZES = {"480p30": (854, 480, 1_500_000), "720p30": (1280, 720, 3_000_000)}
 """Width, height and bits a second."""
 NOTE_AGES = """() => {
     window.ages = []
-    const card = document.querySelector('[data-camera=camera]')
+    const card = document.querySelector('[data-camera]')
     const note = () => ages.push(+card.dataset.age)
     new MutationObserver(note).observe(card, { attributeFilter: ['data-pts', 'data-seq'] })
 }"""
