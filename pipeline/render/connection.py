@@ -14,6 +14,7 @@ from weakref import WeakSet
 import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.protocol import State
 
 _REQUEST_TIME = 5.0
 _STALL_TIME = 10.0
@@ -178,3 +179,11 @@ class BoundedSocket(WebSocketsSansIOProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._stall.end()
         super().connection_lost(exc)
+
+    def shutdown(self) -> None:
+        """Say goodbye, but not to a viewer who is just leaving: that would end the server in an error."""
+        if self.handshake_complete and not self.close_sent and self.conn.state is not State.OPEN:
+            self.stop_keepalive()
+            self.transport.close()
+        else:
+            super().shutdown()

@@ -242,10 +242,9 @@ class Gallery:
         return told | {"clip_s": self._reach(name), "hls": hls}
 
     def standing(self, name: str) -> Verdict:
-        """What to say about a camera, whether or not its pictures are decoded."""
+        """What to say about a camera, whether or not anybody was shown a picture of it."""
         figures = self.stats.cameras[name].figures()
-        found = self.judged(name)[2]
-        return found if figures.detected else verdict(figures, self.stats.clock.now(), figures.age, figures.live)
+        return verdict(figures, self.stats.clock.now(), figures.age, figures.live)
 
     def _full(self) -> bool:
         return len(self._viewers) + sum(each.players for each in self.broadcasts.values()) >= self._most

@@ -77,6 +77,8 @@ class Airing(Serving):
         data = b"".join(START + unit for unit in clip.units[number % len(clip.units)])
         now = self.stats.clock.monotonic()
         self.captured[number % len(clip.units)] = now
+        self.scenes[camera].camera.captured()
+        self.scenes[camera].camera.inferred(1, now)
         at = number / 30
         self.output.packet(Packet(camera, "h264", data, number % every == 0, at, at, now, WIDTH, HEIGHT))
         self.number += 1

@@ -20,6 +20,7 @@ import pytest
 from render_scenes import until
 from serving import TOKEN, Answer, Serving, Start, certificate
 from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.protocol import State
 from websockets.sync.client import connect
 
 from pipeline import config, redaction
@@ -28,6 +29,7 @@ from pipeline.config_file import parse
 from pipeline.errors import ConfigError
 from pipeline.render import access
 from pipeline.render.certificate import context
+from pipeline.render.connection import BoundedSocket
 from pipeline.render.guard import own_names
 from pipeline.render.invitation import Invitation
 
@@ -655,3 +657,30 @@ def test_only_those_who_logged_in_can_log_out(serve: Callable[..., Serving], bro
         page.wait_for_selector("[data-camera=door]", timeout=8000)
         assert page.get_by_role("button", name="Log out").count() == 0
         visit.close()
+
+
+def test_the_server_ends_in_peace_while_a_viewer_is_just_leaving(serve: Callable[..., Serving]) -> None:
+    served = serve()
+    port = served.port
+    upgrade = (
+        f"GET /live HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        f"Authorization: Bearer {TOKEN}\r\n"
+        "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
+    )
+    server = served.web._server
+    assert server is not None
+    with socket.create_connection(("127.0.0.1", port), 5) as viewer:
+        viewer.sendall(upgrade.encode())
+        assert viewer.recv(12) == b"HTTP/1.1 101"
+        assert until(lambda: any(isinstance(each, BoundedSocket) for each in server.server_state.connections))
+        (line,) = (each for each in server.server_state.connections if isinstance(each, BoundedSocket))
+        # What a farewell that has come, but that nobody has looked at yet, leaves behind.
+        line.conn.state = State.CLOSING
+
+        async def end() -> None:
+            line.shutdown()
+
+        loop = served.web._loop
+        assert loop is not None
+        asyncio.run_coroutine_threadsafe(end(), loop).result(5)
+        served.web.close()

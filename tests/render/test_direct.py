@@ -440,7 +440,7 @@ def test_a_camera_that_is_only_watched_is_shown_without_waiting_for_boxes(
             first = page.locator("[data-camera=door]").get_attribute(f"data-{shown}")
             newer = "([shown, first]) => +document.querySelector('[data-camera=door]').dataset[shown] > +first"
             page.wait_for_function(newer, arg=[shown, first])
-            page.wait_for_function("+document.querySelector('.fps').textContent > 1")
+            page.wait_for_function("() => +document.querySelector('.fps').textContent > 1")
             assert page.locator(".people").inner_text() == "not detected"
             assert page.locator("#total").inner_text() == "1 camera, not detected"
             assert "not detected" in page.locator(".picture").get_attribute("aria-label")
