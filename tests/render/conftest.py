@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from render_scenes import HandClock, Scene
+from serving import Serving, Start
 
 from pipeline.worker import Crew
 
@@ -30,6 +31,20 @@ def crew() -> Iterator[Callable[[str, Callable[[], None]], None]]:
     yield made.start
     assert made.join(5.0) == []
     assert made.error is None
+
+
+@pytest.fixture
+def serve(crew: Start) -> Iterator[Callable[..., Serving]]:
+    """Serves cameras on a page that wants a token, and ends with the test."""
+    made: list[Serving] = []
+
+    def start(*cameras: str, **settings: Any) -> Serving:
+        made.append(Serving(crew, cameras or ("door",), **settings))
+        return made[-1]
+
+    yield start
+    for each in made:
+        each.web.close()
 
 
 @pytest.fixture(scope="module")

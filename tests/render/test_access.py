@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import pytest
 from render_scenes import until
-from serving import TOKEN, Answer, Serving, Start, certificate
+from serving import TOKEN, Answer, Serving, certificate
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.protocol import State
 from websockets.sync.client import connect
@@ -41,19 +41,6 @@ GUARDED += (
     "/nothing",
 )
 OPEN = ("/login", "/login.css", "/login.js", "/icon.svg", "/healthz")
-
-
-@pytest.fixture
-def serve(crew: Start) -> Iterator[Callable[..., Serving]]:
-    made: list[Serving] = []
-
-    def start(*cameras: str, **settings: Any) -> Serving:
-        made.append(Serving(crew, cameras or ("door",), **settings))
-        return made[-1]
-
-    yield start
-    for each in made:
-        each.web.close()
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import cv2
@@ -18,19 +18,6 @@ from pipeline.render.encoder import Encoder
 from pipeline.render.viewers import Gallery
 from pipeline.stats import State
 from pipeline.version import __version__
-
-
-@pytest.fixture
-def serve(crew: Start) -> Iterator[Callable[..., Serving]]:
-    made: list[Serving] = []
-
-    def start(*cameras: str, **settings: Any) -> Serving:
-        made.append(Serving(crew, cameras or ("door",), **settings))
-        return made[-1]
-
-    yield start
-    for each in made:
-        each.web.close()
 
 
 def document(served: Serving) -> dict[str, Any]:

@@ -81,19 +81,6 @@ def packets(clip: Clip, count: int, camera: str = "door") -> Iterator[Packet]:
 
 
 @pytest.fixture
-def serve(crew: Start) -> Iterator[Callable[..., Serving]]:
-    made: list[Serving] = []
-
-    def start(*cameras: str, **settings: Any) -> Serving:
-        made.append(Serving(crew, cameras or ("door",), **settings))
-        return made[-1]
-
-    yield start
-    for each in made:
-        each.web.close()
-
-
-@pytest.fixture
 def feed(clip: Clip) -> Iterator[Feed]:
     with contextlib.ExitStack() as held:
         yield lambda served: held.enter_context(contextlib.closing(Camera(clip, served.clips.packet)))
