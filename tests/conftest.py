@@ -10,6 +10,12 @@ from pathlib import Path
 
 import pytest
 
+from tests.support import reaper
+from tests.support.models import rows_model, write_ir
+
+_alive = reaper.guard()
+"""While this is open, and no longer, the processes that tests start may live."""
+
 OURS = ("capture-", "infer-", "render-", "status", "signals", "web")
 
 
@@ -41,3 +47,9 @@ def real_clips() -> Path:
     if not folder:
         pytest.skip("LOOKOUT_CLIPS names no folder with clips of real people")
     return Path(folder)
+
+
+@pytest.fixture(scope="session")
+def quick_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A detector that costs nothing and finds the same person in every picture: for tests of anything else."""
+    return write_ir(rows_model(), tmp_path_factory.mktemp("model") / "quick.xml")

@@ -19,9 +19,11 @@ from openvino import opset13 as ops
 from pipeline.infer import zoo
 from pipeline.infer.download import File
 from pipeline.infer.zoo import Known
+from tests.support.models import PEOPLE, rows_model, write_ir
+
+__all__ = ["PEOPLE", "rows_model", "write_ir"]
 
 OFFICIAL_FILES = os.environ.get("LOOKOUT_MODELS")
-PEOPLE = ((0, 0, 0.9, 0.1, 0.2, 0.5, 0.8), (0, 0, 0.4, 0.5, 0.5, 0.9, 0.9), (-1, 0, 0, 0, 0, 0, 0))
 
 
 def colour_model(height: int = 24, width: int = 32, layout: str = "NCHW") -> openvino.Model:
@@ -37,33 +39,6 @@ def colour_model(height: int = 24, width: int = 32, layout: str = "NCHW") -> ope
     rows.output(0).set_names({"detection_out"})
     image.output(0).set_names({"image"})
     return openvino.Model([rows], [image], "colours")
-
-
-def rows_model(
-    input_shapes: tuple[tuple[int, ...], ...] = ((1, 3, 24, 32),),
-    output_shapes: tuple[tuple[int, ...], ...] = ((1, 1, 3, 7),),
-) -> openvino.Model:
-    """A model with these inputs and outputs, -1 standing for a free size; its outputs are PEOPLE where they fit."""
-    inputs = [ops.parameter(list(shape), np.float32, name=f"in{index}") for index, shape in enumerate(input_shapes)]
-    nothing = ops.constant(np.float32(0))
-    for each in inputs:
-        axes = list(range(len(each.get_output_partial_shape(0))))
-        nothing = ops.add(nothing, ops.multiply(ops.reduce_mean(each, axes, keep_dims=False), np.float32(0)))
-    outputs = []
-    for index, shape in enumerate(output_shapes):
-        values = np.resize(np.array(PEOPLE, np.float32), shape)
-        outputs.append(ops.add(ops.constant(values), nothing))
-        outputs[-1].output(0).set_names({f"out{index}"})
-    for index, each in enumerate(inputs):
-        each.output(0).set_names({f"in{index}"})
-    return openvino.Model(outputs, inputs, "rows")
-
-
-def write_ir(model: openvino.Model, path: Path) -> Path:
-    """The model as an IR of uncompressed weights at `path`, its .bin beside it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    openvino.save_model(model, path, compress_to_fp16=False)
-    return path
 
 
 def onnx_bytes(height: int = 24, width: int = 32) -> bytes:
