@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,6 +11,7 @@ import pytest
 
 from tests.support import reaper
 from tests.support.models import rows_model, write_ir
+from tests.support.wait import until
 
 _alive = reaper.guard()
 """While this is open, and no longer, the processes that tests start may live."""
@@ -19,15 +19,16 @@ _alive = reaper.guard()
 OURS = ("capture-", "infer-", "render-", "status", "signals", "web")
 
 
+def _left() -> list[str]:
+    return [each.name for each in threading.enumerate() if each.name.startswith(OURS)]
+
+
 @pytest.fixture(autouse=True)
 def no_thread_left() -> Iterator[None]:
     """Fail a test that leaves one of our threads running."""
     yield
-    ends = time.monotonic() + 3
-    while (left := [each.name for each in threading.enumerate() if each.name.startswith(OURS)]) and (
-        time.monotonic() < ends
-    ):
-        time.sleep(0.02)
+    until(lambda: not _left())
+    left = _left()
     assert not left, f"threads left: {left}"
 
 

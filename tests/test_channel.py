@@ -8,6 +8,7 @@ from collections import Counter
 import pytest
 
 from pipeline.channel import Channel, Funnel
+from tests.support.wait import HANG_S
 
 
 def test_a_live_lane_keeps_the_newest_item_and_reports_the_older_ones() -> None:
@@ -32,7 +33,7 @@ def test_a_blocking_lane_loses_nothing_and_keeps_the_order() -> None:
     writer = threading.Thread(target=write)
     writer.start()
     read = list(funnel)
-    writer.join(5)
+    writer.join(HANG_S)
     assert read == list(range(500))
 
 
@@ -93,7 +94,7 @@ def test_a_blocked_writer_is_freed_by_closing() -> None:
     writer = threading.Thread(target=lambda: answers.append(lane.put(2)))
     writer.start()
     funnel.close(discard=True)
-    writer.join(5)
+    writer.join(HANG_S)
     assert answers == [False]
 
 
@@ -134,7 +135,7 @@ def test_what_goes_in_is_read_or_reported_exactly_once_under_load(latest: bool) 
         writer.start()
     read = list(funnel)
     for writer in writers:
-        writer.join(5)
+        writer.join(HANG_S)
     assert sorted(read + dropped) == [(number, count) for number in range(4) for count in range(300)]
     for number in range(4):
         counts = [count for lane, count in read if lane == number]

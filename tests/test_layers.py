@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.wait import HANG_S
+
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "pipeline"
 STAGE = {"address", "channel", "clock", "config", "drill", "errors", "frames", "ladder", "meters", "stats"}
@@ -178,5 +180,5 @@ def test_run_py_imports_the_command_line_and_nothing_else() -> None:
 def test_the_command_line_starts_without_the_heavy_packages() -> None:
     heavy = "{'cv2', 'openvino', 'av', 'starlette', 'uvicorn', 'pooch'}"
     code = f"import sys, pipeline.cli; print(sorted({heavy} & set(sys.modules)))"
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=30)
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=HANG_S)
     assert (done.stdout.strip(), done.stderr) == ("[]", "")

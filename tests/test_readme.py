@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.config_file import parse
+from tests.support.wait import HANG_S
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
@@ -25,7 +26,7 @@ def test_the_python_prints_what_readme_says() -> None:
     assert len(programs) == len(outputs)
     for program, expected in zip(programs, outputs, strict=True):
         done = subprocess.run(
-            [sys.executable, "-W", "error", "-c", program], capture_output=True, text=True, cwd=ROOT, timeout=60
+            [sys.executable, "-W", "error", "-c", program], capture_output=True, text=True, cwd=ROOT, timeout=HANG_S
         )
         assert done.returncode == 0, done.stderr
         assert done.stdout == expected
@@ -47,7 +48,7 @@ def test_the_first_screen_has_the_two_commands() -> None:
 
 def test_every_option_in_readme_exists() -> None:
     told = subprocess.run(
-        [sys.executable, str(ROOT / "run.py"), "run", "--help"], capture_output=True, text=True, timeout=60
+        [sys.executable, str(ROOT / "run.py"), "run", "--help"], capture_output=True, text=True, timeout=HANG_S
     ).stdout
     for line in re.findall(r"^    python run\.py (.*?)(?:  #.*)?$", README, re.MULTILINE):
         for option in re.findall(r"(?<!\S)--?[a-z-]+", line):

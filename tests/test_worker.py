@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 
 from pipeline.worker import Crew
+from tests.support.wait import HANG_S
 
 
 def test_the_first_error_stops_everybody_and_is_kept() -> None:
@@ -15,12 +16,12 @@ def test_the_first_error_stops_everybody_and_is_kept() -> None:
         raise ValueError("first")
 
     def fail_later() -> None:
-        crew.stopping.wait(5)
+        crew.stopping.wait(HANG_S)
         raise ValueError("second")
 
     crew.start("late", fail_later)
     crew.start("early", fail)
-    assert crew.join(5) == []
+    assert crew.join(HANG_S) == []
     assert str(crew.error) == "first"
     assert stops == [1]
 
@@ -28,12 +29,12 @@ def test_the_first_error_stops_everybody_and_is_kept() -> None:
 def test_a_thread_that_will_not_end_is_named() -> None:
     release = threading.Event()
     crew = Crew(lambda: None)
-    crew.start("stuck", lambda: release.wait(5) and None)
+    crew.start("stuck", lambda: release.wait(HANG_S) and None)
     crew.stop()
     assert crew.working() == ["stuck"]
     assert crew.join(0.05) == ["stuck"]
     release.set()
-    assert crew.join(5) == []
+    assert crew.join(HANG_S) == []
 
 
 def test_stopping_twice_calls_the_owner_once() -> None:

@@ -15,6 +15,7 @@ from pipeline.errors import DeviceError
 from pipeline.frames import Detections, Frame, Image, Result
 from pipeline.infer.engine import Engine
 from pipeline.stats import Stats
+from tests.support.wait import HANG_S
 
 
 class Plain:
@@ -74,7 +75,7 @@ class Device:
 
 
 def run(
-    device: Device, cameras: dict[str, int], timeout: float = 5.0
+    device: Device, cameras: dict[str, int], timeout: float = HANG_S
 ) -> tuple[list[Result], Stats, list[BaseException]]:
     """Feed that many frames of each camera through the engine, losslessly."""
     stats = Stats(list(cameras))
@@ -108,7 +109,7 @@ def run(
     for thread in stages:
         thread.start()
     for thread in [*threads, *stages]:
-        thread.join(20)
+        thread.join(HANG_S)
         assert not thread.is_alive()
     return results, stats, errors
 

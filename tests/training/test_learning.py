@@ -15,6 +15,7 @@ pytest.importorskip("pycocotools", reason="training needs pycocotools: pip insta
 import numpy as np
 import torch
 
+from tests.support.wait import HANG_S
 from training.collage import Composer, Variety
 from training.detection import detect
 from training.journal import Journal
@@ -128,7 +129,7 @@ def test_a_killed_run_ends_where_an_unbroken_one_does(drawn: Path, tmp_path: Pat
     ]
     environment = {**os.environ, "COLUMNS": "200"}
     child = subprocess.Popen(commands[1], env=environment, stderr=subprocess.DEVNULL)
-    deadline = time.monotonic() + 40
+    deadline = time.monotonic() + HANG_S
     while not (broken / "checkpoint.pt").exists() and time.monotonic() < deadline and child.poll() is None:
         time.sleep(0.005)
     child.send_signal(signal.SIGKILL)
