@@ -19,8 +19,7 @@ def test_ruff_finds_nothing(command: list[str]) -> None:
     assert done.returncode == 0, done.stdout
 
 
-@pytest.mark.timeout(170)
-def test_mypy_is_content_with_the_package(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "mypy", "--cache-dir", str(tmp_path), "pipeline", "run.py"]
+def test_mypy_is_content_with_the_package() -> None:
+    command = [sys.executable, "-m", "mypy", "pipeline", "run.py"]
     done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
     assert done.returncode == 0, done.stdout

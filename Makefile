@@ -1,0 +1,34 @@
+# What contributors run; `make setup` first. PYTHON names another interpreter.
+PYTHON ?= .venv/bin/python
+
+.PHONY: setup test test-faults test-loaded test-training lint format bench
+
+setup:            # a virtual environment with all that the tests need
+	python3 -m venv .venv
+	.venv/bin/python -m pip install --disable-pip-version-check -e '.[test]'
+
+test:             # the default tests
+	$(PYTHON) -m pytest
+
+test-faults:      # the fault suite: cameras and programs that fail on purpose
+	$(PYTHON) -m pytest -n 0 -m faults tests/faults
+
+test-loaded:      # both, on one core that a busy program shares
+	$(PYTHON) -m tests.slow
+
+test-training:    # the trainer's tests; they need pip install '.[train]'
+	$(PYTHON) -m pytest tests/training
+
+lint:
+	$(PYTHON) -m ruff check .
+	$(PYTHON) -m ruff format --check .
+	$(PYTHON) -m mypy
+
+format:
+	$(PYTHON) -m ruff check --fix .
+	$(PYTHON) -m ruff format .
+
+bench:            # the quick ones of the commands behind README's numbers
+	$(PYTHON) -m benchmarks.startup
+	$(PYTHON) -m benchmarks.throughput
+	$(PYTHON) -m benchmarks.latency
