@@ -22,7 +22,7 @@ test-training:    # the trainer's tests; they need pip install '.[train]'
 lint:
 	$(PYTHON) -m ruff check .
 	$(PYTHON) -m ruff format --check .
-	$(PYTHON) -m mypy
+	$(PYTHON) -m mypy pipeline run.py
 
 format:
 	$(PYTHON) -m ruff check --fix .
