@@ -17,6 +17,7 @@ from pipeline.capture.camera import Camera
 from pipeline.channel import Funnel
 from pipeline.frames import Detections, Frame, Image, Packet, Result
 from pipeline.render.output import View
+from pipeline.render.stamps import Stamps
 from pipeline.render.web import WebOutput
 from pipeline.stats import Stats
 from tests.servers.h264 import Clip, encode, number_in, stamped
@@ -69,8 +70,9 @@ class Watched:
         self.drawn = 0
         self.captured: dict[int, float] = {}
         """Monotonic seconds of each picture, by its number."""
-        self.tapped: list[tuple[float, bool]] = []
-        """Time of every compressed picture, and whether it was a keyframe."""
+        self.tapped: list[tuple[int, bool]] = []
+        """Stamp of every compressed picture, and whether it was a keyframe."""
+        self.stamps = Stamps()
         self.newest: Result | None = None
         self.halt = threading.Event()
         self.intake: Funnel[Frame] = Funnel()
@@ -108,8 +110,8 @@ class Watched:
         self.web = self.server(port)
 
     def tap(self, packet: Packet) -> None:
-        assert packet.pts is not None
-        self.tapped.append((packet.pts, packet.key))
+        # The first picture of a connection may come without a time.
+        self.tapped.append((self.stamps.place(packet), packet.key))
         self.web.packet(packet)
 
     def detect(self) -> None:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 import cv2
@@ -104,16 +102,6 @@ class Scene:
         result = result or self.result()
         age = timedelta(seconds=self.clock.monotonic() - result.frame.captured)
         return View(result, self.clock.now() - age, self.draw, self.live)
-
-
-def until(true: Callable[[], bool], seconds: float = 10.0) -> bool:
-    """Wait until something holds."""
-    ends = time.monotonic() + seconds
-    while not true():
-        if time.monotonic() > ends:
-            return False
-        time.sleep(0.01)
-    return True
 
 
 def share(image: Image, colour: tuple[int, int, int], tolerance: int = 40) -> float:

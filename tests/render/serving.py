@@ -20,6 +20,7 @@ from pipeline.render.broadcast import Broadcast
 from pipeline.render.clips import Clips
 from pipeline.render.web import WebOutput
 from pipeline.stats import Stats
+from tests.support.wait import HANG_S
 
 TOKEN = "t0ken-k4n4ry-of-the-page"
 Start = Callable[[str, Callable[[], None]], None]
@@ -61,9 +62,9 @@ class Serving:
     def ask(self, path: str, method: str = "GET", body: bytes | None = None, **headers: str) -> Answer:
         """One request through an ordinary client."""
         if self.trust is None:
-            connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
+            connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=HANG_S)
         else:
-            connection = http.client.HTTPSConnection("127.0.0.1", self.port, timeout=10, context=self.trust)
+            connection = http.client.HTTPSConnection("127.0.0.1", self.port, timeout=HANG_S, context=self.trust)
         try:
             connection.request(method, path, body, {key.replace("_", "-"): value for key, value in headers.items()})
             answer = connection.getresponse()
@@ -80,7 +81,7 @@ class Serving:
         kind = {"content-type": "application/x-www-form-urlencoded"}
         return self.ask("/login", "POST", f"token={token}".encode(), **kind, **headers)
 
-    def raw(self, sent: bytes, then: bytes = b"", patience: float = 8.0) -> bytes:
+    def raw(self, sent: bytes, then: bytes = b"", patience: float = HANG_S) -> bytes:
         """All that the server says until it ends the connection, or within so many seconds.
 
         `then` is sent after the head of the first answer.

@@ -8,8 +8,9 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from render_scenes import until
 from websockets.sync.client import connect
+
+from tests.support.wait import HANG_S, until
 
 
 class Tabs:
@@ -24,7 +25,7 @@ class Tabs:
             [chromium, *arguments, *where], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         )
         told = folder / "DevToolsActivePort"
-        assert until(lambda: told.exists() and told.read_text().count("\n") == 1, 20)
+        assert until(lambda: told.exists() and told.read_text().count("\n") == 1)
         port, path = told.read_text().split()
         address = f"ws://127.0.0.1:{port}{path}"
         self._socket = self._rest.enter_context(connect(address, compression=None, max_size=None))
@@ -35,7 +36,7 @@ class Tabs:
         self._asked += 1
         command = {"id": self._asked, "method": method, "params": words}
         self._socket.send(json.dumps(command | ({"sessionId": session} if session else {})))
-        while (answer := json.loads(self._socket.recv(10))).get("id") != self._asked:
+        while (answer := json.loads(self._socket.recv(HANG_S))).get("id") != self._asked:
             pass
         return dict(answer.get("result", {}))
 
@@ -49,7 +50,7 @@ class Tabs:
     def __exit__(self, *error: object) -> None:
         try:
             self.ask("Browser.close")
-            self._process.wait(5)
+            self._process.wait(HANG_S)
         finally:
             self._process.kill()
             self._process.wait()

@@ -17,7 +17,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from render_scenes import until
 from serving import TOKEN, Answer, Serving, certificate
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.protocol import State
@@ -32,6 +31,7 @@ from pipeline.render.certificate import context
 from pipeline.render.connection import BoundedSocket
 from pipeline.render.guard import own_names
 from pipeline.render.invitation import Invitation
+from tests.support.wait import HANG_S, until
 
 GUARDED = ("/", "/page.js", "/page.css", "/openapi.json", "/api/cameras", "/api/cameras/door", "/metrics")
 GUARDED += (
@@ -224,7 +224,7 @@ def test_the_websocket_opens_only_with_the_token_or_the_cookie(serve: Callable[.
         assert caught.value.response.status_code == 403
     for right in ({"Authorization": f"Bearer {TOKEN}"}, {"Cookie": cookie}):
         with connect(address, additional_headers=right) as page:
-            assert "door" in str(page.recv(5))
+            assert "door" in str(page.recv(HANG_S))
 
 
 @pytest.mark.parametrize(
@@ -318,7 +318,7 @@ def test_with_a_certificate_the_page_is_served_by_https_and_its_cookie_is_for_ht
     assert served.ask("/api/cameras", cookie=cookie)[0] == 200
     address = f"wss://127.0.0.1:{served.port}/live"
     with connect(address, ssl=served.trust, additional_headers={"Cookie": cookie}) as page:
-        assert "door" in str(page.recv(5))
+        assert "door" in str(page.recv(HANG_S))
     assert b"200" not in served.raw(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
 
 
@@ -390,10 +390,10 @@ def test_a_person_logs_in_once_and_sees_the_cameras(
     assert page.evaluate("document.activeElement.id") == "token"
     page.keyboard.type("not-the-token-at-all")
     page.keyboard.press("Enter")
-    page.get_by_text("This is not the token.").wait_for(timeout=5000)
+    page.get_by_text("This is not the token.").wait_for()
     page.get_by_label("Token").fill(f" {TOKEN} ")
     page.get_by_role("button", name="Log in").click()
-    page.wait_for_selector("[data-camera=yard]", timeout=8000)
+    page.wait_for_selector("[data-camera=yard]")
     assert page.url == served.web.address
     assert TOKEN not in page.content()
     kept = next(each for each in visit.cookies() if each["name"] == f"lookout-{served.port}")
@@ -401,8 +401,8 @@ def test_a_person_logs_in_once_and_sees_the_cameras(
     assert page.evaluate("document.cookie") == ""
     again = visit.new_page()
     again.goto(served.web.address)
-    again.wait_for_selector("[data-camera=door]", timeout=8000)
-    page.get_by_text("connected", exact=True).wait_for(timeout=5000)
+    again.wait_for_selector("[data-camera=door]")
+    page.get_by_text("connected", exact=True).wait_for()
     visit.close()
     assert refused == []
 
@@ -416,12 +416,12 @@ def test_a_link_on_another_site_leads_those_who_are_logged_in_to_the_cameras(
     page.goto(served.web.address)
     page.get_by_label("Token").fill(TOKEN)
     page.keyboard.press("Enter")
-    page.wait_for_selector("[data-camera=door]", timeout=8000)
+    page.wait_for_selector("[data-camera=door]")
     page.goto(f"http://localhost:{other.port}/healthz")
     for shown in ("[data-camera=door]", "#token"):
         page.evaluate("at => { document.body.innerHTML = `<a href='${at}'>cameras</a>` }", served.web.address)
         page.get_by_text("cameras").click()
-        page.wait_for_selector(shown, timeout=8000)
+        page.wait_for_selector(shown)
         visit.clear_cookies()
         page.goto(f"http://localhost:{other.port}/healthz")
     visit.close()
@@ -434,10 +434,10 @@ def test_a_page_whose_token_has_changed_asks_for_the_new_one(serve: Callable[...
     page.goto(served.web.address)
     page.get_by_label("Token").fill(TOKEN)
     page.keyboard.press("Enter")
-    page.wait_for_selector("[data-camera=door]", timeout=8000)
+    page.wait_for_selector("[data-camera=door]")
     served.web.close()
     serve(port=served.port, token="another-token-of-the-page")
-    page.wait_for_url("**/login", timeout=12_000)
+    page.wait_for_url("**/login")
     visit.close()
 
 
@@ -447,7 +447,7 @@ def test_connections_beyond_the_limit_are_ended_at_once_and_the_rest_go_on(
     monkeypatch.setattr("pipeline.render.web.affordable", lambda wanted: 8)
     served = serve()
     with contextlib.ExitStack() as held:
-        lines = [held.enter_context(socket.create_connection(("127.0.0.1", served.port), 5)) for _ in range(20)]
+        lines = [held.enter_context(socket.create_connection(("127.0.0.1", served.port), HANG_S)) for _ in range(20)]
         assert until(lambda: sum(ended(line) for line in lines) >= 12, 3)
     assert until(lambda: _answers(served))
 
@@ -473,7 +473,7 @@ def test_a_page_that_shouts_is_let_go(serve: Callable[..., Serving]) -> None:
     served = serve()
     address = f"ws://127.0.0.1:{served.port}/live"
     with connect(address, compression=None, additional_headers={"Authorization": f"Bearer {TOKEN}"}) as page:
-        page.recv(5)
+        page.recv(HANG_S)
         with pytest.raises((ConnectionClosed, ConnectionError)):
             shout(page)
     assert until(lambda: b'"viewers":0}' in served.bearer("/api/cameras")[2])
@@ -493,7 +493,7 @@ def test_a_viewer_that_reads_nothing_cannot_stay_by_talking(
     noise = np.random.default_rng(1).integers(0, 255, (720, 1280, 3), "uint8")
     with socket.socket() as line, contextlib.suppress(ConnectionError):
         line.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-        line.settimeout(5)
+        line.settimeout(HANG_S)
         line.connect(("127.0.0.1", served.port))
         asked = f"GET /cameras/door/stream.mjpg HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {TOKEN}\r\n\r\n"
         line.sendall(asked.encode())
@@ -614,7 +614,7 @@ def test_a_person_opens_the_address_with_the_code_and_logs_out_again(
     address = served.web.invite()
     code = address.partition("#")[2]
     page.goto(address)
-    page.wait_for_selector("[data-camera=yard]", timeout=8000)
+    page.wait_for_selector("[data-camera=yard]")
     assert page.url == served.web.address
     assert not [url for url in asked if code in url.partition("#")[0]]
     page.get_by_role("button", name="Log out").press("Enter")
@@ -623,12 +623,12 @@ def test_a_person_opens_the_address_with_the_code_and_logs_out_again(
     page.goto(served.web.address)
     assert page.url == f"{served.web.address}login"
     page.evaluate("code => { location.hash = code }", code)
-    page.get_by_text("This code is wrong, used up or too old").wait_for(timeout=6000)
+    page.get_by_text("This code is wrong, used up or too old").wait_for()
     assert page.evaluate("document.activeElement.id") == "token"
     assert code not in str(visit.new_cdp_session(page).send("Page.getNavigationHistory"))
     page.get_by_label("Token").fill(TOKEN)
     page.keyboard.press("Enter")
-    page.get_by_role("button", name="Log out").wait_for(timeout=6000)
+    page.get_by_role("button", name="Log out").wait_for()
     visit.close()
     assert refused == []
 
@@ -641,7 +641,7 @@ def test_only_those_who_logged_in_can_log_out(serve: Callable[..., Serving], bro
         visit = browser.new_context(extra_http_headers=headers)
         page = visit.new_page()
         page.goto(served.web.address)
-        page.wait_for_selector("[data-camera=door]", timeout=8000)
+        page.wait_for_selector("[data-camera=door]")
         assert page.get_by_role("button", name="Log out").count() == 0
         visit.close()
 
@@ -656,7 +656,7 @@ def test_the_server_ends_in_peace_while_a_viewer_is_just_leaving(serve: Callable
     )
     server = served.web._server
     assert server is not None
-    with socket.create_connection(("127.0.0.1", port), 5) as viewer:
+    with socket.create_connection(("127.0.0.1", port), HANG_S) as viewer:
         viewer.sendall(upgrade.encode())
         assert viewer.recv(12) == b"HTTP/1.1 101"
         assert until(lambda: any(isinstance(each, BoundedSocket) for each in server.server_state.connections))

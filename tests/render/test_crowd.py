@@ -13,8 +13,9 @@ from collections.abc import Iterator
 
 import numpy as np
 import pytest
-from render_scenes import until
 from serving import TOKEN, Serving, Start
+
+from tests.support.wait import HANG_S, until
 
 HEALTHY, DEAF, TRICKLING = 28, 8, 4
 ALL = HEALTHY + DEAF + TRICKLING
@@ -72,7 +73,7 @@ def viewer(served: Serving, buffer: int) -> socket.socket:
     line = socket.socket()
     if buffer:
         line.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer)
-    line.settimeout(5)
+    line.settimeout(HANG_S)
     line.connect(("127.0.0.1", served.port))
     line.sendall(_ASKED)
     line.setblocking(False)

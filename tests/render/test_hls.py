@@ -20,7 +20,7 @@ import numpy as np
 import pytest
 from airing import HEIGHT, WIDTH, Airing, decoded, fetched, numbers, parts, stretches, value
 from jsonschema import Draft202012Validator
-from render_scenes import share, until
+from render_scenes import share
 from serving import TOKEN, Start
 
 from pipeline.address import scrub
@@ -29,6 +29,7 @@ from pipeline.render import access
 from pipeline.render.brush import colour
 from pipeline.stats import State
 from tests.servers.h264 import Clip, encode, street
+from tests.support.wait import HANG_S, until
 
 HLS = os.environ.get("LOOKOUT_HLSJS", "")
 
@@ -117,7 +118,7 @@ def test_all_players_share_one_encoder_and_are_counted_as_viewers(air: Callable[
     assert drawn == 100
     assert [served.ask("/hls/door/live.m3u8")[0] for _ in range(5)] == [200] * 5
     assert json.loads(served.ask("/api/cameras/door")[2])["viewers"] == 2
-    other = http.client.HTTPConnection("127.0.0.1", served.port, timeout=5, source_address=("127.0.0.9", 0))
+    other = http.client.HTTPConnection("127.0.0.1", served.port, timeout=HANG_S, source_address=("127.0.0.9", 0))
     other.request("GET", "/hls/door/live.m3u8")
     answer = other.getresponse()
     assert (answer.status, answer.read()) == (503, b"Too many viewers; try again later.\n")
@@ -432,7 +433,7 @@ def native(browser: Any) -> None:
         pytest.skip("this Chromium does not play HLS by itself")
 
 
-def test_a_browser_plays_the_link_of_the_page_by_itself(browser: Any, page: Any, air: Callable[..., Airing]) -> None:
+def test_a_browser_plays_the_link_of_the_page_by_itself(air: Callable[..., Airing], browser: Any, page: Any) -> None:
     native(browser)
     served = air()
     served.pace()
@@ -450,7 +451,7 @@ def test_a_browser_plays_the_link_of_the_page_by_itself(browser: Any, page: Any,
 @pytest.mark.skipif(not HLS, reason="LOOKOUT_HLSJS names no hls.js (npm install hls.js brings dist/hls.min.js)")
 @pytest.mark.parametrize("boxes", ["burnt", "no"])
 def test_hls_js_plays_it_with_low_latency_over_a_pause(
-    page: Any, air: Callable[..., Airing], clip: Clip, boxes: str
+    air: Callable[..., Airing], page: Any, clip: Clip, boxes: str
 ) -> None:
     served = air(boxes=boxes)
     served.pace(None if boxes == "burnt" else lambda: served.packet(clip, 30))

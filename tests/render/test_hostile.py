@@ -17,12 +17,12 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from render_scenes import until
 from serving import TOKEN, Serving, Start
 
 from pipeline import address, redaction
 from pipeline.render import access
 from pipeline.stats import State
+from tests.support.wait import HANG_S, until
 
 PASSWORD = "p@:/%#k4n4ry"
 CANARY = "k4n4ry"
@@ -372,7 +372,7 @@ def test_a_page_that_breaks_the_rules_is_let_go_and_learns_nothing(
 
 def test_slow_and_half_open_connections_are_closed_while_others_are_served(served: Serving) -> None:
     with contextlib.ExitStack() as held:
-        lines = [held.enter_context(socket.create_connection(("127.0.0.1", served.port), 5)) for _ in range(60)]
+        lines = [held.enter_context(socket.create_connection(("127.0.0.1", served.port), HANG_S)) for _ in range(60)]
         for number, line in enumerate(lines):
             line.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\n"[: number % 30])
         assert served.ask("/healthz")[0] == 200
@@ -401,7 +401,7 @@ def test_a_flood_of_sockets_leaves_room_for_pictures(served: Serving) -> None:
     flood: list[socket.socket] = []
     try:
         for _ in range(120):
-            line = socket.create_connection(("127.0.0.1", served.port), 5)
+            line = socket.create_connection(("127.0.0.1", served.port), HANG_S)
             line.sendall(upgrade())
             flood.append(line)
         assert until(lambda: viewers(served) == 48)
@@ -421,7 +421,7 @@ def test_a_flood_of_clips_leaves_room_for_pictures_and_nothing_behind(served: Se
     asked = request("/api/cameras/door/clip.mp4?before=1&after=60").replace(b"Connection: close\r\n", b"")
     threads = threading.active_count()
     with contextlib.ExitStack() as flood:
-        lines = [flood.enter_context(socket.create_connection(("127.0.0.1", served.port), 5)) for _ in range(60)]
+        lines = [flood.enter_context(socket.create_connection(("127.0.0.1", served.port), HANG_S)) for _ in range(60)]
         for line in lines:
             line.sendall(asked)
         assert until(lambda: len(select.select(lines, [], [], 0.1)[0]) == 52)

@@ -3,7 +3,7 @@ from __future__ import annotations
 import threading
 
 import pytest
-from render_scenes import Scene, until
+from render_scenes import Scene
 
 from pipeline import config
 from pipeline.clock import SystemClock
@@ -16,6 +16,7 @@ from pipeline.render.video import VideoOutput
 from pipeline.render.web import WebOutput
 from pipeline.render.window import WindowOutput
 from pipeline.stats import Stats
+from tests.support.wait import until
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ from pathlib import Path
 
 import av
 import pytest
-from render_scenes import Scene, share, until
+from render_scenes import Scene, share
 
 from pipeline import config
 from pipeline.errors import ConfigError, OutputError
@@ -35,6 +35,7 @@ from pipeline.render.shelf import Shelf
 from pipeline.render.splice import Splice
 from pipeline.stats import Stats
 from tests.servers.h264 import Clip, encode, number_in, street
+from tests.support.wait import until
 
 START = b"\0\0\0\1"
 Start = Callable[[str, Callable[[], None]], None]

@@ -17,7 +17,7 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
-from render_scenes import Scene, share, until
+from render_scenes import Scene, share
 
 from pipeline import config
 from pipeline.errors import ConfigError
@@ -28,6 +28,7 @@ from pipeline.render.stream import CopyStreamOutput, StreamOutput
 from pipeline.stats import Stats
 from tests.servers.h264 import Clip, encode, number_in, street
 from tests.servers.sink import RtspSink
+from tests.support.wait import until
 
 START = b"\0\0\0\1"
 Start = Callable[[str, Callable[[], None]], None]

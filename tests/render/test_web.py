@@ -11,7 +11,7 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
-from render_scenes import Scene, share, until
+from render_scenes import Scene, share
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
@@ -23,6 +23,7 @@ from pipeline.render.brush import GREEN, RED, colour
 from pipeline.render.guard import host_name
 from pipeline.render.web import WebOutput
 from pipeline.stats import State, Stats
+from tests.support.wait import HANG_S, until
 
 Start = Callable[[str, Callable[[], None]], None]
 
@@ -46,7 +47,7 @@ class Served:
         return shown
 
     def get(self, path: str, method: str = "GET", **headers: str) -> tuple[int, dict[str, str], bytes]:
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=5)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=HANG_S)
         try:
             connection.request(method, path, headers={key.replace("_", "-"): value for key, value in headers.items()})
             answer = connection.getresponse()
@@ -73,7 +74,7 @@ class Stream:
         self.socket = socket.socket()
         if buffer:
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer)
-        self.socket.settimeout(5)
+        self.socket.settimeout(HANG_S)
         self.socket.connect(("127.0.0.1", port))
         self.socket.sendall(f"GET /cameras/{camera}/stream.mjpg HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
         self.answer = http.client.HTTPResponse(self.socket)
@@ -357,7 +358,7 @@ def test_only_what_is_served_can_be_had(serve: Callable[..., Served], path: str)
 def test_a_request_that_trickles_in_is_ended(serve: Callable[..., Served], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("pipeline.render.connection._REQUEST_TIME", 0.3)
     served = serve()
-    with socket.create_connection(("127.0.0.1", served.port), 5) as slow, contextlib.suppress(ConnectionError):
+    with socket.create_connection(("127.0.0.1", served.port), HANG_S) as slow, contextlib.suppress(ConnectionError):
         slow.sendall(b"GET / HTTP/1.1\r\n")
         for _ in range(20):
             time.sleep(0.1)
@@ -391,7 +392,7 @@ def test_closing_ends_the_server_though_viewers_look_and_one_does_not_read(serve
     with pytest.raises((ConnectionError, AssertionError, http.client.IncompleteRead)):
         drain(brisk)
     with pytest.raises(ConnectionError):
-        socket.create_connection(("127.0.0.1", served.port), 1)
+        socket.create_connection(("127.0.0.1", served.port), HANG_S)
     assert not served.give()
     served.web.close()
     deaf.close()
@@ -419,12 +420,12 @@ def picture_of(message: bytes | str) -> tuple[dict[str, Any], Image]:
 def test_a_page_gets_its_next_picture_only_when_it_has_seen_the_last(serve: Callable[..., Served]) -> None:
     served = serve("door", "yard")
     with connect(f"ws://127.0.0.1:{served.port}/live", compression=None) as page:
-        numbers = json.loads(page.recv(5))
+        numbers = json.loads(page.recv(HANG_S))
         assert [card["name"] for card in numbers["cameras"]] == ["door", "yard"]
         page.send(json.dumps({"watch": ["door", "nobody", 7]}))
         assert until(lambda: served.give("door"))
         assert not served.give("yard")
-        header, image = picture_of(page.recv(5))
+        header, image = picture_of(page.recv(HANG_S))
         assert (header["camera"], header["live"], image.shape) == ("door", True, (360, 640, 3))
         assert header["title"] == pytest.approx(20 / 360, abs=0.001)
         for shade in (100, 150, 200):
@@ -434,7 +435,7 @@ def test_a_page_gets_its_next_picture_only_when_it_has_seen_the_last(serve: Call
                 assert isinstance(page.recv(1.2), str), "a picture came though the last was not seen"
                 break
         page.send(json.dumps({"seen": "door"}))
-        while isinstance(message := page.recv(5), str):
+        while isinstance(message := page.recv(HANG_S), str):
             pass
         _, image = picture_of(message)
         assert int(image[300, 300, 0]) == pytest.approx(200, abs=2)
@@ -460,7 +461,7 @@ def test_a_page_that_talks_nonsense_is_let_go_and_others_stay(serve: Callable[..
 def drain_socket(page: Any) -> None:
     """Read until the socket is closed."""
     while True:
-        page.recv(5)
+        page.recv(HANG_S)
 
 
 def looks_at(page: Any, camera: str) -> Image:
@@ -546,13 +547,13 @@ def test_the_page_dims_a_picture_that_grows_old_and_says_why(serve: Callable[...
     served = serve()
     page.goto(served.web.address)
     assert keep_giving(served, page, lambda: boxed(looks_at(page, "door")))
-    page.wait_for_selector("[data-camera=door].stale", timeout=4000)
+    page.wait_for_selector("[data-camera=door].stale")
     image = looks_at(page, "door")
     assert not boxed(image)
     assert share(image[2:24], RED, 40) > 0.6
     assert "no picture for" in page.locator(".banner").inner_text()
     served.scenes["door"].camera.changed(State.OFFLINE, "refused", 9.0)
-    page.get_by_text("(refused), retry in").wait_for(timeout=4000)
+    page.get_by_text("(refused), retry in").wait_for()
     served.scenes["door"].camera.changed(State.LIVE)
     assert keep_giving(served, page, lambda: boxed(looks_at(page, "door")))
 
@@ -564,12 +565,12 @@ def test_the_page_notices_that_the_server_has_gone_and_comes_back_by_itself(
     page.goto(served.web.address)
     assert keep_giving(served, page, lambda: boxed(looks_at(page, "door")))
     served.web.close()
-    page.get_by_text("no connection to Lookout").first.wait_for(timeout=6000)
+    page.get_by_text("no connection to Lookout").first.wait_for()
     page.wait_for_selector("[data-camera=door].stale")
     assert not boxed(looks_at(page, "door"))
     again = serve(port=served.port)
     assert keep_giving(again, page, lambda: boxed(looks_at(page, "door")))
-    page.get_by_text("connected", exact=True).wait_for(timeout=4000)
+    page.get_by_text("connected", exact=True).wait_for()
 
 
 def test_on_a_phone_nothing_is_cut_off(serve: Callable[..., Served], page: Any) -> None:
@@ -585,5 +586,5 @@ def test_a_page_too_many_is_told_so(serve: Callable[..., Served], page: Any) -> 
     served = serve(viewers=1)
     with contextlib.closing(served.stream()):
         page.goto(served.web.address)
-        page.get_by_text("too many viewers").wait_for(timeout=6000)
-    page.get_by_text("connected").wait_for(timeout=6000)
+        page.get_by_text("too many viewers").wait_for()
+    page.get_by_text("connected").wait_for()

@@ -12,7 +12,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from render_scenes import Scene, share, until
+from render_scenes import Scene, share
 
 from pipeline import config
 from pipeline.errors import OutputError
@@ -20,6 +20,7 @@ from pipeline.frames import Image
 from pipeline.render.brush import AMBER, RED, colour, letter_size, letters
 from pipeline.render.display import display_available, missing_display
 from pipeline.render.window import WindowOutput
+from tests.support.wait import HANG_S, until
 
 HERE = Path(__file__).parent
 needs_screen = pytest.mark.skipif(
@@ -113,7 +114,7 @@ class Shown:
             self.said.put(line.strip())
 
     def hears(self) -> str:
-        return self.said.get(timeout=20)
+        return self.said.get(timeout=HANG_S)
 
     def look(self) -> Image:
         command = ["import", "-window", "root", "png:-"]
@@ -121,23 +122,23 @@ class Shown:
         return np.asarray(cv2.imdecode(np.frombuffer(done.stdout, np.uint8), cv2.IMREAD_COLOR), np.uint8)
 
     def sees(self, true: Callable[[Image], bool]) -> bool:
-        if until(lambda: true(self.look()), 8):
+        if until(lambda: true(self.look())):
             return True
         windows = subprocess.run(["xwininfo", "-root", "-tree"], env=self.environment, capture_output=True, text=True)
         pytest.fail(f"not seen; exit code {self.process.poll()}, said {list(self.said.queue)}\n{windows.stdout}")
 
     def press(self, key: str) -> None:
         command = ["xdotool", "key", "--window", self._number(), key]
-        subprocess.run(command, env=self.environment, timeout=10, check=True)
+        subprocess.run(command, env=self.environment, timeout=HANG_S, check=True)
 
     def ask_to_close(self) -> None:
         """What a window manager sends when a user clicks on the cross."""
         command = [sys.executable, "-c", ASKING, self._number()]
-        subprocess.run(command, env=self.environment, timeout=10, check=True)
+        subprocess.run(command, env=self.environment, timeout=HANG_S, check=True)
 
     def _number(self) -> str:
         search = ["xdotool", "search", "--sync", "--onlyvisible", "--name", "^Lookout$"]
-        found = subprocess.run(search, env=self.environment, capture_output=True, text=True, timeout=10, check=True)
+        found = subprocess.run(search, env=self.environment, capture_output=True, text=True, timeout=HANG_S, check=True)
         return found.stdout.split()[0]
 
     def end(self) -> None:
@@ -158,7 +159,7 @@ def show(screen: str, tmp_path: Path) -> Iterator[Callable[..., Shown]]:
         # On a bare Xvfb the toolkit leaves a new window black now and then, even one that OpenCV alone has opened.
         for _ in range(4):
             shown.append(Shown(screen, tmp_path, cameras, silent_after))
-            if until(lambda: bool(shown[-1].look().any()), 2):
+            if until(lambda: bool(shown[-1].look().any()), 10):
                 break
             shown[-1].end()
         return shown[-1]
@@ -210,7 +211,7 @@ def test_the_window_shows_the_boxes_and_its_keys_work(show: Callable[..., Shown]
     assert window.sees(lambda image: says(image, "lookout-person INT8 (bundled) on CPU"))
     window.press("q")
     assert window.hears() == "closed"
-    assert window.process.wait(10) == 0
+    assert window.process.wait(HANG_S) == 0
 
 
 @needs_screen
@@ -219,7 +220,7 @@ def test_closing_the_window_ends_it(show: Callable[..., Shown]) -> None:
     assert window.sees(boxed)
     window.ask_to_close()
     assert window.hears() == "closed"
-    assert window.process.wait(10) == 0
+    assert window.process.wait(HANG_S) == 0
 
 
 @needs_screen
