@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -37,7 +37,7 @@ def box_of(number: int) -> tuple[float, float, float, float]:
     return left, TOP, left + SIDE, TOP + SIDE
 
 
-def pictures(count: int, width: int = WIDTH, height: int = HEIGHT) -> Iterable[Image]:
+def pictures(count: int, width: int = WIDTH, height: int = HEIGHT) -> Iterator[Image]:
     """Pictures with their number and a marker that moves."""
     for number in range(count):
         picture = np.full((height, width, 3), 90, np.uint8)

@@ -17,6 +17,7 @@ from typing import Any
 
 import av
 import pytest
+from marked import pictures
 from serving import TOKEN, Answer, Serving, Start
 
 from pipeline import config
@@ -32,7 +33,7 @@ from pipeline.render.record import CopyOutput
 from pipeline.render.splice import Splice
 from pipeline.stats import Stats
 from tests.servers.clock import ManualClock
-from tests.servers.h264 import Clip, encode, number_in, street
+from tests.servers.h264 import Clip, encode, number_in
 from tests.support.wait import HANG_S, until
 
 FPS, KEYFRAME_EVERY, COUNT = 30, 10, 180
@@ -42,7 +43,7 @@ Feed = Callable[[Serving], "Camera"]
 @pytest.fixture(scope="module")
 def clip() -> Clip:
     """Six seconds of numbered pictures, a keyframe three times a second."""
-    return encode(street(COUNT, 320, 180), FPS, KEYFRAME_EVERY)
+    return encode(pictures(COUNT, 320, 180), FPS, KEYFRAME_EVERY)
 
 
 class Camera:
@@ -331,7 +332,7 @@ def test_a_slow_reader_is_given_up_in_the_end(
     ask = served.clips.ask
     monkeypatch.setattr(served.clips, "ask", lambda camera, *span: begun.append(camera) or ask(camera, *span))
     served.clips._clock = HandClock()
-    for packet in packets(encode(street(30, 320, 180), FPS, KEYFRAME_EVERY), 30):
+    for packet in packets(encode(pictures(30, 320, 180), FPS, KEYFRAME_EVERY), 30):
         filler = b"\0\0\0\1\x0c" + b"\xff" * 200_000
         served.clips.packet(replace(packet, data=packet.data + filler))
     with socket.socket() as line:
@@ -370,7 +371,7 @@ def test_pictures_of_another_size_begin_anew(clip: Clip) -> None:
     for packet in sent[:30]:
         clips.packet(packet)
     with clips.ask("door", 10, 10) as asked:
-        for packet in packets(encode(street(30, 160, 90), FPS, KEYFRAME_EVERY), 30):
+        for packet in packets(encode(pictures(30, 160, 90), FPS, KEYFRAME_EVERY), 30):
             clips.packet(replace(packet, width=160, height=90, captured=packet.captured + 1))
         film = asked.data()
     with av.open(io.BytesIO(film)) as container:

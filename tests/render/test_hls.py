@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urljoin
 
+import marked
 import numpy as np
 import pytest
 from airing import HEIGHT, WIDTH, Airing, decoded, fetched, numbers, parts, stretches, value
@@ -28,7 +29,7 @@ from pipeline.frames import Packet
 from pipeline.render import access
 from pipeline.render.brush import colour
 from pipeline.stats import State
-from tests.servers.h264 import Clip, encode, street
+from tests.servers.h264 import Clip, encode
 from tests.support.wait import HANG_S, until
 
 HLS = os.environ.get("LOOKOUT_HLSJS", "")
@@ -37,7 +38,7 @@ HLS = os.environ.get("LOOKOUT_HLSJS", "")
 @pytest.fixture(scope="module")
 def clip() -> Clip:
     """Four seconds of numbered pictures, a keyframe each second."""
-    return encode(street(120, WIDTH, HEIGHT), 30, 30)
+    return encode(marked.pictures(120, WIDTH, HEIGHT), 30, 30)
 
 
 @pytest.fixture

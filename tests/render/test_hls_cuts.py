@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from fractions import Fraction
 
 import av
+import marked
 import numpy as np
 import pytest
 from airing import HEIGHT, START, WIDTH, decoded, numbers, parts, stretches, value
@@ -16,13 +17,13 @@ from render_scenes import HandClock
 from pipeline.frames import Packet
 from pipeline.render.broadcast import Broadcast
 from pipeline.render.encoder import Encoder
-from tests.servers.h264 import Clip, encode, stamped, street
+from tests.servers.h264 import Clip, encode, stamped
 
 
 @pytest.fixture(scope="module")
 def clip() -> Clip:
     """Four seconds of numbered pictures, a keyframe each second."""
-    return encode(street(120, WIDTH, HEIGHT), 30, 30)
+    return encode(marked.pictures(120, WIDTH, HEIGHT), 30, 30)
 
 
 @pytest.fixture
@@ -117,7 +118,7 @@ def test_pictures_that_are_decoded_in_another_order_are_shown_in_theirs(broadcas
     encoder.width, encoder.height, encoder.pix_fmt = WIDTH, HEIGHT, "yuv420p"
     encoder.time_base, encoder.framerate = Fraction(1, 30), Fraction(30)
     encoder.options = {"preset": "ultrafast", "bf": "2", "g": "30", "sc_threshold": "0", "b-adapt": "0"}
-    frames = [av.VideoFrame.from_ndarray(picture, format="bgr24") for picture in street(120, WIDTH, HEIGHT)]
+    frames = [av.VideoFrame.from_ndarray(picture, format="bgr24") for picture in marked.pictures(120, WIDTH, HEIGHT)]
     for number, frame in enumerate(frames):
         frame.pts = number
     for packet in [*(each for frame in frames for each in encoder.encode(frame)), *encoder.encode(None)]:

@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import av
+import marked
 import numpy as np
 import pytest
 from render_scenes import Scene, share
@@ -26,7 +27,7 @@ from pipeline.render import publisher
 from pipeline.render.brush import colour
 from pipeline.render.stream import CopyStreamOutput, StreamOutput
 from pipeline.stats import Stats
-from tests.servers.h264 import Clip, encode, number_in, street
+from tests.servers.h264 import Clip, encode, number_in
 from tests.servers.sink import RtspSink
 from tests.support.wait import until
 
@@ -37,7 +38,7 @@ Start = Callable[[str, Callable[[], None]], None]
 @pytest.fixture(scope="module")
 def clip() -> Clip:
     """Three seconds of numbered pictures, a keyframe every half second."""
-    return encode(street(90, 320, 180), 30, 15)
+    return encode(marked.pictures(90, 320, 180), 30, 15)
 
 
 @pytest.fixture
