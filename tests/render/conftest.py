@@ -92,7 +92,7 @@ def visit(browser: Any, allowed: list[str]) -> Iterator[Callable[..., Any]]:
 
     def told(said: Any) -> None:
         if said.type == "error" or "Security" in said.text:
-            troubles.append(said.text)
+            troubles.append(f"{said.text} ({said.location['url']})")
 
     def start(**settings: Any) -> Any:
         opened.append(browser.new_context(**settings))

@@ -10,7 +10,7 @@ import socket
 import ssl
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -161,7 +161,7 @@ def test_a_page_that_is_opened_again_in_the_second_half_of_its_session_gets_a_ne
 def test_a_wrong_token_costs_a_second_and_ten_close_the_door_but_not_to_those_inside(
     serve: Callable[..., Serving], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(access, "_WINDOW", 2.5)
+    monkeypatch.setattr(access, "_WINDOW", 10 * HANG_S)
     served = serve()
     cookie = cookie_of(served.log_in())
     begun = time.monotonic()
@@ -176,7 +176,8 @@ def test_a_wrong_token_costs_a_second_and_ten_close_the_door_but_not_to_those_in
         assert "retry-after" in answer[1]
         assert "set-cookie" not in answer[1]
     assert served.ask("/api/cameras", cookie=cookie)[0] == 200
-    assert until(lambda: served.bearer("/api/cameras")[0] == 200, 6)
+    monkeypatch.setattr(access, "_WINDOW", 0.0)
+    assert served.bearer("/api/cameras")[0] == 200
 
 
 def test_failures_are_counted_for_each_address_in_bounded_memory(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -327,9 +328,13 @@ def test_a_peer_that_begins_tls_and_falls_silent_is_let_go(
 ) -> None:
     monkeypatch.setattr("pipeline.render.connection._HANDSHAKE_TIME", 0.3)
     served = serve(certificate=str(signed[0]), key=str(signed[1]))
-    begun = time.monotonic()
-    assert served.raw(b"\x16\x03\x01", patience=8) == b""
-    assert time.monotonic() - begun < 4
+    with socket.create_connection(("127.0.0.1", served.port), HANG_S) as line:
+        begun = time.monotonic()
+        line.sendall(b"\x16\x03\x01")
+        with contextlib.suppress(ConnectionError):
+            assert line.recv(1) == b""
+    # The event loop's own limit is 60 s.
+    assert time.monotonic() - begun < 55
 
 
 def test_what_is_wrong_with_a_certificate_is_said_in_one_line(signed: tuple[Path, Path], tmp_path: Path) -> None:
@@ -359,32 +364,15 @@ def test_what_is_wrong_with_a_certificate_is_said_in_one_line(signed: tuple[Path
         context(chain, str(locked))
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    chromium = shutil.which("chromium")
-    if chromium is None:
-        pytest.skip("needs chromium")
-    sync_api = pytest.importorskip("playwright.sync_api")
-    with sync_api.sync_playwright() as driver:
-        chrome = driver.chromium.launch(
-            executable_path=chromium, args=["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-        )
-        yield chrome
-        chrome.close()
-    # The driver leaves its loop as the current one.
-    asyncio.set_event_loop(None)
-
-
 @pytest.mark.parametrize("scheme", ["http", "https"])
 def test_a_person_logs_in_once_and_sees_the_cameras(
-    serve: Callable[..., Serving], signed: tuple[Path, Path], browser: Any, scheme: str
+    serve: Callable[..., Serving], signed: tuple[Path, Path], visit: Callable[..., Any], scheme: str, allowed: list[str]
 ) -> None:
+    allowed.append("status of 401")
     files = {"certificate": str(signed[0]), "key": str(signed[1])} if scheme == "https" else {}
     served = serve("door", "yard", **files)
-    visit = browser.new_context(ignore_https_errors=True)
-    page = visit.new_page()
-    refused: list[str] = []
-    page.on("console", lambda said: refused.append(said.text) if "Security" in said.text else None)
+    window = visit(ignore_https_errors=True)
+    page = window.new_page()
     page.goto(served.web.address)
     assert page.url == f"{served.web.address}login"
     assert page.evaluate("document.activeElement.id") == "token"
@@ -396,23 +384,23 @@ def test_a_person_logs_in_once_and_sees_the_cameras(
     page.wait_for_selector("[data-camera=yard]")
     assert page.url == served.web.address
     assert TOKEN not in page.content()
-    kept = next(each for each in visit.cookies() if each["name"] == f"lookout-{served.port}")
+    kept = next(each for each in window.cookies() if each["name"] == f"lookout-{served.port}")
     assert (kept["httpOnly"], kept["sameSite"], kept["secure"]) == (True, "Strict", scheme == "https")
     assert page.evaluate("document.cookie") == ""
-    again = visit.new_page()
+    again = window.new_page()
     again.goto(served.web.address)
     again.wait_for_selector("[data-camera=door]")
     page.get_by_text("connected", exact=True).wait_for()
-    visit.close()
-    assert refused == []
+    window.close()
 
 
 def test_a_link_on_another_site_leads_those_who_are_logged_in_to_the_cameras(
-    serve: Callable[..., Serving], browser: Any
+    serve: Callable[..., Serving], visit: Callable[..., Any], allowed: list[str]
 ) -> None:
+    allowed.append("/favicon.ico")
     served, other = serve(), serve(token=None)
-    visit = browser.new_context()
-    page = visit.new_page()
+    window = visit()
+    page = window.new_page()
     page.goto(served.web.address)
     page.get_by_label("Token").fill(TOKEN)
     page.keyboard.press("Enter")
@@ -422,15 +410,18 @@ def test_a_link_on_another_site_leads_those_who_are_logged_in_to_the_cameras(
         page.evaluate("at => { document.body.innerHTML = `<a href='${at}'>cameras</a>` }", served.web.address)
         page.get_by_text("cameras").click()
         page.wait_for_selector(shown)
-        visit.clear_cookies()
+        window.clear_cookies()
         page.goto(f"http://localhost:{other.port}/healthz")
-    visit.close()
+    window.close()
 
 
-def test_a_page_whose_token_has_changed_asks_for_the_new_one(serve: Callable[..., Serving], browser: Any) -> None:
+def test_a_page_whose_token_has_changed_asks_for_the_new_one(
+    serve: Callable[..., Serving], visit: Callable[..., Any], allowed: list[str]
+) -> None:
+    allowed += ["net::ERR_", "response code: 403", "status of 401"]
     served = serve()
-    visit = browser.new_context()
-    page = visit.new_page()
+    window = visit()
+    page = window.new_page()
     page.goto(served.web.address)
     page.get_by_label("Token").fill(TOKEN)
     page.keyboard.press("Enter")
@@ -438,7 +429,7 @@ def test_a_page_whose_token_has_changed_asks_for_the_new_one(serve: Callable[...
     served.web.close()
     serve(port=served.port, token="another-token-of-the-page")
     page.wait_for_url("**/login")
-    visit.close()
+    window.close()
 
 
 def test_connections_beyond_the_limit_are_ended_at_once_and_the_rest_go_on(
@@ -448,7 +439,7 @@ def test_connections_beyond_the_limit_are_ended_at_once_and_the_rest_go_on(
     served = serve()
     with contextlib.ExitStack() as held:
         lines = [held.enter_context(socket.create_connection(("127.0.0.1", served.port), HANG_S)) for _ in range(20)]
-        assert until(lambda: sum(ended(line) for line in lines) >= 12, 3)
+        assert until(lambda: sum(ended(line) for line in lines) >= 12)
     assert until(lambda: _answers(served))
 
 
@@ -497,13 +488,16 @@ def test_a_viewer_that_reads_nothing_cannot_stay_by_talking(
         line.connect(("127.0.0.1", served.port))
         asked = f"GET /cameras/door/stream.mjpg HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {TOKEN}\r\n\r\n"
         line.sendall(asked.encode())
-        for _ in range(100):
+
+        def given_up() -> bool:
             scene = served.scenes["door"]
             result = scene.result(1280, 720, [])
             result.frame.picture._image = noise.copy()  # type: ignore[attr-defined]
             served.web.show(scene.view(result))
             line.sendall(b"G")
-            time.sleep(0.05)
+            return False
+
+        assert until(given_up), "it could stay"
     assert until(lambda: b'"viewers":0}' in served.bearer("/api/cameras")[2])
 
 
@@ -602,15 +596,14 @@ def test_a_code_stands_in_no_log_and_no_metric(serve: Callable[..., Serving], ca
 
 
 def test_a_person_opens_the_address_with_the_code_and_logs_out_again(
-    serve: Callable[..., Serving], browser: Any
+    serve: Callable[..., Serving], visit: Callable[..., Any], allowed: list[str]
 ) -> None:
+    allowed.append("status of 401")
     served = serve("door", "yard")
-    visit = browser.new_context()
-    page = visit.new_page()
+    window = visit()
+    page = window.new_page()
     asked: list[str] = []
     page.on("request", lambda request: asked.append(request.url))
-    refused: list[str] = []
-    page.on("console", lambda said: refused.append(said.text) if "Security" in said.text else None)
     address = served.web.invite()
     code = address.partition("#")[2]
     page.goto(address)
@@ -619,31 +612,30 @@ def test_a_person_opens_the_address_with_the_code_and_logs_out_again(
     assert not [url for url in asked if code in url.partition("#")[0]]
     page.get_by_role("button", name="Log out").press("Enter")
     page.wait_for_url("**/login")
-    assert visit.cookies() == []
+    assert window.cookies() == []
     page.goto(served.web.address)
     assert page.url == f"{served.web.address}login"
     page.evaluate("code => { location.hash = code }", code)
     page.get_by_text("This code is wrong, used up or too old").wait_for()
     assert page.evaluate("document.activeElement.id") == "token"
-    assert code not in str(visit.new_cdp_session(page).send("Page.getNavigationHistory"))
+    assert code not in str(window.new_cdp_session(page).send("Page.getNavigationHistory"))
     page.get_by_label("Token").fill(TOKEN)
     page.keyboard.press("Enter")
     page.get_by_role("button", name="Log out").wait_for()
-    visit.close()
-    assert refused == []
+    window.close()
 
 
-def test_only_those_who_logged_in_can_log_out(serve: Callable[..., Serving], browser: Any) -> None:
+def test_only_those_who_logged_in_can_log_out(serve: Callable[..., Serving], visit: Callable[..., Any]) -> None:
     for served, headers in (
         (serve(token=None), {}),
         (serve(), {"Authorization": f"Bearer {TOKEN}"}),
     ):
-        visit = browser.new_context(extra_http_headers=headers)
-        page = visit.new_page()
+        window = visit(extra_http_headers=headers)
+        page = window.new_page()
         page.goto(served.web.address)
         page.wait_for_selector("[data-camera=door]")
         assert page.get_by_role("button", name="Log out").count() == 0
-        visit.close()
+        window.close()
 
 
 def test_the_server_ends_in_peace_while_a_viewer_is_just_leaving(serve: Callable[..., Serving]) -> None:
@@ -669,5 +661,5 @@ def test_the_server_ends_in_peace_while_a_viewer_is_just_leaving(serve: Callable
 
         loop = served.web._loop
         assert loop is not None
-        asyncio.run_coroutine_threadsafe(end(), loop).result(5)
+        asyncio.run_coroutine_threadsafe(end(), loop).result(HANG_S)
         served.web.close()

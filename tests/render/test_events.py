@@ -161,7 +161,7 @@ def test_a_password_in_a_reason_is_masked(scene: Scene, tmp_path: Path) -> None:
 
 
 KILLED = """
-import os, sys, time
+import os, sys, threading
 sys.path[:0] = sys.argv[2:]
 from render_scenes import HandClock, Scene
 from pipeline import config
@@ -172,7 +172,7 @@ output.open()
 for _ in range(100):
     output.show(scene.view())
 print("written", flush=True)
-time.sleep(60)
+threading.Event().wait()
 """
 
 

@@ -27,6 +27,7 @@ from serving import TOKEN, Start
 from pipeline.address import scrub
 from pipeline.frames import Packet
 from pipeline.render import access
+from pipeline.render.broadcast import Broadcast
 from pipeline.render.brush import colour
 from pipeline.stats import State
 from tests.servers.h264 import Clip, encode
@@ -84,7 +85,7 @@ def test_ffmpeg_plays_it_live(air: Callable[..., Airing], tmp_path: Path) -> Non
     path = tmp_path / "read.mp4"
     address = f"http://127.0.0.1:{served.port}/hls/door/index.m3u8"
     command = ["ffmpeg", "-v", "error", "-i", address, "-t", str(seconds), "-c", "copy", str(path)]
-    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=seconds + 30)
+    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=seconds + HANG_S)
     pictures = decoded(str(path))
     times = [at for at, _ in pictures]
     assert times[-1] - times[0] > seconds - 0.5, done.stderr
@@ -128,6 +129,22 @@ def test_all_players_share_one_encoder_and_are_counted_as_viewers(air: Callable[
     assert served.scenes["door"].drawn == drawn
 
 
+def busy(served: Airing) -> int:
+    """How many requests wait for their answer."""
+    server = served.web._server
+    assert server is not None
+    cycles = [getattr(each, "cycle", None) for each in list(server.server_state.connections)]
+    return sum(cycle is not None and not cycle.response_complete for cycle in cycles)
+
+
+@pytest.fixture
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let requests that wait for pictures do so for longer than any test lasts."""
+    real = Broadcast.until
+    monkeypatch.setattr(Broadcast, "until", lambda broadcast, holds, seconds: real(broadcast, holds, 3 * HANG_S))
+
+
+@pytest.mark.usefixtures("patient")
 def test_a_player_waits_for_the_part_that_comes_next(air: Callable[..., Airing]) -> None:
     served = air(token=None)
     served.burst(100)
@@ -143,7 +160,7 @@ def test_a_player_waits_for_the_part_that_comes_next(air: Callable[..., Airing])
     waiting = [threading.Thread(target=ask, args=(path,)) for path in paths]
     for each in waiting:
         each.start()
-    time.sleep(0.3)
+    assert until(lambda: busy(served) == 3)
     assert not answers
     served.burst(6)
     assert until(lambda: len(answers) == 2)
@@ -151,7 +168,7 @@ def test_a_player_waits_for_the_part_that_comes_next(air: Callable[..., Airing])
     assert answers[hint][4:8] == b"moof"
     served.burst(30)
     for each in waiting:
-        each.join(5)
+        each.join(HANG_S)
     assert stretches(answers[paths[2]].decode())[-1][1] == f"{number}.m4s"
     # What was announced and never came is told to be missing.
     length = len([name for _, name, _ in parts(served.ask("/hls/door/live.m3u8")[2].decode()) if str(number) in name])
@@ -179,14 +196,13 @@ def test_a_player_waits_for_the_part_that_comes_next(air: Callable[..., Airing])
         ("٣.m4s", 404),
     ],
 )
+@pytest.mark.usefixtures("patient")
 def test_what_is_not_there_is_said_at_once(air: Callable[..., Airing], file: str, status: int) -> None:
     served = air(token=None)
     served.burst(100)
-    begun = time.monotonic()
     answer = served.ask("/hls/door/" + (file if file.isascii() else "%D9%A3.m4s"))
     assert answer[0] == status
     assert answer[2].count(b"\n") <= 1 or status == 200
-    assert time.monotonic() - begun < 2.5
 
 
 def test_a_camera_without_pictures_says_so_in_one_line_and_comes_back(air: Callable[..., Airing]) -> None:
@@ -376,21 +392,20 @@ def test_a_player_that_reads_nothing_holds_little_and_is_cut_off(
         assert until(lambda: any(each.flow.write_paused for each in list(connections)))
         held = [each.transport.get_write_buffer_size() for each in list(connections)]
         assert max(held) < 500_000
-        assert until(lambda: not connections, 5)
+        assert until(lambda: not connections)
 
 
+@pytest.mark.usefixtures("patient")
 def test_who_waits_is_let_go_at_the_end(air: Callable[..., Airing]) -> None:
     served = air(token=None)
     served.burst(100)
     number = served.broadcasts["door"].newest
     asking = threading.Thread(target=lambda: served.ask(f"/hls/door/live.m3u8?_HLS_msn={number + 1}"))
     asking.start()
-    time.sleep(0.2)
-    begun = time.monotonic()
+    assert until(lambda: busy(served) == 1)
     served.close()
-    asking.join(5)
+    asking.join(HANG_S)
     assert not asking.is_alive()
-    assert time.monotonic() - begun < 2.0
 
 
 PLAYED = """() => {
@@ -412,21 +427,19 @@ PLAYED = """() => {
 }"""
 
 
-def follow(page: Any, served: Airing, seconds: float) -> list[float]:
-    """See that pictures go on for so long; the age of each at which it was looked at, in seconds."""
-    assert until(lambda: (page.evaluate(PLAYED) or {}).get("number", 0) > 0, 20), page.content()
-    ages, seen = [], []
-    ends = time.monotonic() + seconds
-    while time.monotonic() < ends:
+def follow(page: Any, count: int) -> None:
+    """See that pictures go on, one after the other, until so many different ones were seen."""
+    assert until(lambda: (page.evaluate(PLAYED) or {}).get("number", 0) > 0), page.content()
+    seen: list[int] = []
+
+    def enough() -> bool:
         shown = page.evaluate(PLAYED)
         assert shown["error"] is None
         seen.append(shown["number"])
-        if shown["number"] in served.captured:
-            ages.append(time.monotonic() - served.captured[shown["number"]])
-        time.sleep(0.1)
+        return len(set(seen)) >= count
+
+    assert until(enough), seen
     assert sorted(seen) == seen
-    assert len(set(seen)) > len(seen) / 4, seen
-    return ages
 
 
 def native(browser: Any) -> None:
@@ -445,8 +458,7 @@ def test_a_browser_plays_the_link_of_the_page_by_itself(air: Callable[..., Airin
     link.wait_for()
     assert link.get_attribute("href") == served.address()
     link.click()
-    ages = follow(page, served, 3)
-    assert len(ages) > 5
+    follow(page, 15)
 
 
 @pytest.mark.skipif(not HLS, reason="LOOKOUT_HLSJS names no hls.js (npm install hls.js brings dist/hls.min.js)")
@@ -470,10 +482,9 @@ def test_hls_js_plays_it_with_low_latency_over_a_pause(
         }""",
         served.address(),
     )
-    assert until(lambda: (page.evaluate(PLAYED) or {}).get("number", 0) > 0, 20)
-    time.sleep(1.0)
+    assert until(lambda: (page.evaluate(PLAYED) or {}).get("number", 0) > 0)
+    assert until(lambda: page.evaluate("hls.latestLevelDetails?.partList?.length") or 0)
     assert page.evaluate("hls.levels[0].videoCodec").startswith("avc1.")
-    assert page.evaluate("hls.latestLevelDetails.partList.length") > 0
     served.paused.set()
     time.sleep(4.0)
     served.paused.clear()

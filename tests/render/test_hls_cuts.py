@@ -241,9 +241,10 @@ def test_only_the_newest_seconds_are_kept(camera: Camera, broadcast: Broadcast, 
 
 
 def test_large_pictures_are_kept_for_a_shorter_time(
-    camera: Camera, broadcast: Broadcast, monkeypatch: pytest.MonkeyPatch
+    camera: Camera, broadcast: Broadcast, clip: Clip, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pipeline.render.cutter._MOST_BYTES", 60_000)
+    second = sum(len(unit) for units in clip.units for unit in units) // 4
+    monkeypatch.setattr("pipeline.render.cutter._MOST_BYTES", 5 * second)
     for _ in range(20):
         camera.give(30)
         broadcast.live()

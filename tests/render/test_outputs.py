@@ -16,7 +16,7 @@ from pipeline.render.video import VideoOutput
 from pipeline.render.web import WebOutput
 from pipeline.render.window import WindowOutput
 from pipeline.stats import Stats
-from tests.support.wait import until
+from tests.support.wait import HANG_S, until
 
 
 @pytest.mark.parametrize(
@@ -73,7 +73,7 @@ def test_an_output_is_polled_though_no_view_comes_and_gets_every_view_of_a_file(
     for _ in range(10):
         outlet.put(scene.view())
     outlet.views.close()
-    thread.join(5)
+    thread.join(HANG_S)
     assert not thread.is_alive()
     assert output.seen == list(range(10))
     assert output.closed == 1

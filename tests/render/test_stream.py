@@ -29,7 +29,7 @@ from pipeline.render.stream import CopyStreamOutput, StreamOutput
 from pipeline.stats import Stats
 from tests.servers.h264 import Clip, encode, number_in
 from tests.servers.sink import RtspSink
-from tests.support.wait import until
+from tests.support.wait import HANG_S, until
 
 START = b"\0\0\0\1"
 Start = Callable[[str, Callable[[], None]], None]
@@ -48,11 +48,10 @@ def sink() -> Iterator[RtspSink]:
 
 
 class Feed:
-    """Sends numbered packets in their own time; how long the slowest hand-over took is remembered."""
+    """Sends numbered packets in their own time."""
 
     def __init__(self, take: Callable[[Packet], None], clip: Clip, start: Start, padding: int = 0) -> None:
         self.sent: list[float] = []
-        self.slowest = 0.0
         self._stop = threading.Event()
         self._take, self._clip, self._padding = take, clip, START + b"\x0c" + b"\xff" * padding if padding else b""
         start("feed", self._run)
@@ -66,7 +65,6 @@ class Feed:
             begun = time.monotonic()
             self.sent.append(begun)
             self._take(Packet("door", "h264", data, number % 15 == 0, at, at, begun, 320, 180))
-            self.slowest = max(self.slowest, time.monotonic() - begun)
 
     def stop(self) -> None:
         self._stop.set()
@@ -101,10 +99,10 @@ def test_untouched_packets_arrive_in_time(crew: Start, clip: Clip, sink: RtspSin
     with streaming(crew, sink.address) as output:
         assert isinstance(output, CopyStreamOutput)
         feed = Feed(output.packet, clip, crew)
-        assert until(lambda: len(sink.pictures) >= 60)
+        assert until(lambda: len(sink.pictures) >= 45)
         assert state(output) == "live"
-        numbers = [number_in(picture) for picture in decoded(sink.pictures[:60])]
-        assert numbers == [(numbers[0] + index) % 90 for index in range(60)]
+        numbers = [number_in(picture) for picture in decoded(sink.pictures[:45])]
+        assert numbers == [(numbers[0] + index) % 90 for index in range(45)]
         assert sink.pictures[30] == b"".join(START + unit for unit in clip.units[numbers[30]])
         feed.stop()
     assert until(lambda: sink.verbs[-1] == "TEARDOWN")
@@ -147,15 +145,14 @@ def test_ffmpeg_reads_the_stream_back(
     )
     try:
         with streaming(crew, address, "burnt") as output:
-            began = time.monotonic()
 
             def more() -> bool:
-                scene.clock.seconds = 100 + time.monotonic() - began
+                scene.clock.seconds += 1 / 30
                 output.show(scene.view(scene.result(320, 180)))
                 time.sleep(1 / 30)
                 return reader.poll() is not None
 
-            assert until(more, seconds + 20)
+            assert until(more)
     finally:
         reader.kill()
         _, said = reader.communicate()
@@ -167,35 +164,36 @@ def test_ffmpeg_reads_the_stream_back(
     assert all(share(picture[60:150, 80:81], colour("person"), 60) > 0.6 for _, picture in pictures)
 
 
-def test_a_stalled_server_delays_nothing_and_is_left(
-    crew: Start, clip: Clip, sink: RtspSink, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_stalled_server_is_left(crew: Start, clip: Clip, sink: RtspSink, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(publisher, "PATIENCE", 1.0)
     with streaming(crew, sink.address) as output:
         assert isinstance(output, CopyStreamOutput)
         feed = Feed(output.packet, clip, crew, padding=60_000)
         assert until(lambda: state(output) == "live" and len(sink.pictures) > 5)
         sink.stalled = True
-        assert until(lambda: state(output).startswith("offline (timed out), next try in"), 15)
+        assert until(lambda: state(output).startswith("offline (timed out), next try in"))
         sink.stalled = False
         count = len(sink.pictures)
-        assert until(lambda: state(output) == "live" and len(sink.pictures) > count + 30, 15)
+        assert until(lambda: state(output) == "live" and len(sink.pictures) > count + 15)
         feed.stop()
-        # A hand-over that waited would have waited for the server's whole second.
-        assert feed.slowest < 0.9
 
 
-def test_a_server_that_stalls_does_not_delay_the_end(crew: Start, clip: Clip, sink: RtspSink) -> None:
+def test_a_server_that_stalls_delays_nothing_and_not_the_end(
+    crew: Start, clip: Clip, sink: RtspSink, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Whoever waited for the server would wait for longer than this test does.
+    monkeypatch.setattr(publisher, "PATIENCE", 2 * HANG_S)
     with streaming(crew, sink.address) as output:
         assert isinstance(output, CopyStreamOutput)
-        feed = Feed(output.packet, clip, crew, padding=60_000)
+        feed = Feed(output.packet, clip, crew, padding=200_000)
         assert until(lambda: len(sink.pictures) > 5)
         sink.stalled = True
-        time.sleep(1.0)
+        # More than the pipe, both sockets and the backlog together can hold.
+        count = len(feed.sent)
+        assert until(lambda: len(feed.sent) > count + 60)
+        assert state(output) == "live"
         feed.stop()
-        begun = time.monotonic()
     assert until(lambda: not [each for each in threading.enumerate() if each.name == "stream-door"])
-    assert time.monotonic() - begun < 1.5
 
 
 def test_a_late_and_a_killed_server_get_the_stream_again(crew: Start, clip: Clip) -> None:
@@ -264,7 +262,7 @@ def test_the_process_ends_with_its_parent_even_while_it_is_stalled(clip: Clip, s
             child.stdin.write(publisher.HEAD.pack(number % 15 == 0, number * 3000, number * 3000, len(data)) + data)
         except BrokenPipeError:
             break
-    assert child.wait(10) == -14
+    assert child.wait(HANG_S) == -14
     sink.stalled = False
     child.stdin.close()
     child.stdout.close()
