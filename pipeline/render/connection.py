@@ -165,8 +165,11 @@ class BoundedSocket(WebSocketsSansIOProtocol):
         self._heard = now
         if self._allowance < 0:
             cut(self.transport)
-        else:
-            super().data_received(data)
+            return
+        super().data_received(data)
+        if self.conn.handshake_exc is not None and not self.transport.is_closing():
+            # Of an opening that cannot be read, such as one of a very long line, nobody else hears.
+            cut(self.transport)
 
     def pause_writing(self) -> None:
         super().pause_writing()

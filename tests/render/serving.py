@@ -81,23 +81,23 @@ class Serving:
         kind = {"content-type": "application/x-www-form-urlencoded"}
         return self.ask("/login", "POST", f"token={token}".encode(), **kind, **headers)
 
-    def raw(self, sent: bytes, then: bytes = b"", patience: float = HANG_S) -> bytes:
-        """All that the server says until it ends the connection, or within so many seconds.
+    def raw(self, sent: bytes, then: bytes = b"") -> bytes:
+        """All that the server says until it ends the connection; TimeoutError where it does not.
 
         `then` is sent after the head of the first answer.
         """
-        told, ends = b"", time.monotonic() + patience
+        told, ends = b"", time.monotonic() + HANG_S
         with (
-            socket.create_connection(("127.0.0.1", self.port), patience) as line,
-            contextlib.suppress(ConnectionError, TimeoutError),
+            socket.create_connection(("127.0.0.1", self.port), HANG_S) as line,
+            contextlib.suppress(ConnectionError),
         ):
             with contextlib.suppress(ConnectionError):
                 line.sendall(sent)
-            while (left := ends - time.monotonic()) > 0:
+            while True:
                 if then and b"\r\n\r\n" in told:
                     line.sendall(then)
                     then = b""
-                line.settimeout(left)
+                line.settimeout(max(0.01, ends - time.monotonic()))
                 if not (said := line.recv(65536)):
                     break
                 told += said
