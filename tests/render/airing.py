@@ -14,10 +14,11 @@ import numpy as np
 from serving import Answer, Serving, Start
 
 from pipeline import config
+from pipeline.clock import Clock
 from pipeline.frames import Frame, Image, Packet, Result
 from pipeline.render.broadcast import Broadcasts
 from pipeline.render.hls import CopyHlsOutput, HlsOutput
-from pipeline.stats import Stats
+from tests.servers.clock import ManualClock
 from tests.servers.h264 import Clip, number_in, stamped
 
 START = b"\0\0\0\1"
@@ -25,17 +26,23 @@ WIDTH, HEIGHT = 320, 180
 
 
 class Airing(Serving):
-    """The same with an output hls; `pace` gives pictures in their own time."""
+    """The same with an output hls; its clock stands still unless one is given, as `pace` needs it."""
 
     def __init__(
-        self, start: Start, cameras: tuple[str, ...] = ("door",), boxes: str = "burnt", **settings: Any
+        self,
+        start: Start,
+        cameras: tuple[str, ...] = ("door",),
+        boxes: str = "burnt",
+        clock: Clock | None = None,
+        **settings: Any,
     ) -> None:
+        clock = clock or ManualClock()
         whole = config.Config.model_validate(
             {"cameras": dict.fromkeys(cameras, "demo"), "outputs": [{"web": {}}, {"hls": {"boxes": boxes}}]}
         )
         self.start = start
-        self.broadcasts = Broadcasts(whole, Stats([]).clock)
-        super().__init__(start, cameras, broadcasts=self.broadcasts, **settings)
+        self.broadcasts = Broadcasts(whole, clock)
+        super().__init__(start, cameras, broadcasts=self.broadcasts, clock=clock, **settings)
         kind = HlsOutput if boxes == "burnt" else CopyHlsOutput
         self.output = kind(config.Hls.model_validate({"boxes": boxes}), self.stats, self.broadcasts)
         self.number = 0

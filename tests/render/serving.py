@@ -15,7 +15,7 @@ from typing import Any
 from render_scenes import Scene
 
 from pipeline import config
-from pipeline.clock import SystemClock
+from pipeline.clock import Clock, SystemClock
 from pipeline.render.broadcast import Broadcast
 from pipeline.render.clips import Clips
 from pipeline.render.web import WebOutput
@@ -36,9 +36,10 @@ class Serving:
         cameras: tuple[str, ...] = ("door",),
         undetected: tuple[str, ...] = (),
         broadcasts: Mapping[str, Broadcast] | None = None,
+        clock: Clock | None = None,
         **settings: Any,
     ) -> None:
-        self.stats = Stats(list(cameras), SystemClock(), undetected=undetected)
+        self.stats = Stats(list(cameras), clock or SystemClock(), undetected=undetected)
         self.scenes = {name: Scene(self.stats.clock, name, self.stats) for name in cameras}
         camera = config.Camera(source="rtsp://camera.example/live", capture=config.Capture(keep=3))
         self.clips = Clips(dict.fromkeys(cameras, camera), self.stats.clock)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -18,6 +17,7 @@ from pipeline.render.encoder import Encoder
 from pipeline.render.viewers import Gallery
 from pipeline.stats import State
 from pipeline.version import __version__
+from tests.servers.clock import ManualClock
 
 
 def document(served: Serving) -> dict[str, Any]:
@@ -49,7 +49,8 @@ def check(served: Serving, path: str, template: str, answer: tuple[int, dict[str
 
 
 def test_every_answer_is_what_the_document_says(serve: Callable[..., Serving]) -> None:
-    served = serve("door", "yard")
+    clock = ManualClock()
+    served = serve("door", "yard", clock=clock)
     served.give("door")
     served.scenes["yard"].camera.changed(State.OFFLINE, "refused", 4.0)
     whole = document(served)
@@ -58,7 +59,8 @@ def test_every_answer_is_what_the_document_says(serve: Callable[..., Serving]) -
         if "stream" not in template and "hls" not in template:
             path = template.replace("{name}", "door")
             if "clip" in template:
-                served.clips.packet(Encoder("door").encode(np.full((180, 320, 3), 90, np.uint8), 0.0, time.monotonic()))
+                picture = np.full((180, 320, 3), 90, np.uint8)
+                served.clips.packet(Encoder("door").encode(picture, 0.0, clock.monotonic()))
                 check(served, path, template, served.bearer(f"{path}?before=61"))
                 check(served, path, template, served.bearer(f"{path}?before=60"))
                 path += "?before=1&after=0"
@@ -110,7 +112,7 @@ def test_a_snapshot_is_the_newest_picture_with_its_boxes(serve: Callable[..., Se
 
 
 def test_without_detection_it_is_ready_without_a_model(crew: Start) -> None:
-    served = Serving(crew, ("door", "yard"), undetected=("door",))
+    served = Serving(crew, ("door", "yard"), undetected=("door",), clock=ManualClock())
     try:
         door, yard = (served.scenes[name].camera for name in ("door", "yard"))
         yard.changed(State.CONNECTING)
@@ -133,7 +135,7 @@ def test_one_camera_is_told_as_in_the_list(serve: Callable[..., Serving], monkey
 
 
 def test_it_is_healthy_from_the_start_and_ready_while_a_camera_is_looked_at(serve: Callable[..., Serving]) -> None:
-    served = serve("door", "yard")
+    served = serve("door", "yard", clock=ManualClock())
     door, yard = (served.scenes[name].camera for name in ("door", "yard"))
     for camera in (door, yard):
         camera.changed(State.CONNECTING)

@@ -25,6 +25,7 @@ from render_scenes import share
 from serving import TOKEN, Start
 
 from pipeline.address import scrub
+from pipeline.clock import SystemClock
 from pipeline.frames import Packet
 from pipeline.render import access
 from pipeline.render.broadcast import Broadcast
@@ -79,7 +80,7 @@ def test_players_get_every_picture_with_its_boxes(air: Callable[..., Airing], tm
 
 @pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="there is no ffmpeg to read the stream")
 def test_ffmpeg_plays_it_live(air: Callable[..., Airing], tmp_path: Path) -> None:
-    served = air(token=None)
+    served = air(token=None, clock=SystemClock())
     served.pace()
     seconds = float(os.environ.get("LOOKOUT_READ_BACK", "2"))
     path = tmp_path / "read.mp4"
@@ -449,7 +450,7 @@ def native(browser: Any) -> None:
 
 def test_a_browser_plays_the_link_of_the_page_by_itself(air: Callable[..., Airing], browser: Any, page: Any) -> None:
     native(browser)
-    served = air()
+    served = air(clock=SystemClock())
     served.pace()
     page.goto(f"http://127.0.0.1:{served.port}/login")
     page.fill("input[name=token]", TOKEN)
@@ -466,7 +467,7 @@ def test_a_browser_plays_the_link_of_the_page_by_itself(air: Callable[..., Airin
 def test_hls_js_plays_it_with_low_latency_over_a_pause(
     air: Callable[..., Airing], page: Any, clip: Clip, boxes: str
 ) -> None:
-    served = air(boxes=boxes)
+    served = air(boxes=boxes, clock=SystemClock())
     served.pace(None if boxes == "burnt" else lambda: served.packet(clip, 30))
     player = "<!doctype html><video muted autoplay></video>"
     page.route("**/player.html", lambda route: route.fulfill(body=player, content_type="text/html"))
@@ -486,7 +487,7 @@ def test_hls_js_plays_it_with_low_latency_over_a_pause(
     assert until(lambda: page.evaluate("hls.latestLevelDetails?.partList?.length") or 0)
     assert page.evaluate("hls.levels[0].videoCodec").startswith("avc1.")
     served.paused.set()
-    time.sleep(4.0)
+    assert until(lambda: page.evaluate("document.querySelector('video').readyState") < 3)
     served.paused.clear()
     number = served.number
     assert until(lambda: served.number > number + 60)
