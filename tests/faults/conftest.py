@@ -1,4 +1,4 @@
-"""Starts the programs that the chosen tests look at, two at a time, because most of them wait."""
+"""Starts the programs that the chosen tests look at, all at a time, because most of them wait."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def _island(folder: Path) -> Report:
     command = ["unshare", "-Urn", sys.executable, "-m", "tests.faults.island", str(folder)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=90)
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=200)
     assert done.returncode == 0, done.stderr
     told = json.loads((folder / "report.json").read_text())
     return Report(**{**told, "before": Sample(**told["before"]), "after": Sample(**told["after"])})
@@ -53,7 +53,7 @@ def reports(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
     wanted = dict.fromkeys(mark.args[0] for item in request.session.items for mark in item.iter_markers("watches"))
     possible = [name for name in wanted if name != "island" or can_be_alone()]
     possible = [name for name in possible if name not in ("unplugged", "mute") or webcam.possible()]
-    with ThreadPoolExecutor(2) as pool:
+    with ThreadPoolExecutor(len(PROGRAMS)) as pool:
         running: dict[str, Future[Report]] = {
             name: pool.submit(PROGRAMS[name], tmp_path_factory.mktemp(name)) for name in possible
         }

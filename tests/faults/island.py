@@ -19,6 +19,8 @@ from tests.faults.rig import Case, Healing, Rig
 from tests.faults.watch import HEALTHY_FPS, watch
 from tests.servers.h264 import street, write_file
 
+STREET = 80
+"""Pictures in the file of the healthy camera."""
 _SET_FLAGS, _UP = 0x8914, 0x1
 
 
@@ -40,8 +42,8 @@ CASES = (Case("04-dark", dark, Verdict(SILENCE, STALL, 6)),)
 def main(folder: Path) -> None:
     """Watch the cases here, beside a file that needs no network."""
     switch(True)
-    healthy = write_file(folder / "healthy.mp4", street(80, 320, 240), HEALTHY_FPS)
-    report = watch(folder / "run", CASES, healthy=str(healthy))
+    healthy = write_file(folder / "healthy.mp4", street(STREET, 320, 240), HEALTHY_FPS)
+    report = watch(folder / "run", CASES, healthy=str(healthy), healthy_pictures=STREET)
     (folder / "report.json").write_text(json.dumps(dataclasses.asdict(report)))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import combinations, pairwise
@@ -15,9 +15,17 @@ from typing import Any
 from urllib.parse import quote
 
 SLACK = 1.5
-"""Seconds that a busy machine may take on top of every limit."""
+"""Seconds that the work itself may take on top of every limit, and those that the machine denied are added."""
 STOPPED = 6.0
-"""Seconds until a process has gone that must end its work in two, for it also takes itself apart on a busy machine."""
+"""Seconds until a process has gone that must end its work in two, for it also takes itself apart."""
+
+Denied = Callable[[float, float], float]
+"""Most seconds by which the machine made a process late between two times; see Toll."""
+
+
+def nothing_denied(begin: float, end: float) -> float:
+    """A machine that has time for everybody."""
+    return 0.0
 
 
 @dataclass(frozen=True)
@@ -112,6 +120,9 @@ class Circumstances:
     pictures: int
     """How many pictures there are until they begin again."""
     slack: float = SLACK
+    denied: Denied = nothing_denied
+    overtime: float = 0.0
+    """Seconds that the fault lasted longer than planned, after which the next try may be as much later."""
 
 
 def complaints(verdict: Verdict, history: History, done: Circumstances) -> list[str]:
@@ -136,7 +147,7 @@ def _of_states(verdict: Verdict, history: History, done: Circumstances) -> list[
         least, most = verdict.noticed
         if noticed is None:
             found.append("the fault was never noticed")
-        elif not least <= noticed - spoilt <= most + done.slack:
+        elif not least <= noticed - spoilt <= most + done.slack + done.denied(spoilt, noticed):
             found.append(f"noticed after {noticed - spoilt:.1f} s, not within {least:g} to {most:g} s")
     return found
 
@@ -150,7 +161,7 @@ def _of_return(verdict: Verdict, history: History, done: Circumstances) -> list[
         return ["no picture came after the healing"]
     last = history.changes[-1] if history.changes else Change(0.0, "", "")
     found = [] if last.state == "live" else [f"ended as {last.word} although it was healed"]
-    if shown - healed > verdict.back + done.slack:
+    if shown - healed > verdict.back + done.overtime + done.slack + done.denied(healed, shown):
         found.append(f"first picture {shown - healed:.1f} s after the healing, not within {verdict.back:g} s")
     return found
 
@@ -162,7 +173,8 @@ def _of_age(verdict: Verdict, history: History, done: Circumstances) -> list[str
     cycle = done.pictures / done.fps
     for each in history.shown:
         age = (each.at - done.began - each.number / done.fps + cycle / 2) % cycle - cycle / 2
-        if not -done.slack <= age <= verdict.oldest + done.slack:
+        most = verdict.oldest + done.slack + done.denied(each.at - age, each.at)
+        if not -done.slack <= age <= most:
             found.append(f"picture {each.number} of sequence {each.seq} was taken for good {age:.1f} s late")
     numbers = [each.seq for each in history.shown]
     if any(later <= earlier for earlier, later in pairwise(numbers)):
@@ -182,20 +194,38 @@ def _of_boxes(verdict: Verdict, history: History) -> list[str]:
     return found[:3]
 
 
-def unharmed(history: History, fps: float, begin: float, end: float, slack: float = SLACK) -> list[str]:
-    """What is wrong with a camera that had no fault: every tenth picture may be missing, and none for long."""
+def unharmed(
+    history: History,
+    fps: float,
+    begin: float,
+    end: float,
+    slack: float = SLACK,
+    denied: Denied = nothing_denied,
+    pictures: int = 0,
+) -> list[str]:
+    """What is wrong with a camera that had no fault: it gives all its pictures, and shows some all the time.
+
+    `pictures` is how many there are until their numbers begin again; without it every tenth may be missing.
+    """
     found = []
     shown = [each for each in history.shown if begin <= each.at <= end]
     if {each.state for each in history.changes} - {"connecting", "live"}:
         found.append(f"the healthy camera's states are '{history.words.rstrip()}'")
     if len(shown) < 2:
         return [*found, "the healthy camera showed nothing"]
-    captured = (shown[-1].seq - shown[0].seq) / (shown[-1].at - shown[0].at)
-    if captured < 0.9 * fps:
+    lasted = shown[-1].at - shown[0].at
+    captured = (shown[-1].seq - shown[0].seq) / lasted
+    if captured * lasted < 0.9 * fps * (lasted - denied(shown[0].at, shown[-1].at)):
         found.append(f"the healthy camera gave {captured:.1f} frames a second, not {fps:g}")
-    longest = max(later.at - earlier.at for earlier, later in pairwise([*shown, Shown(end, -1, -1, (0, 0))]))
-    if longest > slack:
-        found.append(f"the healthy camera showed nothing for {longest:.1f} s")
+    if pictures and (
+        lost := sum(
+            (later.number - earlier.number - later.seq + earlier.seq) % pictures for earlier, later in pairwise(shown)
+        )
+    ):
+        found.append(f"{lost} pictures of the healthy camera were never captured")
+    gaps = [(earlier.at, later.at) for earlier, later in pairwise([*shown, Shown(end, -1, -1, (0, 0))])]
+    if harmful := [late - early for early, late in gaps if late - early > slack + denied(early, late)]:
+        found.append(f"the healthy camera showed nothing for {max(harmful):.1f} s")
     return found
 
 

@@ -75,7 +75,12 @@ CASES = (
     Case(
         "04-a-picture-in-ten-seconds",
         put("server.change", every_tenth_second),
-        Verdict(r"connecting live (stalled:timed-out retrying (live )?)+(live)?", None, 3, OPENED),
+        Verdict(
+            r"connecting live (stalled:timed-out retrying (offline:timed-out retrying )*(live )?)+(live)?",
+            None,
+            3,
+            OPENED,
+        ),
         9,
     ),
     Case("04-gaps-of-a-second", from_a_keyframe(with_gaps), Verdict(CALM, None, 2)),

@@ -29,10 +29,20 @@ USER, SECRET = "cam", "c@n:a/r#y%20"
 Units = tuple[bytes, ...]
 
 
-@lru_cache(maxsize=4)
-def clip(fps: int = FPS, width: int = 320, height: int = 240, keyframe_every: int = FPS) -> Clip:
+def clip(fps: int = FPS, width: int = 320, height: int = 240) -> Clip:
     """The street at a size that many programs can watch at once, a keyframe a second."""
-    return encode(street(PICTURES, width, height), fps, keyframe_every)
+    return _encoded(fps, width, height)
+
+
+@lru_cache(maxsize=8)
+def _encoded(fps: int, width: int, height: int) -> Clip:
+    return encode(street(PICTURES, width, height), fps, fps)
+
+
+def draw() -> None:
+    """Make beforehand what faults send; a camera that had to encode it first would be silent meanwhile."""
+    clip()
+    clip(FPS, 240, 320)
 
 
 class Rig:
@@ -41,7 +51,7 @@ class Rig:
     def __init__(self, name: str, fps: int = FPS, through: bool = False) -> None:
         self.name = name
         self.fps = fps
-        self.server = RtspServer({"live": clip(fps, keyframe_every=fps)}, user=USER, password=SECRET)
+        self.server = RtspServer({"live": clip(fps)}, user=USER, password=SECRET)
         self.server.start()
         self.proxy = Proxy(self.server.port)
         self.proxy.start()

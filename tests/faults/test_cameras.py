@@ -9,7 +9,7 @@ from tests.faults.conftest import Reports
 from tests.faults.oracle import STOPPED
 from tests.faults.watch import Report
 
-pytestmark = [pytest.mark.faults, pytest.mark.timeout(200)]
+pytestmark = [pytest.mark.faults, pytest.mark.timeout(300)]
 
 ENOUGH = 512 << 20
 """Bytes that suffice for thirty small cameras."""

@@ -9,12 +9,15 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.faults.oracle import SLACK, Circumstances, History, complaints, leaks, uneven, unharmed
+from tests.faults.oracle import SLACK, Circumstances, Denied, History, complaints, leaks, uneven, unharmed
 from tests.faults.program import WITNESS, Program, Sample
-from tests.faults.rig import FPS, PICTURES, SECRET, USER, Case, Healing, Rig
+from tests.faults.rig import FPS, PICTURES, SECRET, USER, Case, Healing, Rig, draw
+from tests.support.wait import until
 
 HEALTHY, HEALTHY_FPS = "healthy", 8
 LEAST_AFTER = 1.0
+SETTLES = 20.0
+"""Seconds after which what has not come back, or has not been given back, never will."""
 NOTHING = Sample(0.0, 0, 0, 0)
 
 
@@ -55,36 +58,39 @@ def watch(
     spoilt_first: bool = False,
     environment: Mapping[str, str] | None = None,
     healthy: str = "",
+    healthy_pictures: int = PICTURES,
+    model: Mapping[str, object] | None = None,
 ) -> Report:
     """Run the program until every fault has come and gone; `spoilt_first` begins them before the program.
 
-    `healthy` is the address of the camera without a fault, where ours will not do.
+    `healthy` is the address of the camera without a fault, where ours will not do, with `healthy_pictures` pictures.
+    `model` is the section of the program's configuration, where the detector that costs nothing will not do.
     """
+    draw()
     rigs = {case.name: case.rig(case.name, FPS, case.through) for case in cases}
     well = Rig(HEALTHY, HEALTHY_FPS)
     try:
-        return _watched(folder, cases, rigs, well, healthy or well.address, spoilt_first, environment)
+        healings = {case.name: case.begin(rigs[case.name]) for case in cases} if spoilt_first else {}
+        cameras = {HEALTHY: {"source": healthy or well.address, "capture": {"loop": True, "pace": "realtime"}}}
+        for case in cases:
+            cameras[case.name] = {"source": case.address or rigs[case.name].address, "capture": case.capture}
+        sections = {} if model is None else {"model": model}
+        program = Program(folder, cameras, "-v", command=WITNESS, environment=environment, **sections)
+        return _watched(program, cases, rigs, healings, well, healthy_pictures, spoilt_first)
     finally:
         for rig in [*rigs.values(), well]:
             rig.stop()
 
 
 def _watched(
-    folder: Path,
+    program: Program,
     cases: Sequence[Case],
     rigs: dict[str, Rig],
+    healings: dict[str, Healing],
     well: Rig,
-    healthy: str,
+    healthy_pictures: int,
     spoilt_first: bool,
-    environment: Mapping[str, str] | None,
 ) -> Report:
-    healings: dict[str, Healing] = {}
-    if spoilt_first:
-        healings = {case.name: case.begin(rigs[case.name]) for case in cases}
-    cameras: dict[str, object] = {HEALTHY: {"source": healthy, "capture": {"loop": True, "pace": "realtime"}}}
-    for case in cases:
-        cameras[case.name] = {"source": case.address or rigs[case.name].address, "capture": case.capture}
-    program = Program(folder, cameras, "-v", command=WITNESS, environment=environment)
     stopping = threading.Event()
     report = Report()
     with ThreadPoolExecutor(2) as observer:
@@ -98,6 +104,9 @@ def _watched(
             time.sleep(1.5)
             report.before = program.sample(time.time())
             spoilt, healed = _play(cases, rigs, healings)
+            until(lambda: _all_back(program, cases, healed), SETTLES)
+            if not spoilt_first:
+                until(lambda: _given_back(program, report.before), SETTLES)
             ended = time.time()
             report.after = program.sample(ended)
             report.code, report.stop = program.end()
@@ -107,19 +116,22 @@ def _watched(
     report.pause = pauses.result()
     histories = program.histories()
     slack = SLACK + report.pause
+    denied: Denied = program.toll.denied
     began = (histories.get(HEALTHY, History()).first("live") or 0.0) + 1.0
     for case in cases:
         history = histories.get(case.name, History())
         since = history.first("connecting") or 0.0 if spoilt_first else spoilt[case.name]
         rig = rigs[case.name]
-        done = Circumstances(since, healed[case.name], rig.began, FPS, PICTURES, slack)
+        overtime = max(0.0, healed[case.name] - spoilt[case.name] - case.lasts)
+        done = Circumstances(since, healed[case.name], rig.began, FPS, PICTURES, slack, denied, overtime)
         told = complaints(case.verdict, history, done)
         asked = rig.server.verbs.count("DESCRIBE")
         if case.tries is not None and asked > case.tries:
             told.append(f"asked for the stream {asked} times, not {case.tries}")
         report.cases[case.name] = told
         report.words[case.name] = history.words
-    report.healthy = unharmed(histories.get(HEALTHY, History()), HEALTHY_FPS, began, ended, slack)
+    healthy = histories.get(HEALTHY, History())
+    report.healthy = unharmed(healthy, HEALTHY_FPS, began, ended, slack, denied, healthy_pictures)
     report.secrets = leaks(SECRET, USER, program.texts())
     summary = program.summary()
     report.counts = [
@@ -134,24 +146,41 @@ def _play(
     cases: Sequence[Case], rigs: dict[str, Rig], healings: dict[str, Healing]
 ) -> tuple[dict[str, float], dict[str, float]]:
     """Begin and heal every fault in its time; when each was, in seconds since 1970."""
-    begun = time.time()
     spoilt: dict[str, float] = {}
     healed: dict[str, float] = {}
+    begun = time.time()
 
-    def begin(case: Case) -> None:
+    def play(case: Case) -> None:
+        time.sleep(max(0.0, begun + case.after - time.time()))
         spoilt[case.name] = time.time()
         if case.name not in healings:
             healings[case.name] = case.begin(rigs[case.name])
-
-    def heal(case: Case) -> None:
+        time.sleep(max(0.0, begun + case.after + case.lasts - time.time()))
         # A fault that lasts to the end is not healed, so that nothing is asked of what comes after.
         if case.verdict.back is not None or case.lasts == 0:
             healings[case.name]()
         healed[case.name] = time.time()
 
-    plan = [(case.after, begin, case) for case in cases] + [(case.after + case.lasts, heal, case) for case in cases]
-    for due, act, case in sorted(plan, key=lambda each: each[0]):
-        time.sleep(max(0.0, begun + due - time.time()))
-        act(case)
+    # A thread for each, because to start a camera again may take longer than another's fault is to last.
+    with ThreadPoolExecutor(len(cases)) as pool:
+        list(pool.map(play, cases))
     time.sleep(max(0.0, begun + max(case.ends for case in cases) + LEAST_AFTER - time.time()))
     return spoilt, healed
+
+
+def _all_back(program: Program, cases: Sequence[Case], healed: Mapping[str, float]) -> bool:
+    """Whether every camera that is to come back has done so."""
+    histories = program.histories()
+    due = [case.name for case in cases if case.verdict.back is not None]
+    return all(
+        name in histories
+        and histories[name].changes[-1].state == "live"
+        and any(each.at >= healed[name] for each in histories[name].shown)
+        for name in due
+    )
+
+
+def _given_back(program: Program, before: Sample) -> bool:
+    """Whether the program holds no more than before the faults."""
+    now = program.samples[-1]
+    return now.threads <= before.threads and now.descriptors <= before.descriptors

@@ -6,13 +6,13 @@ import shutil
 import struct
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import cv2
 
 from tests.faults.oracle import Verdict
-from tests.faults.program import ROOT
+from tests.faults.program import REAL, ROOT
 from tests.faults.rig import Case, Fault, Healing, Rig
 from tests.faults.watch import Report, watch
 from tests.servers.h264 import street
@@ -32,8 +32,8 @@ def possible() -> bool:
 
 
 def unplugged(folder: Path) -> Report:
-    """What came of a camera whose cable was out for three seconds."""
-    return _watched(folder, "11-unplugged", "gone", UNPLUGGED, 3)
+    """What came of a camera whose cable was out for three seconds, with the detector of every installation."""
+    return _watched(folder, "11-unplugged", "gone", UNPLUGGED, 3, REAL)
 
 
 def mute(folder: Path) -> Report:
@@ -41,7 +41,9 @@ def mute(folder: Path) -> Report:
     return _watched(folder, "11-mute", "mute", MUTE, 5)
 
 
-def _watched(folder: Path, name: str, flag: str, verdict: Verdict, lasts: float) -> Report:
+def _watched(
+    folder: Path, name: str, flag: str, verdict: Verdict, lasts: float, model: Mapping[str, object] | None = None
+) -> Report:
     library = folder / "v4l2.so"
     code = ROOT / "tests" / "servers" / "v4l2.c"
     subprocess.run(["gcc", "-shared", "-fPIC", "-O2", "-o", library, code, "-ldl"], check=True, timeout=60)
@@ -57,7 +59,7 @@ def _watched(folder: Path, name: str, flag: str, verdict: Verdict, lasts: float)
         "FAKE_CAMERA_MUTE": str(folder / "mute"),
     }
     case = Case(name, _while_there_is(folder / flag), verdict, lasts, address=DEVICE)
-    return watch(folder / "run", [case], environment=environment)
+    return watch(folder / "run", [case], environment=environment, model=model)
 
 
 def _while_there_is(flag: Path) -> Fault:
