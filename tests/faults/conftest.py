@@ -1,4 +1,4 @@
-"""Starts the programs that the chosen tests look at, all at a time, because most of them wait."""
+"""Starts the programs that the chosen tests look at, three at a time, because most of them wait."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def reports(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
     wanted = dict.fromkeys(mark.args[0] for item in request.session.items for mark in item.iter_markers("watches"))
     possible = [name for name in wanted if name != "island" or can_be_alone()]
     possible = [name for name in possible if name not in ("unplugged", "mute") or webcam.possible()]
-    with ThreadPoolExecutor(len(PROGRAMS)) as pool:
+    with ThreadPoolExecutor(3) as pool:
         running: dict[str, Future[Report]] = {
             name: pool.submit(PROGRAMS[name], tmp_path_factory.mktemp(name)) for name in possible
         }

@@ -119,13 +119,16 @@ class Program:
     def observe(self, stopping: threading.Event, every: float = 0.5) -> None:
         """Sample the process until it ends."""
         try:
-            watched = psutil.Process(self.process.pid)
-            self.command_line = " ".join(watched.cmdline())
+            self.command_line = " ".join(psutil.Process(self.process.pid).cmdline())
             while not stopping.wait(every) and self.process.poll() is None:
-                held = (watched.num_threads(), watched.num_fds(), watched.memory_info().rss)
-                self.samples.append(Sample(time.time(), *held))
+                self.samples.append(self.held())
         except psutil.Error:
             return
+
+    def held(self) -> Sample:
+        """What the process holds now."""
+        watched = psutil.Process(self.process.pid)
+        return Sample(time.time(), watched.num_threads(), watched.num_fds(), watched.memory_info().rss)
 
     def sample(self, at: float) -> Sample:
         """The last sample before that time."""

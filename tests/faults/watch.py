@@ -101,6 +101,8 @@ def _watched(
                 program.wait_until(lambda: bool(well.server.verbs))
             else:
                 program.wait_for(HEALTHY, *rigs)
+            # Until the model is there nothing is held that will be held to the end.
+            program.wait_until(lambda: bool(program.shown(HEALTHY)))
             time.sleep(1.5)
             report.before = program.sample(time.time())
             spoilt, healed = _play(cases, rigs, healings)
@@ -129,7 +131,7 @@ def _watched(
         if case.tries is not None and asked > case.tries:
             told.append(f"asked for the stream {asked} times, not {case.tries}")
         report.cases[case.name] = told
-        report.words[case.name] = history.words
+        report.words[case.name] = f"{history.words}, at {[round(each.at - since, 1) for each in history.changes]} s"
     healthy = histories.get(HEALTHY, History())
     report.healthy = unharmed(healthy, HEALTHY_FPS, began, ended, slack, denied, healthy_pictures)
     report.secrets = leaks(SECRET, USER, program.texts())
