@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from urllib.parse import quote
@@ -109,6 +110,23 @@ def test_a_planted_failure_is_found(spoil: object, said: str) -> None:
     assert any(said in each for each in complaints(VERDICT, history, DONE)), complaints(VERDICT, history, DONE)
 
 
+@pytest.mark.parametrize("spoil", [spoil_late, spoil_return, spoil_age], ids=lambda value: value.__name__)
+def test_what_the_machine_denied_is_not_held_against_the_program(spoil: Callable[[History], None]) -> None:
+    history = right()
+    spoil(history)
+    enough, little = (
+        replace(DONE, denied=lambda begin, end, share=share: share * (end - begin)) for share in (0.9, 0.1)
+    )
+    assert complaints(VERDICT, history, enough) == []
+    assert complaints(VERDICT, history, little)
+
+
+def test_a_fault_that_lasted_longer_than_planned_may_be_outlived_later() -> None:
+    history = right()
+    spoil_return(history)
+    assert complaints(VERDICT, history, replace(DONE, overtime=3.0)) == []
+
+
 def test_a_size_that_never_came_is_found() -> None:
     assert complaints(replace(VERDICT, sizes=frozenset({(320, 240), (240, 320)})), right(), DONE)
 
@@ -128,6 +146,26 @@ def test_a_healthy_camera_that_suffers_is_found() -> None:
     assert "states are" in unharmed(stalled, 8.0, 1001.0, 1021.0)[0]
     assert "showed nothing for 5.1 s" in unharmed(steady(8.0, 15.0), 8.0, 1001.0, 1021.0)[0]
     assert unharmed(History(), 8.0, 1001.0, 1021.0) == ["the healthy camera showed nothing"]
+
+
+def test_pictures_that_a_healthy_camera_gave_in_vain_are_found() -> None:
+    assert unharmed(steady(), 8.0, 1001.0, 1021.0, pictures=120) == []
+    losing = steady()
+    for at, each in enumerate(losing.shown[50:], 50):
+        losing.shown[at] = replace(each, number=each.number + 2)
+    losing.shown = [replace(each, number=each.number % 120) for each in losing.shown]
+    assert unharmed(losing, 8.0, 1001.0, 1021.0, pictures=120) == [
+        "2 pictures of the healthy camera were never captured"
+    ]
+
+
+def test_a_healthy_camera_may_wait_for_a_machine_that_is_busy() -> None:
+    slow, gap = steady(6.0, 20.0), steady()
+    del gap.shown[40:60]
+    for share, harmless in ((0.5, True), (0.05, False)):
+        for history in (slow, gap):
+            told = unharmed(history, 8.0, 1001.0, 1021.0, denied=lambda begin, end, share=share: share * (end - begin))
+            assert (told == []) is harmless
 
 
 SECRET = "c@n:a/r#y%20"
