@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import re
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -89,14 +90,30 @@ class Verdict:
     """All sizes that pictures must have had."""
 
 
-def read(path: Path) -> dict[str, History]:
-    """The histories of all cameras in an events file; an unfinished last line is left out."""
-    histories: dict[str, History] = {}
-    for line in path.read_text().splitlines(keepends=True) if path.exists() else ():
-        if not line.endswith("\n"):
-            break
-        event = json.loads(line)
-        history = histories.setdefault(event["camera"], History())
+class Told:
+    """The histories of all cameras in an events file that grows, of which each line is read once."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._read = 0
+        self._histories: dict[str, History] = {}
+        self._lock = threading.Lock()
+
+    def histories(self) -> dict[str, History]:
+        """All that is there by now; an unfinished last line is left out."""
+        with self._lock:
+            if self._path.exists():
+                with self._path.open("rb") as file:
+                    file.seek(self._read)
+                    for line in file:
+                        if not line.endswith(b"\n"):
+                            break
+                        self._read += len(line)
+                        self._take(json.loads(line))
+            return dict(self._histories)
+
+    def _take(self, event: dict[str, Any]) -> None:
+        history = self._histories.setdefault(event["camera"], History())
         if "state" in event:
             history.changes.append(Change(_seconds(event["at"]), event["state"], event["reason"]))
         else:
@@ -104,7 +121,6 @@ def read(path: Path) -> dict[str, History]:
             size = (event["size"][0], event["size"][1])
             number = event.get("number", -1)
             history.shown.append(Shown(_seconds(event["captured"]), event["seq"], number, size, boxes))
-    return histories
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,8 @@ SOON = (0.0, 1.0)
 STALL = (1.5, 3.5)
 """Seconds until the absence of pictures is told: not in a gap of a second, and soon."""
 CALM = "connecting live"
-CUT = r"connecting live (offline:(ended|refused) retrying )+live"
+CUT = r"connecting live (corrupt )?(offline:(ended|refused) retrying )+live"
+"""Where the cut is in the midst of a picture, what came of it is damaged."""
 SILENCE = r"connecting live stalled:timed-out retrying (offline:[\w-]+ retrying )*live"
 CORRUPT = r"connecting live corrupt(:[\w-]+)? ((stalled|offline|late|corrupt)(:[\w-]+)? |retrying |live )*live"
 OPENED = 5.0

@@ -21,7 +21,7 @@ from typing import Any
 import psutil
 import yaml
 
-from tests.faults.oracle import History, Shown, read
+from tests.faults.oracle import History, Shown, Told
 from tests.faults.toll import Toll
 from tests.support.models import rows_model, write_ir
 from tests.support.wait import HANG_S
@@ -75,6 +75,7 @@ class Program:
         folder.mkdir(parents=True, exist_ok=True)
         self.events, self.summary_path = folder / "events.jsonl", folder / "summary.json"
         self.config = folder / "config.yaml"
+        self._told = Told(self.events)
         wanted = [{"events": {"path": str(self.events)}}, *outputs]
         self.config.write_text(
             yaml.safe_dump(
@@ -99,7 +100,7 @@ class Program:
 
     def histories(self) -> dict[str, History]:
         """What every camera has told so far."""
-        return read(self.events)
+        return self._told.histories()
 
     def summary(self) -> dict[str, Any]:
         """The numbers of a run that has ended; empty where there are none."""

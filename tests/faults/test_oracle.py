@@ -16,10 +16,10 @@ from tests.faults.oracle import (
     Circumstances,
     History,
     Shown,
+    Told,
     Verdict,
     complaints,
     leaks,
-    read,
     slope,
     uneven,
     unharmed,
@@ -201,4 +201,9 @@ def test_a_line_that_a_kill_left_unfinished_is_left_out(tmp_path: Path) -> None:
     path = tmp_path / "events.jsonl"
     state = {"camera": "door", "state": "offline", "reason": "timed out", "at": "2026-05-04T12:30:15.250Z"}
     path.write_text(json.dumps(state) + "\n" + json.dumps(state)[:20])
-    assert read(path)["door"].words == "offline:timed-out "
+    told = Told(path)
+    assert told.histories()["door"].words == "offline:timed-out "
+    with path.open("a") as file:
+        file.write(json.dumps(state)[20:] + "\n")
+    assert told.histories()["door"].words == "offline:timed-out offline:timed-out "
+    assert told.histories()["door"].words == "offline:timed-out offline:timed-out "

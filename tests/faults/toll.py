@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from bisect import bisect_left, bisect_right
-from pathlib import Path
+from contextlib import suppress
 
 _EVERY_S = 0.2
 
@@ -14,7 +15,7 @@ class Toll:
     """Watches one process until it ends; the system counts the waiting of each of its threads."""
 
     def __init__(self, process: int) -> None:
-        self._tasks = Path(f"/proc/{process}/task")
+        self._tasks = f"/proc/{process}/task"
         self._waited: dict[str, int] = {}
         self._times: list[float] = []
         self._totals: list[float] = []
@@ -43,12 +44,8 @@ class Toll:
 
     def _read(self) -> dict[str, int]:
         found = {}
-        try:
-            for task in self._tasks.iterdir():
-                try:
-                    found[task.name] = int((task / "schedstat").read_text().split()[1])
-                except (OSError, IndexError):
-                    continue
-        except OSError:
-            return {}
+        with suppress(OSError):
+            for task in os.listdir(self._tasks):
+                with suppress(OSError, IndexError), open(f"{self._tasks}/{task}/schedstat") as file:
+                    found[task] = int(file.read().split()[1])
         return found

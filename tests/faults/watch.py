@@ -176,8 +176,10 @@ def _all_back(program: Program, cases: Sequence[Case], healed: Mapping[str, floa
     due = [case.name for case in cases if case.verdict.back is not None]
     return all(
         name in histories
+        and histories[name].shown
+        and histories[name].changes
         and histories[name].changes[-1].state == "live"
-        and any(each.at >= healed[name] for each in histories[name].shown)
+        and histories[name].shown[-1].at >= healed[name]
         for name in due
     )
 
