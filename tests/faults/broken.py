@@ -26,6 +26,8 @@ from pipeline.status import Status
 
 AFTER = 5
 """How many times the part still works."""
+SLOWER = 8
+"""How many pictures the slow output is slower than another."""
 LEAK = 200_000
 """Bytes that the planted leak loses with each connection."""
 
@@ -93,13 +95,19 @@ def dies(owner: Any, name: str) -> None:
     setattr(owner, name, method)
 
 
-def slow(output: str, seconds: float) -> None:
-    """One output takes long for each picture."""
+def slow(output: str) -> None:
+    """While one output takes a picture the others take SLOWER of them."""
     real = Outlet.show
+    others = 0
 
     def show(self: Outlet, view: Any) -> None:
+        nonlocal others
         if self.output.name == output:
-            time.sleep(seconds)
+            enough = others + SLOWER
+            while others < enough and not self.views._closed:
+                time.sleep(0.01)
+        else:
+            others += 1
         real(self, view)
 
     Outlet.show = show  # type: ignore[method-assign]
@@ -129,7 +137,7 @@ KINDS: dict[str, Callable[[], None]] = {
     "collect": lambda: dies(Engine, "_finish"),
     "render": lambda: dies(Outlet, "show"),
     "status": lambda: dies(Status, "tick"),
-    "slow": lambda: slow("video", 1.0),
+    "slow": lambda: slow("video"),
     "eager": lambda: eager(False),
     "leak": lambda: eager(True),
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -10,7 +11,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from tests.faults.broken import AFTER
+from tests.faults.broken import AFTER, SLOWER
 from tests.faults.oracle import SLACK, STOPPED, History, uneven, unharmed
 from tests.faults.program import CALM, Program
 from tests.faults.rig import Rig
@@ -36,6 +37,8 @@ class Ended:
     history: History
     summary: dict[str, object]
     toll: Toll
+    ours: Toll
+    """That of the process that plays the camera."""
 
 
 KINDS = ("hangs", "fails", "refuses", "nonsense", "capture", "feed", "collect", "render", "status", "slow")
@@ -45,6 +48,7 @@ KINDS = ("hangs", "fails", "refuses", "nonsense", "capture", "feed", "collect", 
 def ended(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], Ended]]:
     folder = tmp_path_factory.mktemp("parts")
     rig = Rig("well", FPS)
+    ours = Toll(os.getpid())
 
     def run(kind: str) -> Ended:
         outputs = [{"video": {"path": str(folder / kind / "boxed.mp4")}}] if kind == "slow" else []
@@ -57,13 +61,14 @@ def ended(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
         history = program.histories().get("well", History())
         last = max((each.at for each in (*history.changes, *history.shown)), default=program.began)
         took = ended - last - program.toll.denied(last, ended)
-        return Ended(code, took, program.errors, history, program.summary(), program.toll)
+        return Ended(code, took, program.errors, history, program.summary(), program.toll, ours)
 
     chosen = {item.callspec.params.get("kind") for item in request.session.items if hasattr(item, "callspec")}
     chosen |= {"slow", "nonsense"} & {kind for kind in KINDS for item in request.session.items if kind in item.name}
     with ThreadPoolExecutor(4) as pool:
         running: dict[str, Future[Ended]] = {kind: pool.submit(run, kind) for kind in KINDS if kind in chosen}
         yield lambda kind: running[kind].result()
+    ours.close()
     rig.stop()
 
 
@@ -110,6 +115,11 @@ def test_an_output_that_is_slow_does_not_delay_the_other(ended: Callable[[str], 
     found = ended("slow")
     assert found.code == 0, found.errors
     first = found.history.shown[0].at
-    denied = found.toll.denied
+
+    def denied(begin: float, end: float) -> float:
+        """What the machine denied the program, or us, who play the camera."""
+        return found.toll.denied(begin, end) + found.ours.denied(begin, end)
+
     assert unharmed(found.history, FPS, first + 1, found.history.shown[-1].at, SLACK, denied) == []
-    assert found.summary["outputs"]["events"]["shown"] > 2 * found.summary["outputs"]["video"]["shown"]
+    # One picture may wait at the end, and one be under way.
+    assert found.summary["outputs"]["video"]["shown"] <= found.summary["outputs"]["events"]["shown"] / SLOWER + 2

@@ -19,6 +19,7 @@ class Toll:
         self._waited: dict[str, int] = {}
         self._times: list[float] = []
         self._totals: list[float] = []
+        self._closed = False
         threading.Thread(target=self._observe, name="toll", daemon=True).start()
 
     def denied(self, begin: float, end: float) -> float:
@@ -34,9 +35,13 @@ class Toll:
         last = min(len(times) - 1, bisect_left(times, end))
         return max(0.0, totals[last] - totals[first]) if last > first else 0.0
 
+    def close(self) -> None:
+        """Watch no longer."""
+        self._closed = True
+
     def _observe(self) -> None:
         # The total of a process that has gone is empty.
-        while waited := self._read():
+        while not self._closed and (waited := self._read()):
             self._waited |= waited
             self._totals.append(sum(self._waited.values()) / 1e9)
             self._times.append(time.time())
