@@ -70,6 +70,7 @@ def _lose(folder: Path, clip: Clip, kind: str) -> Counted:
         return sum(change.state == "live" for change in history.changes) > times
 
     try:
+        program.wait_for("door")
         for times in range(LOSSES):
             program.wait_until(partial(back, times))
             server.cut()
