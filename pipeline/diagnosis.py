@@ -176,7 +176,7 @@ def _keyframes(measured: Measurement) -> Iterator[Finding]:
         )
     elif compressed and (rhythm.keyframe_every or 0) > _KEYFRAMES:
         yield Finding("warns", f"the camera sends a keyframe each {rhythm.keyframe_every:.3g} s: {cure} after a loss")
-    elif (measured.first_picture or 0) - (measured.open or 0) > _KEYFRAMES + 1:
+    elif measured.codec and (measured.first_picture or 0) - (measured.open or 0) > _KEYFRAMES + 1:
         yield Finding("warns", f"the first picture took {measured.first_picture:.1f} s: {cure}")
     if measured.b_frames:
         delay = (

@@ -12,8 +12,8 @@
     unauthorized  opening fails: user or password are refused
 
 SECONDS says how long (to the end where it is missing), START when for the first time, in seconds after the first
-opening (at once where it is missing), EVERY after how many seconds again (never where it is missing). Several are
-joined by +.
+picture (at the first opening where it is missing), EVERY after how many seconds again (never where it is missing).
+Several are joined by +.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _ITEM = re.compile(rf"([A-Za-z]+)(?:={_NUMBER})?(?:@{_NUMBER})?(?:/{_NUMBER})?")
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One fault to rehearse; all times in seconds since the first opening."""
+    """One fault to rehearse; all times in seconds since the first picture, or the first opening if `start` is 0."""
 
     kind: str
     seconds: float = math.inf

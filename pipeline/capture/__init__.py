@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 
 from .. import address as addresses
+from ..clock import Clock
 from ..config import Capture
 from ..drill import parse
 from .demo import DemoSource
@@ -14,14 +15,19 @@ from .source import Source
 from .webcam import WebcamSource
 
 
-def open_source(address: str, settings: Capture, stopping: threading.Event | None = None) -> Source:
-    """The source that an address names, not yet opened; once `stopping` is set, a wait inside it ends soon."""
+def open_source(
+    address: str, settings: Capture, stopping: threading.Event | None = None, clock: Clock | None = None
+) -> Source:
+    """The source that an address names, not yet opened; once `stopping` is set, a wait inside it ends soon.
+
+    What is drawn or rehearsed goes by the clock; cameras have their own time.
+    """
     faults, real = parse(address)
     if faults:
-        return Rehearsal(address, faults, open_source(real, settings, stopping), settings, stopping)
+        return Rehearsal(address, faults, open_source(real, settings, stopping, clock), settings, stopping, clock)
     kind = addresses.kind(address)
     if kind == "demo":
-        return DemoSource(live=settings.pace != "fast")
+        return DemoSource(live=settings.pace != "fast", clock=clock)
     if kind == "webcam":
         return WebcamSource(address, settings, stopping)
     return FfmpegSource(address, settings, stopping)

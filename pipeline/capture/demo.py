@@ -169,8 +169,9 @@ class DemoSource:
         self._start = 0.0
 
     def open(self) -> None:
-        """Draw the empty street."""
-        self._street = Street(self._seed)
+        """Draw the empty street, unless it is there from before."""
+        with _drawing:
+            self._street = _street(self._seed)
         self._seq = 0
         self._start = self._clock.monotonic()
         self.description = f"drawn {Street.width}x{Street.height} at {FPS:g} fps"
@@ -194,8 +195,17 @@ class DemoSource:
         return Sample(picture, seconds, drawn)
 
     def close(self) -> None:
-        """Forget the street."""
+        """Leave the street."""
         self._street = None
+
+
+_drawing = threading.Lock()
+
+
+@lru_cache(maxsize=1)
+def _street(seed: int) -> Street:
+    """One street for all demos and all their reconnects: drawing it and its sprites costs seconds of a slow core."""
+    return Street(seed)
 
 
 def _span(start: float, stop: float, limit: int) -> slice:

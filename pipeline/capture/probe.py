@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import threading
 import zlib
@@ -43,7 +44,7 @@ class Measurement:
     reason: str = ""
     """The error in one word, as in a camera's state."""
     measured: float = 0.0
-    """From the beginning of opening to the last read."""
+    """From the first picture to the last read; 0 if none came."""
     open: float | None = None
     first_picture: float | None = None
     """From the beginning of opening."""
@@ -135,7 +136,7 @@ def probe(
 def _source(address: str, settings: Capture, stopping: threading.Event, clock: Clock, rehearsed: bool) -> Source:
     if addresses.kind(address) in ("network", "file") and not rehearsed:
         return Observed(address, settings, stopping, clock)
-    return open_source(address, settings, stopping)
+    return open_source(address, settings, stopping, clock)
 
 
 def _ask(address: str, found: Measurement, stopping: threading.Event, clock: Clock) -> None:
@@ -165,6 +166,7 @@ def _watch(
     progress: Progress,
 ) -> None:
     begun = clock.monotonic()
+    first: float | None = None
     decode = Histogram()
     arrivals: list[Arrival] = []
     glance = _Glance()
@@ -172,25 +174,30 @@ def _watch(
     try:
         source.open()
         found.open = clock.monotonic() - begun
-        while (now := clock.monotonic()) - begun < seconds and not stopping.is_set():
-            progress((now - begun) / seconds, "measuring")
+        # Opening and the first picture have limits of their own; a slow machine must not use up the measuring.
+        limit = math.inf
+        while (now := clock.monotonic()) < limit and not stopping.is_set():
+            progress(*(0.0, "opening") if first is None else ((now - first) / seconds, "measuring"))
             sample = source.read()
             if sample is None:
                 break
             at = clock.monotonic()
+            if first is None:
+                first, limit = at, at + seconds
             arrivals.append(Arrival(at, sample.pts))
             found.corrupt += sample.damaged
             if sample.damaged or sample.picture is None:
                 continue
             if found.first_picture is None:
                 found.first_picture = at - begun
+                first, limit = at, at + seconds
                 before = len(source.heard) if isinstance(source, Observed) else 0
                 found.width, found.height = sample.picture.width, sample.picture.height
             decode.add(sample.decode)
             glance.at(sample.picture, at if source.live else sample.pts or 0.0)
     finally:
         found.live = source.live
-        found.measured = clock.monotonic() - begun
+        found.measured = 0.0 if found.first_picture is None or first is None else clock.monotonic() - first
         found.load = os.getloadavg()[0] / (os.cpu_count() or 1) if hasattr(os, "getloadavg") else None
         found.negotiated = source.description
         found.declared_fps = (found.said.fps if found.said else 0.0) or source.fps or None

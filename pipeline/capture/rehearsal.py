@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Callable
 from dataclasses import replace
@@ -51,6 +52,7 @@ class Rehearsal:
         self._clock = clock or SystemClock()
         self._cuts = 0
         self._began: float | None = None
+        self._pictured: float | None = None
         self._last = 0.0
         self._started = False
         self._start: float | None = None
@@ -111,6 +113,8 @@ class Rehearsal:
                 raise SourceError(f"{self._name}: the connection was cut, as rehearsed", "ended")
             sample = self._sample()
             now = self._clock.monotonic()
+            if self._pictured is None and (sample is not None or not self._source.live):
+                self._pictured = now
             if sample is not None and not self._withheld(now):
                 self._last, self._started = now, True
                 return self._changed(sample)
@@ -158,13 +162,16 @@ class Rehearsal:
 
     def _lasting(self, kind: str) -> float | None:
         """For how long a kind of fault has been going on; None while it does not."""
-        at = self._clock.monotonic() - (self._began or 0.0)
         for fault in self._faults:
-            if fault.kind == kind and (since := fault.lasting(at)) is not None:
+            if fault.kind == kind and (since := fault.lasting(self._at(fault))) is not None:
                 return since
         return None
 
     def _count(self) -> int:
         """How many times the connection was to be cut until now."""
-        at = self._clock.monotonic() - (self._began or 0.0)
-        return sum(fault.count(at) for fault in self._faults if fault.kind == "disconnect")
+        return sum(fault.count(self._at(fault)) for fault in self._faults if fault.kind == "disconnect")
+
+    def _at(self, fault: Fault) -> float:
+        """Where its own time stands: one that is to come later meets a stream that runs, however slow its start."""
+        origin = self._pictured if fault.start else self._began
+        return -math.inf if origin is None else self._clock.monotonic() - origin

@@ -216,5 +216,9 @@ def _tree(street: Image, rng: np.random.Generator, x: float, height: float) -> N
 
 
 def _tinted(colour: Colour, factor: float) -> Colour:
-    blue, green, red = (max(0, min(255, int(value * factor))) for value in colour)
-    return blue, green, red
+    blue, green, red = colour
+    return _byte(blue * factor), _byte(green * factor), _byte(red * factor)
+
+
+def _byte(value: float) -> int:
+    return max(0, min(255, int(value)))

@@ -17,6 +17,7 @@ from pipeline.stats import CameraStats, Stats
 from pipeline.worker import Crew
 from tests.servers.h264 import Clip, encode, street, write_file
 from tests.servers.rtsp import RtspServer
+from tests.support.wait import HANG_S
 
 
 @pytest.fixture(scope="session")
@@ -61,7 +62,7 @@ class Running:
 
         self.crew.start(f"capture-{self.camera.name}", body)
 
-    def next(self, timeout: float = 5.0) -> Frame:
+    def next(self, timeout: float = HANG_S) -> Frame:
         frame = self.frames.get(timeout)
         assert frame is not None, f"no frame within {timeout} s: {self.stats.figures()}"
         return frame
@@ -72,7 +73,7 @@ class Running:
     def states(self) -> list[str]:
         return [change.state.value for change in self.stats.changes()]
 
-    def stop(self, seconds: float = 5.0) -> list[str]:
+    def stop(self, seconds: float = HANG_S) -> list[str]:
         self.stopping.set()
         self.frames.close(discard=True)
         return self.crew.join(seconds)
