@@ -8,7 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -20,6 +20,8 @@ from pipeline.diagnosis import Diagnosis
 from pipeline.doctor import paste
 from tests.servers.h264 import Clip, encode, street
 from tests.servers.rtsp import RtspServer
+from tests.servers.stream_time import StreamTime, heard
+from tests.support.wait import HANG_S, until
 
 from .capture.test_webcam import library
 
@@ -35,12 +37,23 @@ def clip() -> Clip:
     return encode(street(20, 320, 180), 20, 10)
 
 
+@pytest.fixture(autouse=True)
+def stream_time(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Lets cameras be measured by the time of their streams, however busy this machine is."""
+    monkeypatch.setattr("pipeline.doctor.SystemClock", StreamTime)
+    with heard():
+        yield
+
+
+PATIENT = [f"--set=capture.{each}_timeout={HANG_S:g}" for each in ("open", "start", "read", "stall")]
+
+
 def test_a_camera_gets_a_report_and_yaml_that_works(
     clip: Clip, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with RtspServer({"live": clip}, user="viewer", password=PASSWORD) as server:
         server.frame_rate = "50"
-        assert main(["doctor", server.url("live"), "--seconds", "2.5"]) == 0
+        assert main(["doctor", server.url("live"), "--seconds", "2.5", *PATIENT]) == 0
         printed = capsys.readouterr()
         report, _, pasted = printed.out.partition("to paste into a configuration:\n\n")
         lines = report.splitlines()
@@ -59,13 +72,13 @@ def test_a_camera_gets_a_report_and_yaml_that_works(
         assert config.cameras["127-0-0-1"].source == server.url("live")
         monkeypatch.setenv("DOOR", "p%40ss%2Fw0rd")
         address = f"rtsp://viewer:${{DOOR}}@127.0.0.1:{server.port}/live"
-        assert main(["doctor", address, "--seconds", "1", "--set", "capture.transport=udp"]) == 0
+        assert main(["doctor", address, "--seconds", "1", "--set", "capture.transport=udp", *PATIENT]) == 0
         assert f"source: {address}\n" in f"{capsys.readouterr().out}\n"
 
 
 def test_programs_get_json(clip: Clip, capsys: pytest.CaptureFixture[str]) -> None:
     with RtspServer({"live": clip}) as server:
-        assert main(["doctor", server.url("live"), "--json", "--seconds", "1.5"]) == 0
+        assert main(["doctor", server.url("live"), "--json", "--seconds", "1.5", *PATIENT]) == 0
         said = json.loads(capsys.readouterr().out)
         assert main(["doctor", server.url("other"), "--json", "--seconds", "2"]) == 3
         failed = json.loads(capsys.readouterr().out)
@@ -105,17 +118,36 @@ def test_a_mistake_is_told_in_a_line(arguments: list[str], said: str, capsys: py
     assert (printed.out, printed.err.count("\n")) == ("", 1)
 
 
-def test_ctrl_c_ends_it_with_what_was_measured(clip: Clip) -> None:
+NOTED = """
+import sys
+from pathlib import Path
+from pipeline.capture.observed import Observed
+from pipeline.cli import main
+
+reads = []
+read = Observed.read
+
+def noted(source):
+    reads.append(source)
+    if len(reads) == 2:
+        Path(sys.argv[1]).touch()
+    return read(source)
+
+Observed.read = noted
+sys.exit(main(sys.argv[2:]))
+"""
+"""The program, which makes a file as soon as a first picture was measured."""
+
+
+def test_ctrl_c_ends_it_with_what_was_measured(clip: Clip, tmp_path: Path) -> None:
+    measured = tmp_path / "measured"
     with RtspServer({"live": clip}) as server:
-        run = [sys.executable, "run.py", "doctor", server.url("live"), "--seconds", "60"]
+        run = [sys.executable, "-c", NOTED, str(measured), "doctor", server.url("live"), "--seconds", "3600", *PATIENT]
         process = subprocess.Popen(run, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         try:
-            ends = time.monotonic() + 20
-            while not server.players and time.monotonic() < ends:
-                time.sleep(0.05)
-            time.sleep(1)
+            assert until(lambda: measured.exists() or process.poll() is not None)
             process.send_signal(signal.SIGINT)
-            out, err = process.communicate(timeout=5)
+            out, err = process.communicate(timeout=HANG_S)
         finally:
             process.kill()
             process.wait()
@@ -131,8 +163,8 @@ def test_a_webcam_says_what_it_offers_and_is_asked_for_better(library: Path) -> 
         "FAKE_CAMERA": "/dev/video77",
         "FAKE_CAMERA_FRAMES": str(library.parent / "frames"),
     }
-    run = [sys.executable, "run.py", "doctor", "77", "--seconds", "1.5", "--set", "capture.fourcc=YUYV"]
-    done = subprocess.run(run, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=30, check=False)
+    run = [sys.executable, "run.py", "doctor", "77", "--seconds", "1.5", "--set", "capture.fourcc=YUYV", *PATIENT]
+    done = subprocess.run(run, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=HANG_S, check=False)
     assert (done.returncode, done.stderr) == (0, "")
     assert "  stream          YUYV 640x480 at 15 fps\n" in done.stdout
     assert "  offers          YUYV 640x480 at 15; MJPG 1280x720 at 30\n" in done.stdout

@@ -8,16 +8,13 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime
 from itertools import count
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 
 from pipeline.capture.description import Description, describe
-from pipeline.capture.observed import Observed
 from pipeline.capture.picture import ArrayPicture
 from pipeline.capture.probe import Measurement, probe
 from pipeline.capture.source import Sample
@@ -27,50 +24,13 @@ from tests.servers.clock import ManualClock
 from tests.servers.h264 import Clip, encode, street, write_file
 from tests.servers.rtsp import RtspServer
 from tests.servers.session import Session
+from tests.servers.stream_time import StreamTime, heard
 from tests.support.wait import HANG_S, until
 
 
-class StreamTime:
-    """The system's time until the first packet is heard, and from then on the time at which each packet is due.
-
-    So a measurement sees a network that keeps its time, or delays pictures as told, on a machine of any load.
-    """
-
-    def __init__(self, due: Callable[[float], float]) -> None:
-        self._due = due
-        self._first: tuple[float, float] | None = None
-        self._now: float | None = None
-
-    def monotonic(self) -> float:
-        return time.monotonic() if self._now is None else self._now
-
-    def now(self) -> datetime:
-        return datetime.now(UTC)
-
-    def wait(self, event: threading.Event, seconds: float) -> bool:
-        return event.wait(seconds)
-
-    def hear(self, stamp: float) -> None:
-        """A packet with this time of the stream came; `due` says when it was to, in seconds after the first."""
-        if self._first is None:
-            self._first = (stamp, time.monotonic())
-        begun, at = self._first
-        self._now = max(self.monotonic() if self._now is not None else at, at + self._due(stamp - begun))
-
-
 @pytest.fixture(scope="module", autouse=True)
-def heard() -> Iterator[None]:
-    """Lets the time of streams hear every packet."""
-    decode = Observed._decode
-
-    def listening(source: Observed, packet: Any) -> None:
-        stamp = packet.pts if packet.dts is None else packet.dts
-        if isinstance(source._clock, StreamTime) and stamp is not None:
-            source._clock.hear(float(stamp * packet.time_base))
-        decode(source, packet)
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Observed, "_decode", listening)
+def listening() -> Iterator[None]:
+    with heard():
         yield
 
 
