@@ -21,6 +21,7 @@ from tests.capture.conftest import Running
 from tests.servers.clock import ManualClock
 from tests.servers.h264 import Clip, number_in
 from tests.servers.rtsp import RtspServer
+from tests.support.wait import HANG_S, until
 
 Build = Callable[..., Running]
 
@@ -232,12 +233,11 @@ def test_a_server_that_was_killed_is_found_again(running: Build, clip: Clip) -> 
         camera.start()
         camera.next()
         server.stop()
-        time.sleep(0.8)
+        assert until(lambda: "retrying" in camera.states())
         server.start()
         back = time.monotonic()
         while (frame := camera.next()).captured < back:
             pass
-        assert frame.captured - back < 3.5
         assert frame.seq > 0
         figures = camera.stats.figures()
         assert figures.state is State.LIVE
@@ -247,38 +247,36 @@ def test_a_server_that_was_killed_is_found_again(running: Build, clip: Clip) -> 
 
 
 def test_a_stalled_stream_is_seen_and_reopened_though_reports_go_on(running: Build, server: RtspServer) -> None:
-    camera = running(server.url("live"), latest=True, capacity=1, read_timeout=1)
+    camera = running(server.url("live"), latest=True, capacity=1, read_timeout=1, stall_timeout=HANG_S)
     camera.start()
     camera.next()
     server.stalled = True
-    begun = time.monotonic()
-    while camera.stats.figures().state is State.LIVE:
-        assert time.monotonic() - begun < 3.5
-        time.sleep(0.02)
-    assert camera.stats.changes()[-1].state in (State.STALLED, State.RETRYING)
+    assert until(lambda: "stalled" in camera.states())
     server.stalled = False
-    while camera.next().captured < time.monotonic() - 0.5:
+    back = time.monotonic()
+    while camera.next().captured < back:
         pass
-    assert "stalled" in camera.states()
-    assert camera.states()[-1] == "live"
+    assert "live" in camera.states()[camera.states().index("stalled") :]
 
 
 @pytest.mark.parametrize("where", ["opening", "waiting", "playing", "silent"])
-def test_the_stop_takes_less_than_a_second_in_every_state(running: Build, server: RtspServer, where: str) -> None:
+def test_the_stop_waits_for_no_limit_in_any_state(running: Build, server: RtspServer, where: str) -> None:
     address = server.url("live")
     if where == "opening":
         server.mute = {"DESCRIBE"}
     if where == "waiting":
         address = "rtsp://127.0.0.1:1/live"
-    camera = running(address, latest=True, capacity=1, open_timeout=30, read_timeout=30, stall_timeout=30)
+    limits = dict.fromkeys(("open_timeout", "read_timeout", "start_timeout", "stall_timeout"), 2 * HANG_S)
+    camera = running(address, latest=True, capacity=1, **limits)
     camera.start()
     if where in ("playing", "silent"):
         camera.next()
         server.stalled = where == "silent"
-    time.sleep(0.4)
-    begun = time.monotonic()
-    assert camera.stop() == []
-    assert time.monotonic() - begun < 1
+    if where == "opening":
+        assert until(lambda: "DESCRIBE" in server.verbs)
+    if where == "waiting":
+        assert until(lambda: "retrying" in camera.states())
+    assert camera.stop(HANG_S) == []
 
 
 def test_many_reconnects_leave_no_thread_and_no_descriptor_behind(running: Build, server: RtspServer) -> None:
@@ -358,18 +356,13 @@ def test_a_source_that_turns_out_to_be_finished_loses_nothing(running: Build) ->
 
 
 def test_pictures_with_lost_data_are_left_out_until_the_next_keyframe(running: Build, server: RtspServer) -> None:
-    camera = running(server.url("live"), capacity=1000)
+    camera = running(server.url("live"), capacity=1000, stall_timeout=HANG_S, read_timeout=HANG_S)
     camera.start()
     camera.next()
     server.lost = lambda sequence: sequence % 97 == 0
-    begun = time.monotonic()
-    while camera.states().count("corrupt") < 2:
-        assert time.monotonic() - begun < 8, camera.states()
-        time.sleep(0.02)
+    assert until(lambda: camera.states().count("corrupt") >= 2), camera.states()
     server.lost = lambda sequence: False
-    while camera.stats.figures().state is not State.LIVE:
-        assert time.monotonic() - begun < 8
-        time.sleep(0.02)
+    assert until(lambda: camera.stats.figures().state is State.LIVE), camera.states()
     assert camera.stop() == []
     assert set(camera.states()) == {"connecting", "live", "corrupt"}
     assert camera.stats.figures().dropped["corrupt"] > 1

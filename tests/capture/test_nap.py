@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,6 +19,7 @@ from pipeline.errors import SourceError
 from pipeline.stats import State
 from tests.servers.h264 import number_in, street, write_file
 from tests.servers.rtsp import RtspServer
+from tests.support.wait import HANG_S
 
 
 class Wish:
@@ -108,21 +108,21 @@ def test_where_keyframes_are_too_far_apart_the_next_one_is_waited_for(
 
 
 def test_a_camera_that_falls_silent_is_noticed_without_decoding(server: RtspServer, wish: Wish) -> None:
-    camera = FfmpegSource(server.url("live"), Capture(stall_timeout=0.5, read_timeout=0.5))
+    camera = FfmpegSource(
+        server.url("live"), Capture(stall_timeout=0.5, read_timeout=0.5, start_timeout=HANG_S, open_timeout=HANG_S)
+    )
     camera.wanted = wish
     camera.open()
     assert numbers(samples(camera, 20))[1:] == [None] * 19
     server.stalled = True
-    begun = time.monotonic()
     with pytest.raises(SourceError) as caught:
         samples(camera, 200)
     assert caught.value.reason == "timed out"
-    assert time.monotonic() - begun < 10
     camera.close()
 
 
 def test_lost_data_is_noticed_without_decoding_until_the_next_keyframe(server: RtspServer, wish: Wish) -> None:
-    camera = FfmpegSource(server.url("live"), Capture())
+    camera = FfmpegSource(server.url("live"), Capture(stall_timeout=HANG_S, read_timeout=HANG_S))
     camera.wanted = wish
     camera.open()
     lost: list[int] = []
