@@ -11,7 +11,6 @@ import re
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -23,8 +22,8 @@ from pipeline.cli import COMMANDS, main
 from pipeline.config import Camera, Config, Events, Output, Video, Web, Window
 from pipeline.config_file import load
 from pipeline.options import camera_names, overrides
-
-from .infer.conftest import rows_model, write_ir
+from tests.support.models import rows_model, write_ir
+from tests.support.wait import HANG_S, until
 
 ROOT = Path(__file__).parent.parent
 Start = Callable[..., "subprocess.Popen[str]"]
@@ -76,12 +75,10 @@ def start(tmp_path: Path) -> Iterator[Start]:
         process.communicate()
 
 
-def until(file: Path, text: str, process: subprocess.Popen[str]) -> None:
+def told(file: Path, text: str, process: subprocess.Popen[str]) -> None:
     """Wait until the process has written a text to a file."""
-    ends = time.monotonic() + 30
-    while not (file.exists() and text in file.read_text()) and time.monotonic() < ends:
-        assert process.poll() is None, process.communicate()
-        time.sleep(0.05)
+    until(lambda: process.poll() is not None or (file.exists() and text in file.read_text()))
+    assert file.exists(), process.communicate()
     assert text in file.read_text()
 
 
@@ -281,7 +278,7 @@ def test_a_run_to_its_limit_leaves_video_events_and_numbers(
     process = start(
         "-i", clip, "-m", model, "-o", "{camera}.mp4", "--events", "e.jsonl", "--frames", "12", "--summary", "s.json"
     )
-    out, err = process.communicate(timeout=50)
+    out, err = process.communicate(timeout=HANG_S)
     assert process.returncode == 0, err
     assert "Traceback" not in err
     assert "capture to output, street" in out
@@ -299,15 +296,15 @@ def test_a_run_to_its_limit_leaves_video_events_and_numbers(
 
 def test_events_alone_go_to_standard_output(start: Start, model: str, clip: str) -> None:
     process = start("-i", clip, "-m", model, "--events", "-")
-    out, err = process.communicate(timeout=50)
+    out, err = process.communicate(timeout=HANG_S)
     assert process.returncode == 0, err
     assert [each["seq"] for each in frames(out)] == list(range(20))
     assert "captured" in err
 
 
 def test_the_demo_runs_without_a_camera_a_file_or_a_display(start: Start, model: str) -> None:
-    process = start("-m", model, "--set", WITH_TOKEN, "--duration", "3", **TOKEN)
-    out, err = process.communicate(timeout=50)
+    process = start("-m", model, "--set", WITH_TOKEN, "--frames", "5", **TOKEN)
+    out, err = process.communicate(timeout=HANG_S)
     assert process.returncode == 0, err
     assert "watch on http://127.0.0.1:" in err
     assert "login" not in err, "a log is told no address that logs anybody in"
@@ -331,7 +328,7 @@ def test_a_terminal_is_told_an_address_that_logs_one_browser_in(model: str, tmp_
             while not (found := re.search(rb"minutes: http://([^/]+)/login#([a-z2-7-]{19})\r\n", told)):
                 told += terminal.read(4096)
             host, code = found[1].decode(), found[2].decode()
-            connection = http.client.HTTPConnection(host, timeout=5)
+            connection = http.client.HTTPConnection(host, timeout=HANG_S)
             connection.request("POST", "/login", f"code={code}")
             assert connection.getresponse().getheader("set-cookie", "").startswith("lookout-")
             connection.close()
@@ -339,7 +336,7 @@ def test_a_terminal_is_told_an_address_that_logs_one_browser_in(model: str, tmp_
             with contextlib.suppress(OSError):
                 while more := terminal.read(4096):
                     told += more
-            out = process.communicate(timeout=20)[0]
+            out = process.communicate(timeout=HANG_S)[0]
         finally:
             process.kill()
             process.communicate()
@@ -350,9 +347,9 @@ def test_a_terminal_is_told_an_address_that_logs_one_browser_in(model: str, tmp_
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 0)])
 def test_a_signal_ends_the_run_in_order(number: int, code: int, start: Start, model: str, tmp_path: Path) -> None:
     process = start("-m", model, "--events", "e.jsonl", "--summary", "s.json")
-    until(tmp_path / "e.jsonl", "detections", process)
+    told(tmp_path / "e.jsonl", "detections", process)
     process.send_signal(number)
-    out, err = process.communicate(timeout=20)
+    out, err = process.communicate(timeout=HANG_S)
     assert process.returncode == code, err
     assert "Traceback" not in err
     assert "captured" in out
@@ -372,12 +369,12 @@ with Interrupt(lambda: open({str(tmp_path / "asked")!r}, "w").write("x")):
 """
     process = subprocess.Popen([sys.executable, "-c", program], cwd=ROOT, text=True)
     try:
-        until(tmp_path / "ready", "x", process)
+        told(tmp_path / "ready", "x", process)
         process.send_signal(number)
-        until(tmp_path / "asked", "x", process)
+        told(tmp_path / "asked", "x", process)
         assert process.poll() is None
         process.send_signal(number)
-        assert process.wait(20) == code
+        assert process.wait(HANG_S) == code
     finally:
         process.kill()
         process.wait()
@@ -394,12 +391,12 @@ def test_a_camera_that_never_answers_ends_with_3_and_its_password_stays_secret(
         "--events",
         "e.jsonl",
         "--duration",
-        "3",
+        "1",
         "-v",
         "--summary",
         "s.json",
     )
-    out, err = process.communicate(timeout=50)
+    out, err = process.communicate(timeout=HANG_S)
     assert process.returncode == 3, err
     assert err.splitlines()[-1].startswith("no camera gave a picture: 127-0-0-1: ")
     everything = out + err + "".join(each.read_text() for each in tmp_path.iterdir() if each.is_file())
@@ -438,7 +435,7 @@ def test_a_password_from_the_environment_stays_secret_in_every_error(start: Star
         "cameras:\n  a: rtsp://me:${PASSWORD}@127.0.0.1:9/x\ncapture: {transport: '${PASSWORD}'}\n"
     )
     process = start("a.yaml", "-v", PASSWORD="hunter2")
-    out, err = process.communicate(timeout=50)
+    out, err = process.communicate(timeout=HANG_S)
     assert process.returncode == 2
     assert "a.yaml:3:22: capture.transport: must be tcp or udp, got '${PASSWORD}'" in err
     assert "hunter2" not in out + err
@@ -455,7 +452,7 @@ def test_a_summary_that_cannot_be_written_is_told_before_the_run(
 def test_without_the_libraries_of_opencv_it_says_what_to_install(start: Start, tmp_path: Path) -> None:
     (tmp_path / "cv2.py").write_text("raise ImportError('libGL.so.1: cannot open shared object file')")
     process = start(PYTHONPATH=str(tmp_path))
-    out, err = process.communicate(timeout=20)
+    out, err = process.communicate(timeout=HANG_S)
     assert (process.returncode, out) == (1, "")
     assert err == (
         "OpenCV cannot be loaded (libGL.so.1: cannot open shared object file); "
@@ -481,13 +478,13 @@ def test_a_bug_is_told_in_a_line_and_with_its_place_on_request(
 def test_a_reader_that_goes_away_is_no_error(tmp_path: Path) -> None:
     command = f"{sys.executable} {ROOT / 'run.py'} schema; echo $? >&2"
     done = subprocess.run(
-        ["sh", "-c", f"({command}) | head -c 1"], cwd=tmp_path, capture_output=True, text=True, timeout=30
+        ["sh", "-c", f"({command}) | head -c 1"], cwd=tmp_path, capture_output=True, text=True, timeout=HANG_S
     )
     assert (done.stdout, done.stderr) == ("{", "0\n")
 
 
 def test_the_package_runs_as_a_module() -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "pipeline", "version"], cwd=ROOT, capture_output=True, text=True, timeout=30
+        [sys.executable, "-m", "pipeline", "version"], cwd=ROOT, capture_output=True, text=True, timeout=HANG_S
     )
     assert done.stdout.startswith("lookout ")

@@ -8,20 +8,18 @@ import os
 import re
 import subprocess
 import sys
-import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import av
 import pytest
 
 from tests.servers.h264 import Clip, encode, number_in, street
 from tests.servers.rtsp import RtspServer
-
-from .infer.conftest import rows_model, write_ir
+from tests.support.models import rows_model, write_ir
+from tests.support.wait import HANG_S, until
 
 ROOT = Path(__file__).parents[1]
 TOKEN = "t0ken-k4n4ry-of-the-run"
@@ -54,7 +52,7 @@ class Run:
         """Status and text of an answer to one who has the token."""
         asked = urllib.request.Request(self.page + path, headers={"Authorization": f"Bearer {TOKEN}"})
         try:
-            with urllib.request.urlopen(asked, timeout=20) as answer:
+            with urllib.request.urlopen(asked, timeout=HANG_S) as answer:
                 return answer.status, answer.read().decode()
         except urllib.error.HTTPError as error:
             with error:
@@ -62,7 +60,7 @@ class Run:
 
     def play(self, address: str, count: int) -> list[tuple[float, int]]:
         """Time and number of the first pictures that FFmpeg sees there."""
-        with av.open(self.page + address, timeout=(20, 20)) as container:
+        with av.open(self.page + address, timeout=(HANG_S, HANG_S)) as container:
             seen = []
             for frame in container.decode(video=0):
                 seen.append((float(frame.time or 0.0), number_in(frame.to_ndarray(format="bgr24"))))
@@ -86,14 +84,6 @@ def run(tmp_path: Path, clip: Clip) -> Iterator[Callable[[], tuple[Run, RtspServ
             each.process.wait()
 
 
-def until(found: Callable[[], Any], seconds: float = 25.0) -> Any:
-    """What is found as soon as it is true."""
-    ends = time.monotonic() + seconds
-    while not (result := found()) and time.monotonic() < ends:
-        time.sleep(0.05)
-    return result
-
-
 def test_players_see_the_camera_again_after_its_restart_and_no_secret_is_told(
     run: Callable[[], tuple[Run, RtspServer]], tmp_path: Path
 ) -> None:
@@ -110,7 +100,7 @@ def test_players_see_the_camera_again_after_its_restart_and_no_secret_is_told(
     watch(program, address)
     assert re.search(r'lookout_output_frames_shown_total\{output="hls"\} [1-9]', program.ask("/metrics")[1])
     program.process.terminate()
-    assert program.process.wait(10) == 0
+    assert program.process.wait(HANG_S) == 0
     told = program.told.read_text() + (tmp_path / "summary").read_text()
     assert f"HLS on {program.page}/hls/{{camera}}/index.m3u8 with the token" in told
     assert re.search(r"hls +door: (live|waiting for a picture), 1 viewer", told)

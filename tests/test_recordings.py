@@ -24,8 +24,9 @@ from pipeline.render.brush import colour
 from tests.servers.h264 import Clip, encode, number_in, street, write_file
 from tests.servers.rtsp import RtspServer
 from tests.servers.sink import RtspSink
+from tests.support.models import rows_model, write_ir
+from tests.support.wait import HANG_S
 
-from .infer.conftest import rows_model, write_ir
 from .test_secrets import PASSWORD, leaks
 
 ROOT = Path(__file__).parents[1]
@@ -165,7 +166,7 @@ def test_a_recording_plays_with_the_boxes_that_were_found(tmp_path: Path) -> Non
         file.write('{"t": 0.7, "detec')
     command = [sys.executable, str(ROOT / "run.py"), "play", str(video), "-o", "boxed.mp4"]
     more = ["--set", "outputs.events.path=found.jsonl"]
-    ended = subprocess.run([*command, *more], cwd=tmp_path, capture_output=True, text=True, timeout=50, check=False)
+    ended = subprocess.run([*command, *more], cwd=tmp_path, capture_output=True, text=True, timeout=HANG_S, check=False)
     assert ended.returncode == 0, ended.stderr
     assert "door: boxes of 20 pictures" in ended.stderr
     text = (tmp_path / "found.jsonl").read_text()
@@ -192,7 +193,7 @@ def test_the_passwords_of_streams_are_told_to_nobody(server: RtspServer, model: 
         lines += [f"  - stream: {{address: '{each}', boxes: no}}" for each in addresses]
         (tmp_path / "c.yaml").write_text("\n".join(lines))
         command = [sys.executable, str(ROOT / "run.py"), "c.yaml", "-v", "--summary", "s.json", "--duration", "3"]
-        ended = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=50, check=False)
+        ended = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=HANG_S, check=False)
     assert ended.returncode == 0, ended.stderr
     summary = (tmp_path / "s.json").read_text()
     states = json.loads(summary)["outputs"]["stream"]["states"]
@@ -203,7 +204,7 @@ def test_the_passwords_of_streams_are_told_to_nobody(server: RtspServer, model: 
 
 def test_a_recording_that_is_not_there_is_said_in_one_line(tmp_path: Path) -> None:
     command = [sys.executable, str(ROOT / "run.py"), "play", "none.mp4"]
-    ended = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=50, check=False)
+    ended = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=HANG_S, check=False)
     assert (ended.returncode, ended.stderr) == (3, "none.mp4: no such file\n")
 
 

@@ -7,7 +7,7 @@ import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -27,8 +27,8 @@ from pipeline.runtime import Runtime
 from tests.servers.h264 import Clip, encode, number_in, street, write_file
 from tests.servers.rtsp import RtspServer
 from tests.servers.sink import RtspSink
-
-from .infer.conftest import rows_model, write_ir
+from tests.support.models import rows_model, write_ir
+from tests.support.wait import HANG_S, until
 
 MISSING = {"name": "/nowhere/model.xml"}
 """A model that would end the run if it were loaded."""
@@ -71,19 +71,19 @@ class Run:
 
     def __enter__(self) -> Run:
         self.thread.start()
-        assert until(lambda: self.runtime.started, 20)
+        assert until(lambda: self.runtime.started)
         return self
 
     def __exit__(self, *error: object) -> None:
         self.runtime.stop()
-        self.thread.join(10)
+        self.thread.join(HANG_S)
 
     @property
     def address(self) -> str:
         return next(line for line in self.said if line.startswith("watch on")).split()[-1]
 
     def get(self, path: str) -> bytes:
-        with urllib.request.urlopen(self.address + path, timeout=10) as answer:
+        with urllib.request.urlopen(self.address + path, timeout=HANG_S) as answer:
             return bytes(answer.read())
 
     def card(self, name: str) -> dict[str, Any]:
@@ -91,14 +91,6 @@ class Run:
 
     def live(self, name: str) -> bool:
         return self.runtime.stats.cameras[name].figures().passed > 5
-
-
-def until(holds: Callable[[], bool], seconds: float = 10.0) -> bool:
-    """Whether it holds before so many seconds are over."""
-    ends = time.monotonic() + seconds
-    while not holds() and time.monotonic() < ends:
-        time.sleep(0.02)
-    return holds()
 
 
 def opened(jpeg: bytes) -> Image:
@@ -118,7 +110,7 @@ def test_a_camera_that_is_only_watched_is_never_decoded_nor_a_model_loaded(
             assert until(lambda: run.live("door"))
             with connect(f"{run.address.replace('http', 'ws')}live", compression=None, close_timeout=0.2) as page:
                 page.send(json.dumps({"direct": ["door"]}))
-                messages = [page.recv(5) for _ in range(40)]
+                messages = [page.recv(HANG_S) for _ in range(40)]
             assert until(lambda: len(sink.pictures) > 20)
             card, metrics = run.card("door"), run.get("metrics").decode()
             ready = run.get("readyz")
@@ -158,7 +150,7 @@ def test_pictures_are_decoded_while_somebody_needs_them_and_no_longer(server: Rt
         count = len(decoded)
         time.sleep(0.3)
         assert len(decoded) == count
-        with urllib.request.urlopen(run.address + "cameras/door/stream.mjpg", timeout=5) as stream:
+        with urllib.request.urlopen(run.address + "cameras/door/stream.mjpg", timeout=HANG_S) as stream:
             assert until(lambda: len(decoded) > count + 10)
             assert b"image/jpeg" in stream.read(2000)
         assert until(lambda: run.card("door")["viewers"] == 0)
@@ -197,7 +189,7 @@ def test_a_watched_camera_does_not_wait_for_the_model_of_others(
 ) -> None:
     there = threading.Event()
     real = inference.load
-    monkeypatch.setattr(inference, "load", lambda *args, **more: there.wait(20) and real(*args, **more))
+    monkeypatch.setattr(inference, "load", lambda *args, **more: there.wait(HANG_S) and real(*args, **more))
     model = {"name": str(write_ir(rows_model(), tmp_path / "two.xml"))}
     camera = {"source": server.url("live"), "detect": {"enabled": False}, "overlay": {"enabled": False}}
     run = Run({"door": {"source": server.url("live")}, "yard": camera}, model=model)
@@ -211,7 +203,7 @@ def test_a_watched_camera_does_not_wait_for_the_model_of_others(
     finally:
         there.set()
         run.runtime.stop()
-        run.thread.join(10)
+        run.thread.join(HANG_S)
     assert not run.thread.is_alive()
 
 
@@ -284,10 +276,10 @@ def test_a_lost_camera_is_noticed_and_comes_back_without_being_decoded(
     with Run({"door": {"source": server.url("live"), "detect": {"enabled": False}, "capture": capture}}) as run:
         assert until(lambda: run.live("door"))
         server.stalled = True
-        assert until(lambda: run.card("door")["state"] in ("stalled", "retrying"), 5)
-        assert until(lambda: run.card("door")["level"] == "bad", 5)
+        assert until(lambda: run.card("door")["state"] in ("stalled", "retrying"))
+        assert until(lambda: run.card("door")["level"] == "bad")
         server.stalled = False
-        assert until(lambda: run.card("door")["level"] == "good", 8)
+        assert until(lambda: run.card("door")["level"] == "good")
         assert run.card("door")["reconnects"] >= 1
     assert decoded == []
 
@@ -298,6 +290,6 @@ def test_a_stream_with_boxes_is_decoded_while_its_server_takes_it(server: RtspSe
         with Run({"door": {"source": server.url("live"), "detect": {"enabled": False}}}, stream) as run:
             assert until(lambda: len(sink.pictures) > 5)
             sink.stop()
-            assert until(lambda: "offline" in str(run.runtime.stats.told()["stream"]), 10)
+            assert until(lambda: "offline" in str(run.runtime.stats.told()["stream"]))
             assert until(lambda: time.monotonic() - decoded[-1] > 0.15)
             assert run.card("door")["state"] == "live"
