@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -60,9 +59,9 @@ def test_boxes_pictures_and_files_follow_a_change_of_size(tmp_path: Path) -> Non
         # The drawn houses have doors of the size of people, which a higher threshold tells apart.
         opened = pipeline.open(None, cameras, outputs, "model.download=false", "detect.threshold=0.75")
         with opened as results:
-            limit, changed = time.monotonic() + 40, False
+            changed = False
             for result in results:
-                assert time.monotonic() < limit
+                assert sum(total.values()) < 1000, (right, total)
                 size = (result.frame.picture.width, result.frame.picture.height)
                 found, boxes = right_boxes(result, drawn)
                 right[size] += found

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Generator
 from typing import Literal
 
@@ -38,14 +37,11 @@ def test_people_of_an_rtsp_camera_are_boxed(
 ) -> None:
     login = {"user": "viewer", "password": "pass:w@rd", "auth": auth} if auth else {}
     with RtspServer({"live": clip}, **login) as server:  # type: ignore[arg-type]
-        begun = time.monotonic()
         results = watched(server.url("live"), transport)
         first = next(results)
-        waited = time.monotonic() - begun
         boxed = next(result for result in results if len(result.detections))
         results.close()
-    # Generous beside the two seconds and a keyframe interval that benchmarks/startup.py shows: machines are shared.
-    assert waited < 10 + KEYFRAME_EVERY / FPS
+    assert server.verbs.count("PLAY") == 1, "the first connection was good"
     assert first.frame.picture.bgr().shape == (720, 1280, 3)
     assert boxed.detections.label(0) == "person"
     assert np.all(boxed.detections.boxes >= 0)

@@ -93,6 +93,19 @@ class Run:
         return self.runtime.stats.cameras[name].figures().passed > 5
 
 
+def idle(run: Run, decoded: list[float]) -> bool:
+    """Whether ten pictures in a row pass without any being decoded, sooner or later."""
+
+    def passed() -> int:
+        return run.runtime.stats.cameras["door"].figures().passed
+
+    def pass_by() -> bool:
+        count, begun = len(decoded), passed()
+        return bool(until(lambda: passed() >= begun + 10)) and len(decoded) == count
+
+    return until(pass_by)
+
+
 def opened(jpeg: bytes) -> Image:
     return np.asarray(cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR), np.uint8)
 
@@ -105,14 +118,17 @@ def test_a_camera_that_is_only_watched_is_never_decoded_nor_a_model_loaded(
     with RtspSink() as sink:
         stream = {"stream": {"address": sink.address, "boxes": "no"}}
         outputs = ({"events": {"path": str(events)}}, record, stream)
-        camera = {"source": server.url("live"), "detect": {"enabled": False}}
+        patience = {"read_timeout": HANG_S, "stall_timeout": HANG_S}
+        camera = {"source": server.url("live"), "detect": {"enabled": False}, "capture": patience}
         with Run({"door": camera}, *outputs) as run:
+            begun = time.monotonic()
             assert until(lambda: run.live("door"))
             with connect(f"{run.address.replace('http', 'ws')}live", compression=None, close_timeout=0.2) as page:
                 page.send(json.dumps({"direct": ["door"]}))
                 messages = [page.recv(HANG_S) for _ in range(40)]
             assert until(lambda: len(sink.pictures) > 20)
             card, metrics = run.card("door"), run.get("metrics").decode()
+            since_live = time.monotonic() - begun
             ready = run.get("readyz")
         summary = run.runtime.summary()
     assert decoded == []
@@ -121,8 +137,8 @@ def test_a_camera_that_is_only_watched_is_never_decoded_nor_a_model_loaded(
     assert (card["detected"], card["people"], card["state"], card["level"]) == (False, None, "live", "good")
     assert (card["width"], card["height"], card["inferred"], card["in_flight"]) == (320, 180, 0, 0)
     assert card["passed"] == card["captured"] > 30
-    assert 1 < card["fps_in"] < 60
-    assert card["age_ms"] < 1500
+    assert 0 < card["fps_in"] < 60
+    assert 0 <= card["age_ms"] <= 1000 * since_live
     assert 'lookout_camera_detected{camera="door"} 0.0' in metrics
     assert "lookout_camera_people{" not in metrics
     assert ready == b"ready\n"
@@ -146,18 +162,14 @@ def test_pictures_are_decoded_while_somebody_needs_them_and_no_longer(server: Rt
         image = opened(run.get("api/cameras/door/snapshot.jpg"))
         assert 20 <= number_in(image) % 60 < 60
         assert run.card("door")["viewers"] == 0
-        time.sleep(0.1)
+        assert idle(run, decoded)
         count = len(decoded)
-        time.sleep(0.3)
-        assert len(decoded) == count
         with urllib.request.urlopen(run.address + "cameras/door/stream.mjpg", timeout=HANG_S) as stream:
             assert until(lambda: len(decoded) > count + 10)
             assert b"image/jpeg" in stream.read(2000)
         assert until(lambda: run.card("door")["viewers"] == 0)
-        time.sleep(0.1)
+        assert idle(run, decoded)
         count = len(decoded)
-        time.sleep(0.3)
-        assert len(decoded) == count
         assert run.runtime.stats.stages()["decode"].count < count + 2
         card = run.card("door")
         assert (card["level"], card["stale"], card["people"]) == ("good", False, None)
