@@ -503,13 +503,20 @@ def test_the_page_shows_boxes_numbers_and_a_live_badge(serve: Callable[..., Serv
     served.scenes["door"].camera.inferred(2)
     page.goto(served.web.address)
     assert keep_giving(served, page, lambda: boxed(looks_at(page, "door")), "door", "yard")
-    assert share(looks_at(page, "door")[:14], GREEN, 40) > 0.02
     card = page.locator("[data-camera=door]")
-    assert keep_giving(served, page, lambda: card.locator(".people").inner_text() == "2", "door", "yard")
     assert card.locator("h2").inner_text() == "door"
-    assert card.locator(".age").inner_text().endswith(" ms")
-    assert page.locator("#total").inner_text() == "2 cameras, 2 people"
-    assert "live" in card.locator(".picture").get_attribute("aria-label").lower()
+
+    def told() -> bool:
+        """What the page says of pictures that keep coming, which a machine that is busy may not let it say at once."""
+        return bool(
+            share(looks_at(page, "door")[:14], GREEN, 40) > 0.02
+            and card.locator(".people").inner_text() == "2"
+            and card.locator(".age").inner_text().endswith(" ms")
+            and page.locator("#total").inner_text() == "2 cameras, 2 people"
+            and "live" in card.locator(".picture").get_attribute("aria-label").lower()
+        )
+
+    assert keep_giving(served, page, told, "door", "yard")
 
 
 def test_a_tap_enlarges_one_camera_and_only_that_one_is_sent(serve: Callable[..., Served], page: Any) -> None:
