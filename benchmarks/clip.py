@@ -7,7 +7,7 @@ from pathlib import Path
 
 import av
 
-from pipeline.capture.demo import Street
+from pipeline.capture.sources.synthetic.source import Street
 
 
 def street(path: Path, frames: int, fps: int = 30) -> Path:

@@ -14,13 +14,13 @@ import time
 import numpy as np
 
 from benchmarks.throughput import Painted
-from pipeline.config import Config, Infer, Model
-from pipeline.infer.model import load
-from pipeline.infer.zoo import locate
-from pipeline.render.outlet import Outlet
-from pipeline.runtime import Runtime
-from tests.servers.h264 import encode, street
-from tests.servers.rtsp import RtspServer
+from pipeline.config.root import Config, Infer, Model
+from pipeline.infer.backends.openvino.detector import load
+from pipeline.infer.models.registry import locate
+from pipeline.outputs.dispatch import Outlet
+from pipeline.runtime.runtime import Runtime
+from tests.support.clips import encode, street
+from tests.support.servers.rtsp import RtspServer
 
 
 def synchronous(model: str, count: int, fps: float = 0.0) -> float:

@@ -23,23 +23,23 @@ import numpy as np
 
 from benchmarks.rivals import Opencv, Pyav
 from benchmarks.soak import slope
-from pipeline.capture.camera import Camera
-from pipeline.capture.ffmpeg import FfmpegSource
 from pipeline.capture.source import Sample
-from pipeline.channel import Funnel
+from pipeline.capture.sources.ffmpeg import FfmpegSource
+from pipeline.capture.worker import Camera
 from pipeline.clock import SystemClock
-from pipeline.config import Camera as CameraSettings
-from pipeline.config import Capture, Config
+from pipeline.concurrency.backoff import HEALTHY
+from pipeline.concurrency.queues import Funnel
+from pipeline.concurrency.threads import Crew
+from pipeline.config.root import Camera as CameraSettings
+from pipeline.config.root import Capture, Config
 from pipeline.errors import SourceError
 from pipeline.frames import Frame
-from pipeline.ladder import HEALTHY
-from pipeline.render.outlet import Outlet
-from pipeline.render.output import View
-from pipeline.runtime import Runtime
-from pipeline.stats import State, Stats
-from pipeline.worker import Crew
-from tests.servers.h264 import Clip, encode, number_in, street
-from tests.servers.rtsp import RtspServer
+from pipeline.outputs.dispatch import Outlet
+from pipeline.outputs.protocols import View
+from pipeline.runtime.runtime import Runtime
+from pipeline.stats.registry import State, Stats
+from tests.support.clips import Clip, encode, number_in, street
+from tests.support.servers.rtsp import RtspServer
 
 FPS = 15
 KEYFRAME = 2.0

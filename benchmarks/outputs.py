@@ -18,20 +18,20 @@ from pathlib import Path
 import numpy as np
 import psutil
 
-from pipeline import config
-from pipeline.capture.camera import Camera
-from pipeline.channel import Funnel
+from pipeline.capture.worker import Camera
+from pipeline.concurrency.queues import Funnel
+from pipeline.concurrency.threads import Crew
+from pipeline.config import root as config
+from pipeline.draw.overlay import Overlay
 from pipeline.frames import Detections, Frame, Result
-from pipeline.render import Broadcasts, open_output
-from pipeline.render.outlet import Outlet, fan_out
-from pipeline.render.output import View
-from pipeline.render.overlay import Overlay
-from pipeline.stats import Stats
-from pipeline.worker import Crew
+from pipeline.outputs.dispatch import Outlet, fan_out
+from pipeline.outputs.protocols import View
+from pipeline.runtime.output_kinds import Broadcasts, open_output
+from pipeline.stats.registry import Stats
 
 OUTPUTS = ("none", "record beside", "record burnt", "stream no", "stream burnt")
 BOX = [[300, 200, 380, 480], [600, 180, 690, 500], [900, 220, 960, 430]]
-SINK = "from tests.servers.sink import RtspSink; RtspSink(port={}).start()"
+SINK = "from tests.support.servers.sink import RtspSink; RtspSink(port={}).start()"
 
 
 def watch(address: str, what: str, server: int, seconds: float, folder: Path) -> None:
@@ -107,7 +107,9 @@ def main() -> None:
         watch(address, what, int(port), options.seconds, Path(folder))
         return
     shares: dict[str, list[float]] = {what: [] for what in OUTPUTS}
-    camera = subprocess.Popen([sys.executable, "-m", "tests.servers.rtsp", "demo"], stdout=subprocess.PIPE, text=True)
+    camera = subprocess.Popen(
+        [sys.executable, "-m", "tests.support.servers.rtsp", "demo"], stdout=subprocess.PIPE, text=True
+    )
     server = subprocess.Popen([sys.executable, "-c", SINK.format(8555)])
     try:
         assert camera.stdout is not None

@@ -18,9 +18,9 @@ from av.video.reformatter import Interpolation, VideoReformatter
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from pipeline.config import Infer
-from pipeline.infer.model import Detector, load
-from pipeline.infer.zoo import Located
+from pipeline.config.root import Infer
+from pipeline.infer.backends.openvino.detector import Detector, load
+from pipeline.infer.models.registry import Located
 
 RESIZERS = ("FAST_BILINEAR", "BILINEAR", "BICUBIC", "AREA", "LANCZOS", "cv2 linear", "cv2 area")
 

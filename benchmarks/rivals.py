@@ -8,7 +8,7 @@ import time
 import av
 import cv2
 
-from pipeline.worker import Crew
+from pipeline.concurrency.threads import Crew
 
 
 class Rival:

@@ -17,11 +17,11 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.clip import street
-from pipeline.config import Config, Model
-from pipeline.infer.zoo import locate
-from pipeline.render.outlet import Outlet
-from pipeline.render.output import View
-from pipeline.runtime import Runtime
+from pipeline.config.root import Config, Model
+from pipeline.infer.models.registry import locate
+from pipeline.outputs.dispatch import Outlet
+from pipeline.outputs.protocols import View
+from pipeline.runtime.runtime import Runtime
 
 
 class Painted:

@@ -26,17 +26,17 @@ from typing import Any
 
 import numpy as np
 
-from pipeline import config
-from pipeline.capture.camera import Camera
-from pipeline.channel import Funnel
+from pipeline.capture.worker import Camera
+from pipeline.concurrency.queues import Funnel
+from pipeline.concurrency.threads import Crew
+from pipeline.config import root as config
+from pipeline.draw.overlay import Overlay
 from pipeline.frames import Detections, Frame, Result
-from pipeline.render.output import View
-from pipeline.render.overlay import Overlay
-from pipeline.render.web import WebOutput
-from pipeline.stats import Stats
-from pipeline.worker import Crew
-from tests.servers.h264 import Clip, encode, street
-from tests.servers.rtsp import RtspServer
+from pipeline.outputs.protocols import View
+from pipeline.stats.registry import Stats
+from pipeline.web.output import WebOutput
+from tests.support.clips import Clip, encode, street
+from tests.support.servers.rtsp import RtspServer
 
 DELAYS = (0.020, 0.040)
 SIZES = {"480p30": (854, 480, 1_500_000), "720p30": (1280, 720, 3_000_000)}

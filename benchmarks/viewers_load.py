@@ -33,8 +33,8 @@ from typing import Any, cast
 import psutil
 
 from benchmarks.viewer import in_page
-from tests.servers.h264 import encode, street
-from tests.servers.rtsp import RtspServer
+from tests.support.clips import encode, street
+from tests.support.servers.rtsp import RtspServer
 
 _SETTLE = 3.0
 _BROWSER = 20.0

@@ -21,8 +21,8 @@ import urllib.request
 import psutil
 
 from benchmarks.viewer import viewers
-from tests.servers.h264 import encode, street
-from tests.servers.rtsp import RtspServer
+from tests.support.clips import encode, street
+from tests.support.servers.rtsp import RtspServer
 
 SETTLE = 4.0
 

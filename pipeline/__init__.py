@@ -12,7 +12,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .config import Config
+from pipeline.config.root import Config
+
 from .errors import ConfigError, PipelineError, SourceError
 from .frames import Detection, Detections, Frame, Result
 from .version import __version__
@@ -38,7 +39,7 @@ __all__ = [
 
 def load(path: str | Path, *overrides: str) -> Config:
     """The configuration in a YAML file; each override is `key.path=value`. Raises ConfigError with every problem."""
-    from .config_file import load as read
+    from pipeline.config.load import load as read
 
     return read(path, overrides)
 
@@ -59,7 +60,7 @@ def run(config: str | Path | Config | None = None, *overrides: str) -> dict[str,
 
     Without outputs in the configuration it opens a window, or a page where there is no display.
     """
-    from .runtime import Runtime
+    from pipeline.runtime.runtime import Runtime
 
     runtime = Runtime(_config(config, overrides))
     runtime.run()
@@ -71,6 +72,6 @@ def _config(config: str | Path | Config | None, overrides: tuple[str, ...]) -> C
         if overrides:
             raise ConfigError("overrides go with a file; give a Config the values itself")
         return config
-    from .config_file import load as read
+    from pipeline.config.load import load as read
 
     return read(config, overrides)

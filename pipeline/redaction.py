@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from types import TracebackType
 from typing import Any
 
-from .address import scrub
+from pipeline.address.parse import scrub
 
 _formatter = logging.Formatter()
 

@@ -7,14 +7,15 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from .config import Config
+from pipeline.config.root import Config
+from pipeline.outputs.dispatch import Outlet
+from pipeline.outputs.protocols import View
+from pipeline.outputs.snapshot import save
+from pipeline.runtime.runtime import Runtime
+from pipeline.stats.registry import CameraFigures
+
 from .errors import OutputError
 from .frames import Frame, Result
-from .render.outlet import Outlet
-from .render.output import View
-from .render.snapshot import save
-from .runtime import Runtime
-from .stats import CameraFigures
 
 
 class _Reader:

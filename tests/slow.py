@@ -1,7 +1,7 @@
 """Runs the tests as a slow, busy machine would: on one core, with programs beside them that never rest.
 
 `python -m tests.slow` runs the default tests and then the fault suite; `--load N` is how many busy programs share
-that core, and all other arguments go to one run of pytest instead, such as `python -m tests.slow tests/capture`.
+that core, and all other arguments go to one run of pytest instead, such as `python -m tests.slow tests/unit/capture`.
 """
 
 from __future__ import annotations

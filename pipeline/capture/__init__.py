@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import threading
 
-from .. import address as addresses
-from ..clock import Clock
-from ..config import Capture
-from ..drill import parse
-from .demo import DemoSource
-from .ffmpeg import FfmpegSource, check_file
-from .rehearsal import Rehearsal
+from pipeline.address import parse as addresses
+from pipeline.address.faults import parse
+from pipeline.capture.sources.fault_injection import Rehearsal
+from pipeline.capture.sources.ffmpeg import FfmpegSource, check_file
+from pipeline.capture.sources.synthetic.source import DemoSource
+from pipeline.capture.sources.webcam import WebcamSource
+from pipeline.clock import Clock
+from pipeline.config.root import Capture
+
 from .source import Source
-from .webcam import WebcamSource
 
 
 def open_source(

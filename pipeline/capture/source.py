@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
-from ..frames import Packet, Picture
+from pipeline.frames import Packet, Picture
 
 
 class Sample(NamedTuple):

@@ -9,13 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-from ..channel import Channel, Funnel
-from ..config import Detect
-from ..errors import DeviceError
-from ..frames import Frame, Result, Timing
-from ..stats import Stats
-from .device import plain
-from .model import Detector
+from pipeline.concurrency.queues import Channel, Funnel
+from pipeline.config.root import Detect
+from pipeline.errors import DeviceError
+from pipeline.frames import Frame, Result, Timing
+from pipeline.infer.backends.openvino.detector import Detector
+from pipeline.infer.backends.openvino.devices import plain
+from pipeline.stats.registry import Stats
 
 _POLL = 0.1
 

@@ -14,15 +14,15 @@ from typing import Any
 
 import numpy as np
 
-from pipeline import ladder
-from pipeline.capture import camera
-from pipeline.capture.ffmpeg import FfmpegSource
+from pipeline.capture import worker as camera
+from pipeline.capture.sources.ffmpeg import FfmpegSource
 from pipeline.cli import main
-from pipeline.infer import model
+from pipeline.cli.status_line import Status
+from pipeline.concurrency import backoff as ladder
+from pipeline.infer.backends.openvino import detector as model
+from pipeline.infer.backends.openvino.detector import Detector
 from pipeline.infer.engine import Engine
-from pipeline.infer.model import Detector
-from pipeline.render.outlet import Outlet
-from pipeline.status import Status
+from pipeline.outputs.dispatch import Outlet
 
 AFTER = 5
 """How many times the part still works."""

@@ -17,7 +17,7 @@ from tests.faults.oracle import Verdict
 from tests.faults.playing import SILENCE, STALL
 from tests.faults.rig import Case, Healing, Rig
 from tests.faults.watch import HEALTHY_FPS, watch
-from tests.servers.h264 import street, write_file
+from tests.support.clips import street, write_file
 
 STREET = 80
 """Pictures in the file of the healthy camera."""

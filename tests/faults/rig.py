@@ -18,9 +18,9 @@ from typing import Any
 from urllib.parse import quote
 
 from tests.faults.oracle import Verdict
-from tests.servers.h264 import Clip, encode, parameter_set, street, write_file
-from tests.servers.proxy import Proxy
-from tests.servers.rtsp import RtspServer
+from tests.support.clips import Clip, encode, parameter_set, street, write_file
+from tests.support.servers.proxy import Proxy
+from tests.support.servers.rtsp import RtspServer
 
 FPS = 3
 PICTURES = 120
@@ -85,7 +85,7 @@ class RemoteRig(Rig):
         told = ["--port", str(self.server.port), "--auth", "digest", f"{USER}:{SECRET}"]
         told += ["--frames", str(PICTURES), "--keyframe-every", str(self.fps), str(self._file)]
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "tests.servers.rtsp", *told],
+            [sys.executable, "-m", "tests.support.servers.rtsp", *told],
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             cwd=Path(__file__).parents[2],

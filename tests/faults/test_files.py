@@ -11,7 +11,7 @@ import pytest
 
 from tests.faults.oracle import STOPPED, uneven
 from tests.faults.program import Program
-from tests.servers.h264 import street, write_file
+from tests.support.clips import street, write_file
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(300)]
 

@@ -14,8 +14,8 @@ from tests.faults.broken import LEAK
 from tests.faults.oracle import History, slope
 from tests.faults.program import Program, Sample
 from tests.faults.rig import SECRET, USER
-from tests.servers.h264 import Clip, encode, street
-from tests.servers.rtsp import RtspServer
+from tests.support.clips import Clip, encode, street
+from tests.support.servers.rtsp import RtspServer
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(300)]
 

@@ -14,7 +14,7 @@ import pytest
 from tests.faults.oracle import SLACK, STOPPED, leaks
 from tests.faults.program import REAL, Program
 from tests.faults.rig import FPS, SECRET, USER, Fault, Rig, at_once, off, put
-from tests.servers.h264 import street, write_file
+from tests.support.clips import street, write_file
 from tests.support.wait import until
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(300)]

@@ -15,7 +15,7 @@ from tests.faults.oracle import Verdict
 from tests.faults.program import REAL, ROOT
 from tests.faults.rig import Case, Fault, Healing, Rig
 from tests.faults.watch import Report, watch
-from tests.servers.h264 import street
+from tests.support.clips import street
 
 DEVICE = "/dev/video77"
 UNPLUGGED = Verdict(
@@ -45,7 +45,7 @@ def _watched(
     folder: Path, name: str, flag: str, verdict: Verdict, lasts: float, model: Mapping[str, object] | None = None
 ) -> Report:
     library = folder / "v4l2.so"
-    code = ROOT / "tests" / "servers" / "v4l2.c"
+    code = ROOT / "tests" / "support" / "servers" / "v4l2.c"
     subprocess.run(["gcc", "-shared", "-fPIC", "-O2", "-o", library, code, "-ldl"], check=True, timeout=60)
     with (folder / "frames").open("wb") as frames:
         for picture in street(20, 1280, 720):

@@ -8,8 +8,8 @@ from typing import Any
 
 from pipeline.cli import main
 from pipeline.frames import Result
-from pipeline.render import events
-from tests.servers.h264 import number_in
+from pipeline.outputs.events import jsonl as events
+from tests.support.clips import number_in
 
 _told = events.frame_event
 

@@ -1,0 +1,1 @@
+"""Whether a camera is as it should be."""

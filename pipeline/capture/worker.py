@@ -1,0 +1,170 @@
+"""The loop around a source: numbers and stamps its pictures, keeps their pace, and never gives a camera up."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from dataclasses import replace
+
+from pipeline.capture.health.monitor import Watch
+from pipeline.clock import Clock
+from pipeline.concurrency.backoff import Ladder
+from pipeline.concurrency.queues import Lane
+from pipeline.config import root as config
+from pipeline.errors import SourceError
+from pipeline.frames import Frame, Packet
+from pipeline.stats.registry import CameraStats, State
+
+from . import open_source
+from .source import Sample, Source
+
+_STATES = {"timed out": State.STALLED, "late": State.LATE, "frozen": State.FROZEN}
+"""What the loss of a camera is called that was live before; offline for all other reasons."""
+_CATCH_UP = 0.25
+_PAUSE = 10.0
+
+log = logging.getLogger(__name__)
+
+
+class Camera:
+    """One source on its way into the pipeline; `run` is the body of its thread."""
+
+    def __init__(
+        self,
+        name: str,
+        settings: config.Camera,
+        lane: Lane[Frame],
+        stats: CameraStats,
+        stopping: threading.Event,
+        *,
+        paced: bool,
+        clock: Clock,
+        source: Source | None = None,
+        tap: Callable[[Packet], None] | None = None,
+        wanted: Callable[[], bool] | None = None,
+    ) -> None:
+        """Take where frames go and what counts them; `paced` plays a file at its own speed.
+
+        `tap` hears every compressed picture before it is decoded, from the camera's thread: it must not wait, nor may
+        `wanted`, which says at each picture whether anybody has a use for it decoded; without it all are decoded.
+        """
+        self.name = name
+        self.source = source or open_source(settings.source, settings.capture, stopping)
+        self._settings = settings.capture
+        self._lane = lane
+        self._stats = stats
+        self._stopping = stopping
+        self._clock = clock
+        self._pace = Pace(clock, stopping) if paced else None
+        self._seq = 0
+        self._shift = 0.0
+        self._tap = tap
+        if tap is not None:
+            self.source.tap = self._tapped
+        if wanted is not None:
+            self.source.wanted = wanted
+        self._opened = False
+        self._live_since: float | None = None
+        self._state = State.CONNECTING
+        self._watch = Watch(settings.capture)
+        self._ladder = Ladder(name)
+
+    def run(self) -> None:
+        """Feed the lane until the file ends, nobody reads, or the stop; SourceError if the source is of no use."""
+        try:
+            while not self._stopping.is_set():
+                try:
+                    if not self._open_and_play():
+                        return
+                except SourceError as error:
+                    if self._stopping.is_set():
+                        return
+                    if not self.source.live or (self.source.local and not self._opened):
+                        raise
+                    self.source.close()
+                    self._wait(error)
+        finally:
+            self.source.close()
+
+    def _open_and_play(self) -> bool:
+        """One connection from its opening to its end; False when there will be no other."""
+        self._stats.changed(State.RETRYING if self._ladder.losses else State.CONNECTING)
+        self._state = State.CONNECTING
+        self._live_since = None
+        self.source.open()
+        # Only an open source knows whether it is a finished recording after all.
+        self._lane.latest = self.source.live
+        self._watch.opened(self._clock.monotonic())
+        self._stats.opened(self.source.description, again=self._opened, live=self.source.live)
+        self._opened = True
+        self._shift = 0.0
+        last: float | None = None
+        while not self._stopping.is_set():
+            sample = self.source.read()
+            if sample is None:
+                if not self._settings.loop or last is None:
+                    self._stats.changed(State.ENDED)
+                    return False
+                self.source.open()
+                self._shift = last + 1 / (self.source.fps or 25.0)
+                continue
+            pts = None if sample.pts is None else sample.pts + self._shift
+            last = pts if pts is not None else last or 0.0
+            if not self._pass_on(sample, pts):
+                return False
+        return False
+
+    def _pass_on(self, sample: Sample, pts: float | None) -> bool:
+        if self._pace is not None and not self.source.live:
+            self._pace.wait(pts if pts is not None else self._seq / (self.source.fps or 25.0))
+        captured = self._clock.monotonic()
+        state, held = self._watch.judge(sample, pts, captured) if self.source.live else (State.LIVE, 0.0)
+        if self._live_since is None and not sample.damaged:
+            self._live_since = captured
+            log.info("%s: live, %s", self.name, self.source.description)
+        if state is not self._state:
+            self._state = state
+            self._stats.changed(state, held=held)
+        seq = self._seq
+        self._seq += 1
+        self._stats.captured(good=not sample.damaged, behind=self._watch.behind)
+        if sample.damaged:
+            self._stats.dropped("corrupt")
+        if sample.damaged or sample.picture is None:
+            return not self._lane.closed
+        return self._lane.put(Frame(self.name, seq, pts, captured, sample.picture, sample.decode))
+
+    def _tapped(self, packet: Packet) -> None:
+        assert self._tap is not None
+        pts, dts = (None if seconds is None else seconds + self._shift for seconds in (packet.pts, packet.dts))
+        self._tap(replace(packet, camera=self.name, pts=pts, dts=dts))
+
+    def _wait(self, error: SourceError) -> None:
+        played = 0.0 if self._live_since is None else self._clock.monotonic() - self._live_since
+        delay = self._ladder.next(played, refused=error.reason == "unauthorized")
+        state = _STATES.get(error.reason, State.OFFLINE) if self._live_since is not None else State.OFFLINE
+        self._stats.changed(state, error.reason, delay)
+        log.info("%s: %s; next try in %.1f s", self.name, error, delay)
+        self._clock.wait(self._stopping, delay)
+
+
+class Pace:
+    """Holds pictures back until their time on the source's own timeline has come."""
+
+    def __init__(self, clock: Clock, stopping: threading.Event) -> None:
+        self._clock = clock
+        self._stopping = stopping
+        self._start: float | None = None
+        self._last = 0.0
+
+    def wait(self, pts: float) -> None:
+        """Wait until `pts` is due; a timeline that jumps, or a reader that is slow, starts the count anew."""
+        now = self._clock.monotonic()
+        jumped = not 0 <= pts - self._last <= _PAUSE
+        if self._start is None or jumped or now - self._start - pts > _CATCH_UP:
+            self._start = now - pts
+        self._last = pts
+        ahead = self._start + pts - now
+        if ahead > 0:
+            self._clock.wait(self._stopping, ahead)

@@ -1,0 +1,285 @@
+"""The command line. Exit codes: 0 good, 1 other, 2 configuration, 3 source, 4 model or device, 5 output, 130 Ctrl-C."""
+
+from __future__ import annotations
+
+import base64
+import difflib
+import json
+import os
+import secrets
+import signal
+import sys
+import traceback
+from collections.abc import Sequence
+from pathlib import Path, PurePath
+from typing import Annotated
+
+import typer
+from typer import Argument, Option
+
+from pipeline.address.parse import kind, redacted, scrub
+from pipeline.config.load import load
+from pipeline.config.overrides import Override
+from pipeline.config.root import Config, Model
+from pipeline.errors import ConfigError, PipelineError, SourceError
+from pipeline.redaction import guard_logs, guarded_tracebacks
+from pipeline.version import __version__
+
+from .options import overrides
+from .run import watch
+from .status_line import Terminal
+
+# Typer hides its copy of click; the root of its usage errors is still reachable from this one.
+_USAGE_ERROR: type[BaseException] = typer.BadParameter.__bases__[0]
+COMMANDS = ("run", "check", "doctor", "devices", "models", "play", "schema", "token", "version")
+_VIDEOS = (".mp4", ".mkv", ".avi", ".mov", ".webm", ".ts", ".m4v", ".h264", ".mjpg")
+
+app = typer.Typer(
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Watch the people in front of your cameras, boxed live.",
+    epilog="Without a command: run. Its options: lookout run --help.",
+)
+models = typer.Typer(help="The models that Lookout knows by name.")
+app.add_typer(models, name="models")
+
+ConfigFile = Annotated[str | None, Argument(metavar="CONFIG", help="YAML file; without one, a drawn demo.")]
+Verbose = Annotated[bool, Option("--verbose", "-v", help="Show where in the program an error came from.")]
+Settings = Annotated[
+    list[str] | None, Option("--set", metavar="KEY.PATH=VALUE", help="Any other key; may be repeated.")
+]
+
+
+@app.command()
+def run(
+    config: ConfigFile = None,
+    source: Annotated[
+        list[str] | None,
+        Option("-i", "--source", metavar="ADDRESS", help="Camera number, address or file; may be repeated."),
+    ] = None,
+    model: Annotated[str | None, Option("-m", "--model", metavar="NAME", help="Known model, or path of one.")] = None,
+    device: Annotated[str | None, Option("-d", "--device", metavar="NAME", help="CPU, GPU, NPU, AUTO, ...")] = None,
+    threshold: Annotated[str | None, Option("-t", "--threshold", metavar="SCORE", help="Least score, 0 to 1.")] = None,
+    output: Annotated[str | None, Option("-o", "--output", metavar="FILE", help="Video file to write.")] = None,
+    window: Annotated[bool | None, Option("--window/--no-window", help="Show a window.", show_default=False)] = None,
+    web: Annotated[str | None, Option("--web", metavar="[HOST:]PORT", help="Serve a page.")] = None,
+    no_web: Annotated[bool, Option("--no-web", help="Serve no page.")] = False,
+    events: Annotated[
+        str | None, Option("--events", metavar="FILE", help="JSON lines to append to; - to print.")
+    ] = None,
+    loop: Annotated[bool, Option("--loop", help="Start files again at their end.")] = False,
+    duration: Annotated[
+        float, Option("--duration", metavar="SECONDS", min=0, show_default=False, help="End after so long.")
+    ] = 0.0,
+    frames: Annotated[
+        int, Option("--frames", metavar="N", min=0, show_default=False, help="Results a camera until the end.")
+    ] = 0,
+    summary: Annotated[str | None, Option("--summary", metavar="FILE", help="Write the numbers as JSON.")] = None,
+    settings: Settings = None,
+    verbose: Verbose = False,
+) -> int:
+    """Watch: the cameras of CONFIG, or the ones given with -i. Naming any output leaves the automatic one out."""
+    changes = overrides(
+        sources=source or (),
+        model=model,
+        device=device,
+        threshold=threshold,
+        video=output,
+        window=window,
+        web=web,
+        no_web=no_web,
+        events=events,
+        loop=loop,
+    )
+    return watch(_loaded(config, (*changes, *(settings or ()))), frames, duration, summary)
+
+
+@app.command()
+def check(
+    config: Annotated[str, Argument(metavar="CONFIG")], settings: Settings = None, verbose: Verbose = False
+) -> int:
+    """Say what a configuration means, or everything that is wrong with it."""
+    loaded = _loaded(config, tuple(settings or ()))
+    count = len(loaded.cameras)
+    outputs = "automatic output" if loaded.outputs is None else ", ".join(each.kind for each in loaded.outputs)
+    cameras = f"{count} camera{'s' * (count != 1)}"
+    _say(
+        f"{config}: good: {cameras}, model {loaded.model.name}, device {loaded.infer.device}, {outputs or 'no output'}"
+    )
+    return 0
+
+
+@app.command()
+def doctor(
+    address: Annotated[str, Argument(metavar="ADDRESS", help="Camera number, address or file.")],
+    seconds: Annotated[float, Option("--seconds", metavar="SECONDS", min=1, max=3600, help="How long to look.")] = 20.0,
+    machine: Annotated[bool, Option("--json", help="Print JSON for programs.")] = False,
+    settings: Settings = None,
+    verbose: Verbose = False,
+) -> int:
+    """Look at one camera for 20 s and say what to change in it; ends with 3 if no picture comes."""
+    if address.lower().endswith((".yaml", ".yml")):
+        raise ConfigError(f"{redacted(address)}: is a configuration; give the address of one camera")
+    loaded = _loaded(None, (*overrides(sources=[address]), *(settings or ())))
+    name, camera = next(iter(loaded.cameras.items()))
+    from pipeline.doctor.report import consult
+
+    text, code = consult(name, camera, address, seconds, Terminal(stderr=True), machine=machine)
+    _say(text)
+    return code
+
+
+@app.command()
+def devices(verbose: Verbose = False) -> int:
+    """List the devices that OpenVINO finds on this machine."""
+    from pipeline.infer.backends.openvino.devices import devices as found
+
+    for name, title in found():
+        _say(f"{name}  {title}")
+    return 0
+
+
+@app.command()
+def play(
+    recording: Annotated[list[str], Argument(metavar="RECORDING...", help="Videos, each with a .jsonl beside it.")],
+    output: Annotated[str | None, Option("-o", "--output", metavar="FILE", help="Video file to write.")] = None,
+    window: Annotated[bool | None, Option("--window/--no-window", help="Show a window.", show_default=False)] = None,
+    web: Annotated[str | None, Option("--web", metavar="[HOST:]PORT", help="Serve a page.")] = None,
+    settings: Settings = None,
+    verbose: Verbose = False,
+) -> int:
+    """Play recordings with the boxes that were found when they were made, without detecting anything."""
+    changes = overrides(sources=recording, video=output, window=window, web=web)
+    config = _loaded(None, (*changes, *(settings or ())))
+    paths = {name: Path(camera.source) for name, camera in config.cameras.items()}
+    for path in paths.values():
+        if not path.is_file():
+            raise SourceError(f"{path}: no such file", "not found")
+    return watch(config, 0, 0.0, None, paths)
+
+
+@app.command()
+def schema() -> int:
+    """Print the JSON Schema of the configuration, for editors."""
+    from pipeline.config.json_schema import schema as described
+
+    _say(json.dumps(described(), indent=2))
+    return 0
+
+
+@app.command()
+def token() -> int:
+    """Make a token for the page: what viewers from other machines must know."""
+    letters = base64.b32encode(secrets.token_bytes(15)).decode().lower()
+    _say("-".join(letters[at : at + 4] for at in range(0, len(letters), 4)))
+    return 0
+
+
+@app.command()
+def version() -> int:
+    """Print the version."""
+    _say(f"lookout {__version__}")
+    return 0
+
+
+@models.callback(invoke_without_command=True)
+def list_models(context: typer.Context) -> int:
+    """List, fetch and verify the models that Lookout knows by name."""
+    return 0 if context.invoked_subcommand else list_known()
+
+
+@models.command("list")
+def list_known() -> int:
+    """List the known models with their precisions, input sizes and labels."""
+    from pipeline.infer.models.registry import known
+
+    for each in known():
+        _say(f"{each.name}  {each.width}x{each.height}  {' '.join(each.releases)}  {', '.join(each.labels)}")
+    return 0
+
+
+@models.command("fetch")
+def fetch_model(name: str, precision: str = "FP16-INT8", verbose: Verbose = False) -> int:
+    """Fetch a known model into the cache, so that no network is needed later."""
+    from pipeline.infer.models.registry import fetch
+
+    _say(str(fetch(name, precision, _complain).xml))
+    return 0
+
+
+@models.command("verify")
+def verify_models(folder: str | None = None, verbose: Verbose = False) -> int:
+    """Check the files of all known models on this machine against their official size and SHA-384."""
+    from pipeline.infer.models.registry import verify
+
+    faults = 0
+    for found in verify(Model(folder=folder)):
+        _say(f"{found.name}  {found.precision}  {found.folder}  {found.fault or 'good'}")
+        faults += bool(found.fault)
+    return 4 if faults else 0
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; returns the exit code, after one line for each problem and never a traceback unasked."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    program = "run.py" if Path(sys.argv[0]).name == "run.py" else "lookout"
+    guard_logs()
+    with guarded_tracebacks():
+        try:
+            return int(app(_with_command(given), prog_name=program, standalone_mode=False) or 0)
+        except (Exception, KeyboardInterrupt) as error:
+            if {"-v", "--verbose"} & set(given):
+                _complain("".join(traceback.format_exception(error)).rstrip())
+            return _report(error, program)
+
+
+def _report(error: BaseException, program: str) -> int:
+    """Print what a person needs to know of an error; returns the exit code."""
+    if isinstance(error, PipelineError):
+        _complain(str(error))
+        return error.exit_code
+    if isinstance(error, _USAGE_ERROR):
+        _complain(f"{program}: {getattr(error, 'format_message', error.__str__)()}")
+        return 2
+    if isinstance(error, KeyboardInterrupt | typer.Abort):
+        return 128 + signal.SIGINT
+    _complain(f"{program}: unexpected {type(error).__name__}: {' '.join(str(error).split())}; -v shows where")
+    return 1
+
+
+def _say(text: str) -> None:
+    try:
+        print(text, flush=True)
+    except BrokenPipeError:
+        # Whoever read our output has seen enough; the flush at exit must not complain of it again.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _complain(text: str) -> None:
+    print(scrub(text), file=sys.stderr)
+
+
+def _with_command(arguments: list[str]) -> list[str]:
+    """The arguments with `run` in front where no command is named."""
+    first = arguments[0] if arguments else ""
+    if first in COMMANDS or first in ("--help", "-h"):
+        return ["--help"] if first == "-h" else arguments
+    if first and not first.startswith("-") and len(arguments) > 1 and not arguments[1].startswith("-"):
+        raise _no_such(first)
+    return ["run", *arguments]
+
+
+def _no_such(word: str) -> ConfigError:
+    names = {each: each for each in COMMANDS} | {each.stem: each.name for each in sorted(Path().glob("*.y*ml"))}
+    near = difflib.get_close_matches(word, names, n=1)
+    hint = f"did you mean {names[near[0]]}?" if near else f"commands: {', '.join(COMMANDS)}"
+    return ConfigError(f"{redacted(word)}: no such command or file; {hint}")
+
+
+def _loaded(config: str | None, changes: tuple[Override | str, ...]) -> Config:
+    if config is not None and not config.lower().endswith((".yaml", ".yml")):
+        if config.lower().endswith(_VIDEOS) or kind(config) != "file":
+            raise ConfigError(f"{redacted(config)}: is a source, not a configuration; put -i in front of it")
+        if not Path(config).exists() and PurePath(config).name == config:
+            raise _no_such(config)
+    return load(config, changes)

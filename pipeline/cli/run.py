@@ -1,0 +1,77 @@
+"""One run in a terminal: status while it lasts, numbers when it has ended."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Mapping
+from importlib import import_module
+from pathlib import Path
+
+from pipeline.address.parse import scrub
+from pipeline.concurrency.signals import Interrupt
+from pipeline.config.root import Config
+from pipeline.errors import PipelineError, SourceError
+from pipeline.stats.registry import Stats
+
+from .status_line import Status, Terminal
+from .summary import SummaryFile, show
+
+
+def watch(
+    config: Config, frames: int, duration: float, summary: str | None, recordings: Mapping[str, Path] | None = None
+) -> int:
+    """Run a configuration with status and summary in the terminal; the exit code. Raises PipelineError.
+
+    `recordings`, by the names of their cameras, are played with the boxes beside them instead of being detected.
+    """
+    _require_opencv()
+    from pipeline.runtime.replay import Replay
+    from pipeline.runtime.runtime import Runtime
+
+    file = SummaryFile(summary) if summary else None
+    printing = any(each.events is not None and each.events.path == "-" for each in config.outputs or ())
+    with Status(Terminal(stderr=True)) as status:
+
+        def tick(stats: Stats) -> None:
+            # Until the model is there, the progress bar of its download has the terminal.
+            if runtime.started:
+                status.tick(stats.figures(), stats.told())
+
+        runtime = Runtime(
+            config,
+            frames=frames,
+            duration=duration,
+            notice=lambda line: status.notice(scrub(line)),
+            # For a person who reads along, and for no log.
+            invite=status.notice if sys.stderr.isatty() else None,
+            on_tick=tick,
+            replay=Replay(recordings) if recordings else None,
+        )
+        with Interrupt(runtime.stop) as interrupt:
+            try:
+                runtime.run()
+            finally:
+                status.close()
+                numbers = runtime.summary()
+                captured = sum(each["captured"] for each in numbers["cameras"].values())
+                if captured:
+                    show(numbers, Terminal(stderr=printing))
+                if file is not None:
+                    file.write(numbers)
+    if interrupt.number:
+        return 130 if interrupt.number == signal.SIGINT else 0
+    if not captured:
+        states = ", ".join(f"{each.name}: {each.reason or each.state}" for each in runtime.stats.figures())
+        raise SourceError(f"no camera gave a picture: {states}")
+    return 0
+
+
+def _require_opencv() -> None:
+    try:
+        # Only a probe: without these libraries the import of any stage would end in a traceback.
+        import_module("cv2")
+    except ImportError as error:
+        raise PipelineError(
+            f"OpenCV cannot be loaded ({error}); on Debian and Ubuntu: apt-get install libgl1 libglib2.0-0"
+        ) from error

@@ -1,0 +1,111 @@
+"""Values that replace what a file says: options of the command line, and `key.path=value`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from .nodes import Block, Entry, Node, Place, Problem, Sequence, Text, brief, text_of
+from .validation import SECTIONS
+
+AUTOMATIC = ("window", "web")
+"""The outputs that serve where none is configured: the first, or the second where there is no display."""
+
+
+@dataclass(frozen=True, slots=True)
+class Override:
+    """A value for one dotted key, in the place of the file's."""
+
+    option: str
+    """What messages name as its place, such as `--threshold 3`."""
+    path: tuple[str, ...]
+    """Keys from the top; an output is addressed by its number or by its kind, as in outputs.web.port."""
+    value: Any
+    """Text that means what it means in YAML, a list, dict or node of such; {} adds a block where there is none,
+    None takes away what is there."""
+    everywhere: bool = False
+    """Whether cameras that set the same key themselves give way too."""
+
+
+def apply(root: Block, override: Override, problems: list[Problem]) -> None:
+    """Put the override into the nodes of a file whose short forms are written out."""
+    place = Place(override.option)
+    if override.value is None:
+        _remove(root, override.path, place)
+        return
+    node = override.value
+    if not isinstance(node, Node):
+        node = _node(node, place, override.path, problems)
+    wrong = _assign(root, override.path, node)
+    if wrong:
+        problems.append(Problem(place, override.path, wrong))
+    cameras = root.entries["cameras"].node if "cameras" in root.entries else None
+    if override.everywhere and override.path[0] in SECTIONS and isinstance(cameras, Block):
+        for camera in cameras.entries.values():
+            section = camera.node.entries.get(override.path[0]) if isinstance(camera.node, Block) else None
+            if section and isinstance(section.node, Block):
+                section.node.entries.pop(override.path[1], None)
+
+
+def _node(value: Any, place: Place, key: tuple[str, ...], problems: list[Problem]) -> Node:
+    if isinstance(value, dict):
+        entries = {name: Entry(place, _node(each, place, (*key, name), problems)) for name, each in value.items()}
+        return Block(place, entries)
+    if isinstance(value, list):
+        return Sequence(place, [_node(each, place, (*key, str(i)), problems) for i, each in enumerate(value)])
+    return text_of(value, place, key, problems)
+
+
+def _assign(root: Block, path: tuple[str, ...], node: Node) -> str:
+    """Put a node at a path, making blocks on the way; what is wrong with the path, or nothing."""
+    here: Node = root
+    for depth, part in enumerate(path):
+        last = depth == len(path) - 1
+        if isinstance(here, Sequence):
+            if path[0] == "outputs" and depth == 1 and not part.isdigit():
+                here = _output(here, part, node.place)
+            elif not part.isascii() or not part.isdigit() or int(part) >= len(here.nodes):
+                return f"no such entry; the list has {len(here.nodes)}, counted from 0"
+            else:
+                if last:
+                    here.nodes[int(part)] = node
+                here = here.nodes[int(part)]
+                continue
+        if not isinstance(here, Block):
+            return f"{'.'.join(map(brief, path[:depth]))} has no keys"
+        missing = part not in here.entries or _empty(here.entries[part].node)
+        if last and (missing or not isinstance(node, Block) or node.entries):
+            here.entries[part] = Entry(node.place, node)
+        elif missing:
+            blank = Sequence(node.place) if part == "outputs" else Block(node.place)
+            here.entries[part] = Entry(node.place, blank)
+        here = here.entries[part].node
+    return ""
+
+
+def _output(outputs: Sequence, kind: str, place: Place) -> Block:
+    """The first output of a kind, added if there is none."""
+    for node in outputs.nodes:
+        if isinstance(node, Block) and kind in node.entries:
+            return node
+    made = Block(place, {kind: Entry(place, Block(place))})
+    outputs.nodes.append(made)
+    return made
+
+
+def _remove(root: Block, path: tuple[str, ...], place: Place) -> None:
+    """Take away a key of the top, or the outputs of a kind, also from the automatic ones."""
+    if len(path) == 1:
+        root.entries.pop(path[0], None)
+        return
+    kind = path[1]
+    entry = root.entries.get("outputs")
+    if entry is None or _empty(entry.node):
+        blocks: list[Node] = [Block(place, {each: Entry(place, Block(place))}) for each in AUTOMATIC]
+        entry = root.entries["outputs"] = Entry(place, Sequence(place, blocks))
+    if isinstance(entry.node, Sequence):
+        entry.node.nodes = [each for each in entry.node.nodes if not (isinstance(each, Block) and kind in each.entries)]
+
+
+def _empty(node: Node) -> bool:
+    return isinstance(node, Text) and node.empty

@@ -1,0 +1,244 @@
+"""From nodes to a Config: short forms, defaults from the top, checks, and every problem in plain words."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from types import UnionType
+from typing import Annotated, Any, Union, get_args, get_origin
+
+from pydantic import BaseModel, ValidationError
+
+from .nodes import Block, Entry, Node, Place, Problem, Sequence, Text, brief, shown
+from .root import Camera, Config, Output
+
+RULES = {
+    "missing": "missing",
+    "greater_than": "must be above {gt:g}",
+    "greater_than_equal": "must be at least {ge:g}",
+    "less_than": "must be below {lt:g}",
+    "less_than_equal": "must be at most {le:g}",
+    "finite_number": "must be a finite number",
+    "int_type": "must be a whole number",
+    "int_from_float": "must be a whole number",
+    "float_type": "must be a number",
+    "bool_type": "must be true or false",
+    "string_type": "must be text",
+    "string_too_short": "must not be empty",
+    "string_too_long": "must have at most {max_length} characters",
+    "literal_error": "must be {expected}",
+    "too_short": "must name at least one camera",
+    "too_long": "must have at most {max_length} entries",
+    "tuple_type": "must be a list",
+    "dict_type": "must be a block of keys",
+    "model_type": "must be a block of keys",
+    "value_error": "{error}",
+}
+"""What is said for each kind of error that pydantic finds."""
+
+PATTERNS = {
+    "cameras": "must be 1 to 64 letters, digits, _ or -",
+    "fourcc": "must be four letters",
+    "address": "must be an rtsp://, rtsps://, rtmp:// or rtmps:// address",
+    "device": "must be a device such as CPU, GPU.1 or AUTO:GPU,CPU",
+}
+"""What is said where the text of a key does not match its pattern."""
+
+SECTIONS = tuple(key for key in Camera.model_fields if key in Config.model_fields)
+"""The sections that a camera takes from the top."""
+
+_MISFIT = object()
+_PORT = re.compile(r"(?:(?P<host>.+):)?(?P<port>[^:]*)")
+
+
+def complete(root: Block, problems: list[Problem]) -> None:
+    """Write out the short forms of cameras, detect, model and outputs."""
+    _complete_detect(root)
+    if isinstance(cameras := _below(root, "cameras"), Block):
+        for entry in cameras.entries.values():
+            entry.node = _long(entry.node, "source")
+            _complete_detect(entry.node)
+    if "model" in root.entries:
+        root.entries["model"].node = _long(root.entries["model"].node, "name")
+    outputs = _below(root, "outputs")
+    if not isinstance(outputs, Sequence):
+        return
+    for number, node in enumerate(outputs.nodes):
+        if isinstance(node, Text) and node.text in Output.model_fields:
+            node = Block(node.place, {node.text: Entry(node.place, Block(node.place))})
+            outputs.nodes[number] = node
+        if isinstance(node, Block):
+            for key, entry in node.entries.items():
+                _complete_output(key, entry, ("outputs", str(number), key), problems)
+
+
+def _complete_detect(node: Node) -> None:
+    detect = _below(node, "detect") if isinstance(node, Block) else None
+    # A number was meant as something else.
+    if isinstance(node, Block) and isinstance(detect, Text) and isinstance(detect.resolved(), bool | str):
+        node.entries["detect"].node = _long(detect, "enabled")
+
+
+def _complete_output(key: str, entry: Entry, path: tuple[str, ...], problems: list[Problem]) -> None:
+    node = entry.node
+    if not isinstance(node, Text) or key not in Output.model_fields:
+        return
+    if node.empty:
+        entry.node = Block(entry.place)
+    elif key == "stream":
+        entry.node = _long(node, "address")
+    elif key in ("video", "events", "record"):
+        entry.node = _long(node, "path")
+    elif key == "web" and node.good:
+        found = _PORT.fullmatch(node.text)
+        if found is None or not found["port"].isascii() or not found["port"].isdigit():
+            problems.append(Problem(node.place, path, f"must be PORT or HOST:PORT, got {shown(node, path)}"))
+            node.good = False
+            return
+        entry.node = Block(node.place)
+        for part, text in found.groupdict().items():
+            if text is not None:
+                text = text.removeprefix("[").removesuffix("]")
+                entry.node.set(part, Text(node.place, text, text if node.text == node.written else node.written))
+
+
+def _long(node: Node, key: str) -> Node:
+    if not isinstance(node, Text) or node.empty:
+        return node
+    return Block(node.place, {key: Entry(node.place, node)})
+
+
+def build(root: Block, problems: list[Problem]) -> Config | None:
+    """The configuration that the nodes mean; None, with problems added, where they mean none."""
+    try:
+        return Config.model_validate(_value(root, Config))
+    except ValidationError as failure:
+        errors = failure.errors(include_url=False, include_input=False)
+    told = {(problem.place, problem.rule) for problem in problems}
+    # What a camera takes from the top fails there first, and once more under the camera.
+    for error in sorted(errors, key=lambda each: len(each["loc"])):
+        problem = _problem(root, error["type"], error["loc"], error.get("ctx", {}))
+        if problem is not None and (problem.place, problem.rule) not in told:
+            told.add((problem.place, problem.rule))
+            problems.append(problem)
+    return None
+
+
+def _below(root: Block, key: str) -> Node | None:
+    return root.entries[key].node if key in root.entries else None
+
+
+def _value(node: Node, kind: Any) -> Any:
+    """The plain value that pydantic is to check where `kind` is expected."""
+    kind = _inner(kind)
+    section = isinstance(kind, type) and issubclass(kind, BaseModel)
+    if isinstance(node, Block):
+        if section:
+            kinds = {key: each.annotation for key, each in kind.model_fields.items()}
+        else:
+            kinds = dict.fromkeys(node.entries, get_args(kind)[1] if get_origin(kind) is dict else str)
+        return {key: _value(entry.node, kinds.get(key, str)) for key, entry in node.entries.items()}
+    if isinstance(node, Sequence):
+        return [_value(each, (get_args(kind) or (str,))[0]) for each in node.nodes]
+    value = node.resolved()
+    if value is None:
+        return {} if section else None
+    if get_origin(kind) in (Union, UnionType):
+        return value
+    if kind in (int, float, bool):
+        fits = isinstance(value, int | float) and isinstance(value, bool) == (kind is bool)
+        return value if fits else _MISFIT
+    return node.text
+
+
+def _stands(node: Node, path: list[str]) -> bool:
+    """Whether the file has a node at a path."""
+    for part in path:
+        if not isinstance(node, Block) or part not in node.entries:
+            return isinstance(node, Sequence)
+        node = node.entries[part].node
+    return True
+
+
+def _problem(root: Block, sort: str, loc: tuple[int | str, ...], context: dict[str, Any]) -> Problem | None:
+    """A pydantic error in our words, at the place of what it is about; None if that was reported already."""
+    of_key = loc[-1] == "[key]"
+    path = [str(part) for part in loc[: -1 if of_key else None]]
+    if path[0] == "cameras" and path[2:] and path[2] in SECTIONS and not _stands(root, path):
+        path = path[2:]
+    at: Place = root.place
+    node: Node | None = root
+    depth = 0
+    for part in path:
+        if isinstance(node, Block) and part in node.entries:
+            at, node = node.entries[part].place, node.entries[part].node
+        elif isinstance(node, Sequence) and part.isdigit():
+            node = node.nodes[int(part)]
+            at = node.place
+        else:
+            break
+        depth += 1
+    key = tuple(path) if sort == "missing" else tuple(path[:depth])
+    if sort == "extra_forbidden":
+        return Problem(at, key, f"unknown key; {_nearest(key[-1], _known(key[:-1]))}")
+    if of_key:
+        return Problem(at, key, f"{PATTERNS['cameras']}, got '{brief(key[-1])}'")
+    if sort == "missing":
+        return None if isinstance(node, Text) and not node.good else Problem(at, key, RULES[sort])
+    assert node is not None
+    if isinstance(node, Text) and not node.good:
+        return None
+    if sort == "model_type" and key[:-1] == ("outputs",):
+        sort, context = "literal_error", {"expected": "window, web, video, events, record, stream or hls"}
+    rule = PATTERNS[key[-1]] if sort == "string_pattern_mismatch" else RULES[sort].format_map(context)
+    if depth < len(path):
+        rule = "must be text, a number, true or false"
+    if sort == "literal_error":
+        rule = rule.replace("'", "")
+    if sort in ("value_error", "too_short", "too_long"):
+        return Problem(node.place, key, rule)
+    if sort == "dict_type" and key == ("cameras",):
+        rule = "must be a block of 'name: address' lines"
+    return Problem(node.place, key, f"{rule}, got {shown(node, key)}{_hint(node, sort, rule)}")
+
+
+def _hint(node: Node, sort: str, rule: str) -> str:
+    if not isinstance(node, Text) or node.written != node.text:
+        return ""
+    if sort == "literal_error":
+        near = difflib.get_close_matches(node.text[:64], re.split(r", | or ", rule.removeprefix("must be ")), n=1)
+        return f"; did you mean '{near[0]}'?" if near else ""
+    if sort == "tuple_type":
+        return f"; write [{brief(node.text)}]"
+    if sort in ("int_type", "float_type", "bool_type") and not node.plain:
+        unquoted = Text(node.place, node.text, node.text)
+        return "" if isinstance(unquoted.resolved(), str | None) else "; leave out the quotes"
+    if sort in ("int_type", "float_type"):
+        if re.fullmatch(r"[-+]?0[0-9]+", node.text):
+            return "; leave out the leading zeros"
+        if re.fullmatch(r"[-+]?[0-9]+,[0-9]+", node.text):
+            return f"; write {node.text.replace(',', '.')}"
+    return ""
+
+
+def _known(path: tuple[str, ...]) -> list[str]:
+    """The keys that may stand in the block at a path."""
+    kind: Any = Config
+    for part in path:
+        if isinstance(kind, type) and issubclass(kind, BaseModel):
+            kind = _inner(kind.model_fields[part].annotation)
+        else:
+            kind = _inner(get_args(kind)[1 if get_origin(kind) is dict else 0])
+    return list(kind.model_fields)
+
+
+def _inner(kind: Any) -> Any:
+    """The type itself, without its bounds and without `| None`."""
+    while get_origin(kind) is Annotated or (type(None) in get_args(kind) and len(get_args(kind)) == 2):
+        kind = next(each for each in get_args(kind) if each is not type(None))
+    return kind
+
+
+def _nearest(key: str, known: list[str]) -> str:
+    near = difflib.get_close_matches(key[:64].lower(), known, n=1)
+    return f"did you mean '{near[0]}'?" if near else f"known here: {', '.join(known)}"

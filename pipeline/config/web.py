@@ -1,0 +1,65 @@
+"""The part of the configuration's schema that describes what is served: the page, who may look at it, and HLS."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Literal
+
+from pydantic import Field, SecretStr, field_validator, model_validator
+
+from .section import Section
+
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
+_TOKEN = "put what `lookout token` prints into the environment, and set outputs.web.token to ${LOOKOUT_TOKEN}"
+
+
+class Web(Section):
+    """A page with all cameras."""
+
+    host: Annotated[str, Field(min_length=1)] = "127.0.0.1"
+    """Address to listen on; only this machine can connect to 127.0.0.1, any other address needs a token."""
+    port: Annotated[int, Field(ge=0, le=65535)] = 8080
+    """Port to listen on; 0 takes any free one."""
+    quality: Annotated[int, Field(ge=1, le=100)] = 80
+    """JPEG quality."""
+    viewers: Annotated[int, Field(ge=1, le=10000)] = 32
+    """Most viewers at once."""
+    token: SecretStr | None = None
+    """What viewers must know, such as ${LOOKOUT_TOKEN}; `lookout token` makes one."""
+    names: tuple[str, ...] = ()
+    """Further names that clients reach this machine by, such as [lookout.example.org]; they need a token too."""
+    certificate: str | None = None
+    """File with the certificate chain (PEM) to serve https with."""
+    key: str | None = None
+    """File with the certificate's private key (PEM); not needed where the certificate's file holds it."""
+
+    @property
+    def local(self) -> bool:
+        """Whether only this machine can connect."""
+        return self.host in LOOPBACK
+
+    @field_validator("token")
+    @classmethod
+    def _hard_to_guess(cls, token: SecretStr | None) -> SecretStr | None:
+        if token is not None and re.fullmatch(r"[!-~]{16,256}", token.get_secret_value()) is None:
+            raise ValueError(f"must be 16 to 256 letters and signs without spaces; {_TOKEN}")
+        return token
+
+    @model_validator(mode="after")
+    def _closed(self) -> Web:
+        if self.token is None and not self.local:
+            raise ValueError(f"needs a token because host is not {', '.join(LOOPBACK[:-1])} or ::1; {_TOKEN}")
+        if self.token is None and self.names:
+            raise ValueError(f"needs a token because it has names; {_TOKEN}")
+        if self.key is not None and self.certificate is None:
+            raise ValueError("needs a certificate because it has a key")
+        return self
+
+
+class Hls(Section):
+    """A live stream of each camera for TVs and phones, which the page's server hands out."""
+
+    boxes: Literal["burnt", "no"] = "burnt"
+    """burnt: encoded with the overlay; no: the camera's own H.264, untouched."""
+    bitrate: Annotated[int, Field(ge=0, le=200_000_000)] = 0
+    """Bits a second of encoded pictures; 0 keeps a constant quality instead."""

@@ -1,0 +1,112 @@
+"""Reading a model file and holding it to the one contract Lookout speaks: a picture in, [1,1,N,7] rows out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import openvino
+from openvino import layout_helpers
+from openvino.frontend import (
+    FrontEndManager,
+    GeneralFailure,
+    InitializationFailure,
+    NotImplementedFailure,
+    OpConversionFailure,
+    OpValidationFailure,
+)
+from openvino.preprocess import PrePostProcessor
+
+from pipeline.errors import ModelError
+
+from .devices import plain
+
+_READER_ERRORS = (
+    GeneralFailure,
+    InitializationFailure,
+    NotImplementedFailure,
+    OpConversionFailure,
+    OpValidationFailure,
+)
+_LAYOUTS = ("NCHW", "NHWC")
+_EXPECTED = "expected one image input [1,3,H,W] or [1,H,W,3] of fixed size and one output [1,1,N,7]"
+
+
+def read(core: openvino.Core, path: Path) -> openvino.Model:
+    """The model in `path` with 8-bit BGR pixels as input, 1 x height x width x 3, and a [1,1,N,7] output of f32.
+
+    Raises ModelError if the file is damaged or has other inputs and outputs, saying which.
+    """
+    _check_head(path)
+    try:
+        model = core.read_model(path) if path.suffix.lower() == ".xml" else _read_onnx(path)
+    except (RuntimeError, *_READER_ERRORS) as error:
+        raise ModelError(f"{path}: damaged or not a model: {plain(error)}") from error
+    layout = _fitting_layout(model)
+    if layout is None:
+        raise ModelError(f"{path}: {_EXPECTED}; found {_found(model)}")
+    try:
+        steps = PrePostProcessor(model)
+        steps.input().tensor().set_element_type(openvino.Type.u8).set_layout(openvino.Layout("NHWC"))
+        steps.input().model().set_layout(openvino.Layout(layout))
+        steps.output().tensor().set_element_type(openvino.Type.f32)
+        return steps.build()
+    except RuntimeError as error:
+        raise ModelError(f"{path}: cannot take 8-bit pixels: {plain(error)}") from error
+
+
+def _check_head(path: Path) -> None:
+    """Stop what is plainly no model before OpenVINO tries all of its readers on it, some of which print."""
+    try:
+        with path.open("rb") as file:
+            head = file.read(4096)
+    except OSError as error:
+        raise ModelError(f"{path}: cannot be read: {error.strerror or error}") from error
+    good = b"<net" in head if path.suffix.lower() == ".xml" else head[:1] == b"\x08"
+    if not good:
+        kind = "an OpenVINO IR" if path.suffix.lower() == ".xml" else "an ONNX model"
+        raise ModelError(f"{path}: not {kind}: {'the file is empty' if not head else 'it starts with other content'}")
+
+
+def _read_onnx(path: Path) -> openvino.Model:
+    """The model through the ONNX reader alone: of a damaged file OpenVINO asks all its readers, and some print."""
+    reader = FrontEndManager().load_by_framework("onnx")
+    return reader.convert(reader.load(str(path)))
+
+
+def _fitting_layout(model: openvino.Model) -> str | None:
+    """NCHW or NHWC if the model keeps the contract, reshaped to one picture if need be; None if it does not."""
+    if len(model.inputs) != 1 or len(model.outputs) != 1:
+        return None
+    shape = model.input(0).partial_shape
+    if shape.rank.is_dynamic or len(shape) != 4:
+        return None
+    layout = _layout(model.input(0), shape)
+    if layout is None or any(shape[index].is_dynamic for index in (1, 2, 3)):
+        return None
+    if shape[0].is_dynamic or shape[0].get_length() != 1:
+        try:
+            model.reshape(openvino.PartialShape([1, *(shape[index].get_length() for index in (1, 2, 3))]))
+        except RuntimeError:
+            return None
+    result = model.output(0).partial_shape
+    fits = result.rank.is_static and len(result) == 4 and result.compatible(openvino.PartialShape([1, 1, -1, 7]))
+    return layout if fits else None
+
+
+def _layout(port: Any, shape: openvino.PartialShape) -> str | None:
+    declared = str(layout_helpers.get_layout(port)).strip("[]").replace(",", "")
+    for layout in (declared,) if declared in _LAYOUTS else _LAYOUTS:
+        channels = shape[layout.index("C")]
+        if channels.is_static and channels.get_length() == 3:
+            return layout
+    return None
+
+
+def _found(model: openvino.Model) -> str:
+    inputs, outputs = (", ".join(map(_port, ports)) or "none" for ports in (model.inputs, model.outputs))
+    return f"inputs {inputs}; outputs {outputs}"
+
+
+def _port(port: Any) -> str:
+    return f"{port.any_name if port.names else 'unnamed'} {port.partial_shape}".replace("..", "?")

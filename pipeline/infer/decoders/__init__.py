@@ -1,0 +1,1 @@
+"""From the numbers of a network to detections, one module a family."""

@@ -1,0 +1,1 @@
+"""Work on codecs and containers that capture and outputs share."""

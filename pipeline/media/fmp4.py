@@ -1,0 +1,94 @@
+"""H.264 as fragmented MP4, which players take piece by piece: the head of a stream, and the pieces that follow it."""
+
+from __future__ import annotations
+
+import io
+import struct
+from collections.abc import Iterator, Sequence
+from fractions import Fraction
+from typing import NamedTuple
+
+import av
+
+from pipeline.frames import Packet
+
+from .muxer import readable
+from .timestamps import TICKS
+
+_PARAMETER_SETS = (7, 8)
+_DELIMITERS = (9, 12)
+_TRACK = 1
+# ISO/IEC 14496-12: the file's own offsets count from this piece; every sample has duration, size, flags and offset.
+_BASE_IS_PIECE = 0x020000
+_TABLE = 0x000001 | 0x000100 | 0x000200 | 0x000400 | 0x000800
+_STARTS, _FOLLOWS = 0x02000000, 0x01010000
+_ROW = struct.Struct(">IIIi")
+
+
+class Sample(NamedTuple):
+    """One compressed picture as it stands in a piece."""
+
+    data: bytes
+    """NAL units, each behind its length in four bytes."""
+    key: bool
+    """Whether decoding can start here."""
+    decoded: int
+    """When it is to be decoded, in ticks of 1/90000 s."""
+    wait: int
+    """Ticks from then until it is to be shown."""
+
+
+def parted(data: bytes) -> tuple[bytes, bytes]:
+    """An Annex B picture as its parameter sets, still in Annex B, and the rest as samples hold it."""
+    sets, rest = [], []
+    for unit in _units(data):
+        kind = unit[0] & 31
+        if kind in _PARAMETER_SETS:
+            sets += [b"\0\0\0\1", unit]
+        elif kind not in _DELIMITERS:
+            rest += [len(unit).to_bytes(4, "big"), unit]
+    return b"".join(sets), b"".join(rest)
+
+
+def head(keyframe: Packet) -> bytes:
+    """What a player needs before any piece of the stream; DamagedError if the keyframe cannot be read."""
+    file = io.BytesIO()
+    options = {"movflags": "empty_moov+default_base_moof+frag_custom", "use_editlist": "0"}
+    with readable(keyframe) as sample, av.open(file, "w", format="mp4", options=options) as container:
+        stream = container.add_stream_from_template(sample.streams.video[0], opaque=True)
+        stream.time_base = Fraction(1, TICKS)
+        container.start_encoding()
+        return file.getvalue()
+
+
+def piece(number: int, samples: Sequence[Sample], end: int) -> bytes:
+    """The piece of these samples, the last of which lasts until `end`, in ticks.
+
+    FFmpeg's own muxer would hold every piece back until the next picture and count its times anew from 0.
+    """
+    ends = [*(each.decoded for each in samples[1:]), end]
+    rows = b"".join(
+        _ROW.pack(until - each.decoded, len(each.data), _STARTS if each.key else _FOLLOWS, each.wait)
+        for each, until in zip(samples, ends, strict=True)
+    )
+
+    def described(offset: int) -> bytes:
+        track = _box(b"tfhd", _full(0, _BASE_IS_PIECE), struct.pack(">I", _TRACK))
+        when = _box(b"tfdt", _full(1, 0), struct.pack(">Q", samples[0].decoded))
+        table = _box(b"trun", _full(1, _TABLE), struct.pack(">Ii", len(samples), offset), rows)
+        return _box(b"moof", _box(b"mfhd", _full(0, 0), struct.pack(">I", number)), _box(b"traf", track, when, table))
+
+    return described(len(described(0)) + 8) + _box(b"mdat", *(each.data for each in samples))
+
+
+def _units(data: bytes) -> Iterator[bytes]:
+    # A unit never ends in zeros: those belong to the longer form of the next start code, or fill up.
+    return filter(None, (each.rstrip(b"\0") for each in data.split(b"\0\0\1")))
+
+
+def _box(kind: bytes, *parts: bytes) -> bytes:
+    return b"".join(((8 + sum(map(len, parts))).to_bytes(4, "big"), kind, *parts))
+
+
+def _full(version: int, flags: int) -> bytes:
+    return (version << 24 | flags).to_bytes(4, "big")

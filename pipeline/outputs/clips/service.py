@@ -1,0 +1,222 @@
+"""Clips on demand: the seconds around now of any camera, from its recording or else from memory."""
+
+from __future__ import annotations
+
+import io
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from types import TracebackType
+from typing import Protocol
+
+from pipeline.address.parse import kind
+from pipeline.clock import Clock
+from pipeline.config import root as config
+from pipeline.errors import OutputError
+from pipeline.frames import Packet
+from pipeline.media.muxer import MUXERS
+from pipeline.media.splice import Splice
+from pipeline.outputs.paths import make_room, unwritable
+from pipeline.outputs.record.retention import BOXES
+
+from .ring_buffer import Past
+
+LONGEST = 3600.0
+"""Most seconds before, and after, the moment."""
+_ADVICE = "add an output such as record: out/{camera}-{time}.mp4"
+
+
+class Footage(Protocol):
+    """Where the seconds of one clip are."""
+
+    wait: float
+    """Seconds after its end when all of it is there."""
+
+    def pour(self, splice: Splice) -> None:
+        """Put all of it into a file; raises OutputError."""
+        ...
+
+    def beside(self) -> Path:
+        """A name for its file; raises OutputError where none can be chosen."""
+        ...
+
+    def release(self) -> None:
+        """Let go of what is held for it."""
+        ...
+
+
+class Recordings(Protocol):
+    """An output that has recordings of all cameras."""
+
+    def footage(self, camera: str, before: float, after: float) -> Footage:
+        """The seconds around now."""
+        ...
+
+    def refusal(self, camera: str) -> str:
+        """Why nothing of a camera can be recorded; empty where it can."""
+        ...
+
+
+class _Either:
+    """The seconds in the recording, or those in memory where it has none of them: its disk may be full or gone."""
+
+    def __init__(self, recorded: Footage, remembered: Footage) -> None:
+        self.wait = max(recorded.wait, remembered.wait)
+        self._recorded = recorded
+        self._remembered = remembered
+
+    def pour(self, splice: Splice) -> None:
+        try:
+            self._recorded.pour(splice)
+        except (OSError, ValueError):
+            if not splice.empty:
+                raise
+            self._remembered.pour(splice)
+
+    def beside(self) -> Path:
+        return self._recorded.beside()
+
+    def release(self) -> None:
+        self._recorded.release()
+        self._remembered.release()
+
+
+class Clip:
+    """The seconds around the moment it was asked for; a context manager that lets go of them."""
+
+    def __init__(self, camera: str, footage: Footage, after: float) -> None:
+        self.wait = after + footage.wait
+        """Seconds until it can be written."""
+        self._camera = camera
+        self._footage = footage
+
+    def save(self, path: str | Path | None = None) -> Path:
+        """Write an .mp4 or .mkv file, beside the recordings if no path is given; raises OutputError."""
+        with self._named():
+            target = self._footage.beside() if path is None else Path(path).expanduser()
+            if target.suffix.lower() not in MUXERS:
+                raise OutputError(f"its file must end in {' or '.join(MUXERS)}, got {target}")
+            there = target.exists()
+            make_room(target)
+            try:
+                self._put_in_place(target)
+                return target
+            except BaseException:
+                if not there:
+                    target.unlink(missing_ok=True)
+                raise
+
+    def data(self) -> bytes:
+        """The same as the bytes of an MP4 file, without touching the disk; raises OutputError."""
+        with self._named():
+            memory = io.BytesIO()
+            self._pour(memory)
+            return memory.getvalue()
+
+    def _put_in_place(self, target: Path) -> None:
+        """Write beside the target, and only a whole clip takes the place of what is there."""
+        try:
+            with TemporaryDirectory(prefix=".clip-", dir=target.parent) as folder:
+                made = Path(folder) / target.name
+                try:
+                    self._pour(made)
+                except OutputError as error:
+                    text = str(error).replace(str(made.with_suffix("")), str(target.with_suffix("")))
+                    raise OutputError(text) from error
+                boxes = made.with_suffix(BOXES)
+                if boxes.exists():
+                    boxes.replace(target.with_suffix(BOXES))
+                elif target.stat().st_size:
+                    # Boxes of the film that was there would be painted onto this one.
+                    target.with_suffix(BOXES).unlink(missing_ok=True)
+                made.replace(target)
+        except OutputError:
+            raise
+        except OSError as error:
+            raise unwritable(target, error) from error
+
+    def _pour(self, target: Path | io.BytesIO) -> None:
+        with Splice(target) as splice:
+            self._footage.pour(splice)
+
+    @contextmanager
+    def _named(self) -> Iterator[None]:
+        try:
+            yield
+        except OutputError as error:
+            raise OutputError(f"{self._camera}: no clip: {error}") from error
+
+    def __enter__(self) -> Clip:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._footage.release()
+
+
+class Clips:
+    """Makes clips of all cameras; safe from any thread."""
+
+    def __init__(
+        self, cameras: Mapping[str, config.Camera], clock: Clock, ended: threading.Event | None = None
+    ) -> None:
+        """`ended` tells that no camera will give any more."""
+        self.recordings: Recordings | None = None
+        """Where the recordings are, if there are any."""
+        self._clock = clock
+        self._ended = ended or threading.Event()
+        self._pasts = {
+            name: Past(camera.capture.keep)
+            for name, camera in cameras.items()
+            if camera.capture.keep and kind(camera.source) in ("file", "network")
+        }
+
+    def packet(self, packet: Packet) -> None:
+        """Take one packet of any camera."""
+        if (past := self._pasts.get(packet.camera)) is not None:
+            past.put(packet)
+
+    def keeps(self, camera: str) -> bool:
+        """Whether it wants the packets of a camera."""
+        return camera in self._pasts
+
+    def reach(self, camera: str) -> float:
+        """Seconds before now that a clip of a camera may hold; 0 where none can be had."""
+        if self._refusal(camera):
+            return 0.0
+        return self._pasts[camera].seconds if self.recordings is None else LONGEST
+
+    def ask(self, camera: str, before: float, after: float, take: Callable[[int], bool] = lambda count: True) -> Clip:
+        """A clip of the last `before` seconds and the next `after`, which have to pass; raises OutputError.
+
+        `take` says whether so many bytes more may be held in memory for it.
+        """
+        if not (0 <= before <= LONGEST and 0 <= after <= LONGEST):
+            raise OutputError(f"{camera}: a clip has at most {LONGEST:g} s before and {LONGEST:g} s after")
+        if refusal := self._refusal(camera):
+            raise OutputError(f"{camera}: no clip: {refusal}")
+        if before > (reach := self.reach(camera)):
+            raise OutputError(f"{camera}: no clip: only {reach:g} s are kept; {_ADVICE}")
+        now, past = self._clock.monotonic(), self._pasts.get(camera)
+        kept = None if past is None else past.want(now - before, now + after, take)
+        recorded = None if self.recordings is None else self.recordings.footage(camera, before, after)
+        footage = _Either(recorded, kept) if recorded and kept else recorded or kept
+        assert footage is not None
+        return Clip(camera, footage, after)
+
+    def cut(self, camera: str, before: float, after: float, path: str | Path | None) -> Path:
+        """The same as a file, for which it waits, though not for what comes no more."""
+        with self.ask(camera, before, after) as clip:
+            self._clock.wait(self._ended, after)
+            self._clock.wait(threading.Event(), clip.wait - after)
+            return clip.save(path)
+
+    def _refusal(self, camera: str) -> str:
+        """Why no clip of a camera can be had, if so."""
+        if self.recordings is not None:
+            return self.recordings.refusal(camera)
+        past = self._pasts.get(camera)
+        return f"nothing of it is kept; {_ADVICE}" if past is None else past.refusal

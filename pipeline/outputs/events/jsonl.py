@@ -1,0 +1,135 @@
+"""A JSON line for every frame and for every change of a camera's state."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from dataclasses import fields
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from pipeline.address.parse import scrub
+from pipeline.clock import Clock
+from pipeline.config import root as config
+from pipeline.frames import Result, Timing
+from pipeline.outputs.paths import filled, make_room, unwritable
+from pipeline.outputs.protocols import View
+from pipeline.stats.registry import Stats
+
+_STDOUT = "-"
+
+
+class EventsOutput:
+    """Appends whole lines, each in one write, so that a kill loses none that was written.
+
+    Frames:  camera, seq, pts, captured, size, timings_ms, detections [{label, score, box}]
+    Changes: camera, state, reason, at; last_good and next_try where there was a picture and a try is planned
+    """
+
+    name = "events"
+
+    def __init__(self, settings: config.Events, stats: Stats, clock: Clock) -> None:
+        self._settings = settings
+        self._stats = stats
+        self._clock = clock
+        self._files: dict[Path, int] = {}
+        self._told = dict.fromkeys(stats.cameras, -1)
+
+    def open(self) -> None:
+        """Make the folders and files."""
+        if self._settings.path == _STDOUT:
+            return
+        for camera in self._stats.cameras:
+            path = filled(self._settings.path, camera)
+            if path not in self._files:
+                self._files[path] = _append_to(path)
+
+    def show(self, view: View) -> bool:
+        """Write the line of a frame, after those of the changes before it."""
+        self.poll()
+        result = view.result
+        if not result.detected:
+            return False
+        if not len(result.detections) and not self._settings.empty:
+            return False
+        total = self._clock.monotonic() - result.frame.captured
+        self._write(result.frame.camera, frame_event(result, view.captured_at, total))
+        return True
+
+    def wants(self, camera: str) -> bool:
+        """Only what was found is written, so that a camera without detection need not be decoded for it."""
+        return False
+
+    def poll(self) -> bool:
+        """Write the changes of state since the last call."""
+        for name, camera in self._stats.cameras.items():
+            for change in camera.changes(self._told[name]):
+                event = {"camera": name, "state": change.state.value, "reason": scrub(change.reason)}
+                times = {"at": change.at, "last_good": change.last_good, "next_try": change.next_try}
+                self._write(name, event | {key: timestamp(moment) for key, moment in times.items() if moment})
+                self._told[name] = change.number
+        return True
+
+    def close(self) -> None:
+        """Write what is left and close the files."""
+        try:
+            if self._files or self._settings.path == _STDOUT:
+                self.poll()
+        finally:
+            while self._files:
+                os.close(self._files.popitem()[1])
+
+    def _write(self, camera: str, event: dict[str, Any]) -> None:
+        line = json.dumps(event, separators=(",", ":")) + "\n"
+        if self._settings.path == _STDOUT:
+            try:
+                sys.stdout.write(line)
+                sys.stdout.flush()
+            except OSError as error:
+                raise unwritable("standard output", error) from error
+            return
+        path = filled(self._settings.path, camera)
+        left = line.encode()
+        try:
+            while left:
+                left = left[os.write(self._files[path], left) :]
+        except OSError as error:
+            raise unwritable(path, error) from error
+
+
+def frame_event(result: Result, captured_at: datetime, total: float) -> dict[str, Any]:
+    """What the line of a frame holds; `total` is seconds since its capture."""
+    frame = result.frame
+    timings = {field.name: getattr(result.timing, field.name) for field in fields(Timing)} | {"total": total}
+    return {
+        "camera": frame.camera,
+        "seq": frame.seq,
+        "pts": None if frame.pts is None else round(frame.pts, 6),
+        "captured": timestamp(captured_at),
+        "size": [frame.picture.width, frame.picture.height],
+        "timings_ms": {name: round(seconds * 1e3, 3) for name, seconds in timings.items()},
+        "detections": [
+            {"label": label, "score": round(score, 4), "box": [round(each, 2) for each in box]}
+            for label, score, box in result.detections
+        ],
+    }
+
+
+def timestamp(moment: datetime) -> str:
+    """ISO 8601 in UTC with milliseconds, such as 2026-05-04T12:30:15.250Z."""
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _append_to(path: Path) -> int:
+    """A descriptor that appends; a line that an earlier kill left unfinished is ended first."""
+    make_room(path)
+    try:
+        file = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o644)
+        size = os.fstat(file).st_size
+        if size and os.pread(file, 1, size - 1) != b"\n":
+            os.write(file, b"\n")
+    except OSError as error:
+        raise unwritable(path, error) from error
+    return file

@@ -1,0 +1,1 @@
+"""Live streams for HLS players."""

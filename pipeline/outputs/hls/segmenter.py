@@ -1,0 +1,215 @@
+"""A camera's compressed pictures cut into the segments and parts that HLS players are served; the newest few only."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import NamedTuple
+
+from pipeline.clock import Clock
+from pipeline.frames import Packet
+from pipeline.media.fmp4 import Sample, head, parted, piece
+from pipeline.media.muxer import DamagedError
+from pipeline.media.timestamps import TICKS, PacketTimeline
+
+_SHORTEST = 0.95
+_LONGEST = 10.0
+_PART = 0.25
+_PAUSE = 3.0
+_DAY = 86_400
+_ROOM = 1.5
+"""How much longer than usual the next picture may take, before a part or a segment grows too long."""
+_LISTED = 6.0
+_MOST_BYTES = 48_000_000
+_FORMER = 2
+_FEWEST = 3
+
+
+class Part(NamedTuple):
+    """Some pictures in a row, as a piece of fragmented MP4."""
+
+    data: bytes
+    seconds: float
+    key: bool
+    """Whether decoding can start here."""
+
+
+@dataclass(slots=True)
+class Stretch:
+    """One media segment: parts in a row."""
+
+    number: int
+    """Its media sequence number."""
+    head: int
+    """Names the head that its parts need."""
+    chapter: int
+    """Grows with every break."""
+    breaks: bool
+    """Whether it does not go on where the one before ended."""
+    begins: datetime
+    """UTC."""
+    parts: list[Part] = field(default_factory=list)
+    whole: bool = False
+
+    @property
+    def seconds(self) -> float:
+        """How long all parts last together."""
+        return sum(part.seconds for part in self.parts)
+
+    @property
+    def size(self) -> int:
+        """Bytes."""
+        return sum(len(part.data) for part in self.parts)
+
+
+class Cutter:
+    """Cuts at keyframes, a second apart or more; not locked.
+
+    Numbers start at the seconds since 1970, so that they grow over restarts: no player takes new for old.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self.stretches: deque[Stretch] = deque()
+        """What playlists list, oldest first; only the last may be incomplete."""
+        self.former: deque[Stretch] = deque(maxlen=_FORMER)
+        """What a slow player may still ask for."""
+        self.heads: dict[int, bytes] = {}
+        self.size = (0, 0)
+        """Width and height of the newest pictures, in pixels."""
+        self.target = 0
+        """Seconds that no segment is longer than, once promised; 0 before."""
+        self.part_target = _PART
+        """Seconds that no part is longer than, as far as the camera keeps its pace."""
+        self.keyframe = b""
+        """The newest one with its parameter sets."""
+        self._timeline = PacketTimeline()
+        self._sets = b""
+        self._samples: list[Sample] = []
+        self._captured = float("-inf")
+        self._decoded = 0
+        self._at = 0
+        self._interval = 1 / 30
+        self._began = 0
+        self._head = self._number = self._chapter = 0
+
+    @property
+    def ready(self) -> bool:
+        """Whether there is a whole segment, without which players refuse a playlist."""
+        return sum(each.whole for each in self.stretches) >= _FEWEST
+
+    @property
+    def growing(self) -> bool:
+        """Whether the last segment waits for more."""
+        return bool(self.stretches) and not self.stretches[-1].whole
+
+    def age(self) -> float:
+        """Seconds since the newest picture was captured."""
+        return self._clock.monotonic() - self._captured
+
+    def put(self, packet: Packet) -> bool:
+        """Take the next picture; True if there is something new to serve."""
+        sets, data = parted(packet.data)
+        paused = packet.captured - self._captured > _PAUSE
+        if not packet.key and (paused or not self.growing):
+            return False
+        shown, decoded = self._timeline.place(packet)
+        self._advance(decoded)
+        self._captured = packet.captured
+        other = packet.key and sets != self._sets
+        elapsed = (self._at - self._began) / TICKS
+        full = elapsed + _ROOM * self._interval > (self.target or _LONGEST) + 0.49
+        news = True
+        if not self.growing or other or paused or full or (packet.key and elapsed >= _SHORTEST):
+            self._end()
+            if other and not self._change(packet, sets):
+                return False
+            self._begin(packet.captured, breaks=other or paused)
+        elif (self._at - self._samples[0].decoded) / TICKS + _ROOM * self._interval > self.part_target:
+            self._end_part()
+        else:
+            news = False
+        self._samples.append(Sample(data, packet.key, self._at, shown - decoded))
+        return news
+
+    def promise(self) -> None:
+        """Keep from now on to how long segments and parts have been, as a playlist must."""
+        if not self.target:
+            longest = max(1 + self._interval, *(each.seconds for each in self.stretches))
+            self.target = max(1, int(longest + 0.5))
+
+    def relax(self) -> None:
+        """Nobody watches: keep only what the next player needs to begin at once."""
+        self.target = 0
+        self._forget()
+
+    def clear(self) -> None:
+        """Keep nothing."""
+        self.target, self.part_target, self._sets = 0, _PART, b""
+        self._samples = []
+        for each in (self.stretches, self.former, self.heads):
+            each.clear()
+
+    def _advance(self, decoded: int) -> None:
+        """Move on to the next picture's place; a pause takes no longer than a segment may."""
+        step = max(1, decoded - self._decoded)
+        self._decoded = decoded
+        longest = self._began + round(((self.target or _LONGEST) + 0.49) * TICKS)
+        self._at = min(self._at + step, max(longest, self._at + 1))
+        self._interval += 0.1 * (min(1.0, step / TICKS) - self._interval)
+
+    def _change(self, keyframe: Packet, sets: bytes) -> bool:
+        try:
+            made = head(keyframe)
+        except DamagedError:
+            return False
+        self._sets, self._head = sets, self._next()
+        self.heads[self._head] = made
+        self.keyframe = keyframe.data
+        self.size = keyframe.width, keyframe.height
+        return True
+
+    def _next(self) -> int:
+        return max(self._number + 1, int(self._clock.now().timestamp())) if not self.stretches else self._number + 1
+
+    def _begin(self, captured: float, *, breaks: bool) -> None:
+        now = self._clock.now()
+        if breaks:
+            # Grows over restarts of a day too, and stays small: players keep lists as long as this number.
+            seed = 0 if self.stretches else int(now.timestamp()) % _DAY // 4
+            self._chapter = max(self._chapter + 1, seed)
+        self._number = self._next()
+        self._began = self._at
+        if not self.target:
+            self.part_target = max(self.part_target, _ROOM * self._interval)
+        begins = now - timedelta(seconds=self._clock.monotonic() - captured)
+        self.stretches.append(Stretch(self._number, self._head, self._chapter, breaks, begins))
+
+    def _end_part(self) -> None:
+        samples, self._samples = self._samples, []
+        if samples:
+            seconds = (self._at - samples[0].decoded) / TICKS
+            data = piece(self._number, samples, self._at)
+            self.stretches[-1].parts.append(Part(data, seconds, samples[0].key))
+
+    def _end(self) -> None:
+        if self.growing:
+            self._end_part()
+            self.stretches[-1].whole = True
+            self._forget()
+
+    def _forget(self) -> None:
+        whole = [each for each in self.stretches if each.whole]
+        seconds, size = sum(each.seconds for each in whole), sum(each.size for each in self.stretches)
+        enough = max(_LISTED, 4.0 * self.target) if self.target else 0.0
+        for each in whole[:-_FEWEST]:
+            seconds -= each.seconds
+            if seconds < enough and size <= _MOST_BYTES:
+                break
+            size -= each.size
+            self.former.append(self.stretches.popleft())
+        if not self.target:
+            self.former.clear()
+        used = {each.head for each in (*self.former, *self.stretches)} | {self._head}
+        self.heads = {number: made for number, made in self.heads.items() if number in used}

@@ -1,0 +1,60 @@
+"""Where output files go: {camera} filled in, folders made, and every failure said in one line."""
+
+from __future__ import annotations
+
+import errno
+import os
+from pathlib import Path
+
+from pipeline.address.parse import redacted
+from pipeline.errors import ConfigError, OutputError
+
+_ADVICE = {
+    "ENOSPC": "the disk is full; free some space or choose another place",
+    "EDQUOT": "the disk quota is used up; free some space or choose another place",
+    "EFBIG": "the file has reached the size limit; choose another place",
+    "EROFS": "the disk is read-only; choose another place",
+    "EACCES": "permission denied; choose another place",
+    "EPERM": "permission denied; choose another place",
+    "EISDIR": "it is a folder; name a file",
+    "ENOTDIR": "part of it is not a folder; choose another place",
+    "EEXIST": "part of it is not a folder; choose another place",
+    "ENAMETOOLONG": "the name is too long; choose a shorter one",
+    "EPIPE": "its reader has gone",
+}
+
+
+def filled(template: str, camera: str) -> Path:
+    """The path for one camera: {camera} becomes its name."""
+    return Path(template.replace("{camera}", camera)).expanduser()
+
+
+def check_template(key: str, template: str, cameras: tuple[str, ...]) -> None:
+    """Raise ConfigError if several cameras would go to the same place; `key` is such as `video.path`."""
+    if len(cameras) > 1 and "{camera}" not in template:
+        raise ConfigError(
+            f"outputs.{key}: must contain {{camera}} because there are {len(cameras)} cameras, "
+            f"got '{redacted(template)}'"
+        )
+
+
+def check_ending(key: str, template: str, endings: tuple[str, ...]) -> None:
+    """Raise ConfigError if the name ends like no kind of file that can be written; `key` is such as `video.path`."""
+    if Path(template).suffix.lower() not in endings:
+        raise ConfigError(f"outputs.{key}: must end in {' or '.join(endings)}, got '{template}'")
+
+
+def make_room(path: Path) -> None:
+    """Make the folders above a file and see that it can be written; raises OutputError."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        os.close(os.open(path, os.O_WRONLY | os.O_CREAT, 0o644))
+    except OSError as error:
+        raise unwritable(path, error) from error
+
+
+def unwritable(where: Path | str, error: Exception) -> OutputError:
+    """The one line for a place that cannot be written."""
+    code = errno.errorcode.get(getattr(error, "errno", None) or 0, "")
+    reason = _ADVICE.get(code) or getattr(error, "strerror", None) or " ".join(str(error).split())
+    return OutputError(f"cannot write {where}: {reason}")

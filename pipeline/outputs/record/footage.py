@@ -1,0 +1,145 @@
+"""A few seconds around a moment, cut out of recordings without encoding anything."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import av
+
+from pipeline.errors import OutputError
+from pipeline.media.splice import Piece, Splice
+from pipeline.media.timestamps import TICKS
+
+from .retention import Shelf
+from .sidecar import BoxesFile, lines
+
+_UNTIL_WRITTEN = 1.0
+"""Seconds after which a picture stands in its file for sure: a fragment, and some more."""
+
+
+_REORDERED = 1.0
+"""Seconds, at most, that a picture is shown after its place in the file."""
+
+
+class Take(NamedTuple):
+    """One file of a recording."""
+
+    path: Path
+    began: datetime
+    """Wall time of its first picture."""
+
+
+class Recorded:
+    """The seconds of one clip, in the files of a recording."""
+
+    wait = _UNTIL_WRITTEN
+    """Seconds after its end when all of it is there."""
+
+    def __init__(self, camera: str, takes: Sequence[Take], shelf: Shelf, start: datetime, end: datetime) -> None:
+        """`takes` are all there are, and grow meanwhile."""
+        self._camera = camera
+        self._all = takes
+        self._shelf = shelf
+        self._start = start
+        self._end = end
+        self._zero: datetime | None = None
+        self._takes: list[Take] = []
+        self._released = False
+
+    def pour(self, splice: Splice) -> None:
+        """Put all that is there into a file, and the boxes beside it; raises OutputError where there is nothing."""
+        self._takes = _covering(list(self._all), self._start, self._end)
+        for take in self._takes:
+            with suppress(av.error.InvalidDataError), av.open(str(take.path)) as recorded:
+                self._copy(take, recorded, splice)
+        if self._zero is None:
+            raise OutputError("nothing of that time was recorded")
+        if isinstance(splice.target, Path):
+            self._copy_boxes(splice.target, self._zero)
+
+    def beside(self) -> Path:
+        """A name for its file beside the recordings, taken by no other file yet."""
+        if self._shelf.missing:
+            raise OutputError("the disk is as full as it may get; free some space")
+        chosen = _covering(list(self._all), self._start, self._end)
+        if not chosen:
+            raise OutputError("nothing of that time was recorded")
+        plain = self._shelf.path(self._camera, max(self._start, chosen[0].began))
+        path, count = plain.with_name(f"{plain.stem}-clip{plain.suffix}"), 1
+        while path.exists():
+            count += 1
+            path = plain.with_name(f"{plain.stem}-clip-{count}{plain.suffix}")
+        return path
+
+    def release(self) -> None:
+        """Nothing is held, but what is being cut may be much."""
+        self._released = True
+
+    def _copy(self, take: Take, recorded: av.container.InputContainer, splice: Splice) -> None:
+        stream = recorded.streams.video[0]
+        if not splice.empty and not splice.takes(stream):
+            return
+        for packet in self._wanted(take, recorded, stream):
+            if self._zero is None:
+                splice.takes(stream)
+                self._zero = take.began + _seconds(packet.dts, packet)
+            shift = take.began - self._zero
+            shown, decoded = (_ticks(shift + _seconds(each, packet)) for each in (packet.pts, packet.dts))
+            splice.add(Piece(bytes(packet), packet.is_keyframe, shown, decoded))
+
+    def _wanted(
+        self, take: Take, recorded: av.container.InputContainer, stream: av.VideoStream
+    ) -> Iterator[av.Packet[Any]]:
+        """Packets from the last keyframe before the start to the end."""
+        held: list[av.Packet[Any]] = []
+        ahead = (self._start - take.began).total_seconds() - _REORDERED
+        if self._zero is None and ahead > 0 and stream.time_base:
+            # Where that cannot be done, it is read from its beginning.
+            with suppress(av.FFmpegError):
+                recorded.seek(round(ahead / stream.time_base), stream=stream)
+        for packet in recorded.demux(stream):
+            if self._released:
+                raise OutputError("nobody waits for it any more")
+            if packet.pts is None or packet.dts is None or not packet.size:
+                continue
+            moment = take.began + _seconds(packet.pts, packet)
+            if moment > self._end:
+                break
+            if self._zero is None and moment < self._start:
+                held = [packet] if packet.is_keyframe else [*held, packet]
+                continue
+            yield from held
+            held = []
+            yield packet
+
+    def _copy_boxes(self, target: Path, zero: datetime) -> None:
+        found = [(take.began - zero, event) for take in self._takes for event in lines(take.path)]
+        if not found:
+            return
+        boxes = BoxesFile(target)
+        try:
+            for shift, event in found:
+                at = shift.total_seconds() + float(event.pop("t"))
+                if 0 <= at <= (self._end - zero).total_seconds():
+                    boxes.write(at, event)
+        finally:
+            boxes.close()
+
+
+def _covering(takes: list[Take], start: datetime, end: datetime) -> list[Take]:
+    """The files, oldest first, that hold something of the time between."""
+    there = [take for take in takes if take.path.exists() and take.began < end]
+    first = max((at for at, take in enumerate(there) if take.began <= start), default=0)
+    return there[first:]
+
+
+def _seconds(ticks: int | None, packet: av.Packet[Any]) -> timedelta:
+    return timedelta(seconds=float((ticks or 0) * packet.time_base))
+
+
+def _ticks(moment: timedelta) -> int:
+    return round(moment.total_seconds() * TICKS)

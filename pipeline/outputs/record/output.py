@@ -1,0 +1,247 @@
+"""Recordings: segments of the camera's own pictures, or of encoded ones, that no fault of the disk lets others feel."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from pipeline.address.parse import kind
+from pipeline.concurrency.backoff import Ladder
+from pipeline.config import root as config
+from pipeline.errors import ConfigError, OutputError
+from pipeline.frames import Packet
+from pipeline.media.encoder import Encoder
+from pipeline.media.muxer import CODECS, MUXERS, DamagedError, Segment
+from pipeline.media.packet_queue import Backlog, Boxes
+from pipeline.outputs.events.jsonl import frame_event
+from pipeline.outputs.paths import check_ending, check_template, unwritable
+from pipeline.outputs.protocols import View
+from pipeline.stats.registry import Stats
+
+from .footage import Recorded, Take
+from .retention import Shelf
+from .sidecar import BoxesFile
+
+_TURN = 0.25
+_CHECK_EVERY = 1.0
+_PATIENCE = 3.0
+_REMEMBERED = 1024
+_TAKES = 1000
+_DRIFT = 2.0
+"""Seconds by which a file's time may part from the clock: a camera that was away goes on in a new file."""
+
+
+class _Reel:
+    """What is being written of one camera."""
+
+    def __init__(self, segment: Segment, boxes: BoxesFile | None, began: datetime) -> None:
+        self.segment = segment
+        self.boxes = boxes
+        self.began = began
+        self.times: OrderedDict[float, float] = OrderedDict()
+        """Where the newest pictures stand in the file, by their pts."""
+
+
+class RecordOutput:
+    """Writes what it is given from a thread of its own; a full or missing disk stops nothing else."""
+
+    name = "record"
+
+    def __init__(
+        self,
+        settings: config.Record,
+        cameras: dict[str, config.Camera],
+        stats: Stats,
+        start: Callable[[str, Callable[[], None]], None],
+    ) -> None:
+        check_template("record.path", settings.path, tuple(cameras))
+        check_ending("record.path", settings.path, tuple(MUXERS))
+        if "{time}" not in Path(settings.path).name:
+            raise ConfigError(f"outputs.record.path: must contain {{time}} in the file's name, got '{settings.path}'")
+        self._settings = settings
+        self._stats = stats
+        self._clock = stats.clock
+        self._start = start
+        self._boxed = {name for name, camera in cameras.items() if camera.detect.enabled and settings.boxes == "beside"}
+        self._shelf = Shelf(settings.path, tuple(cameras), settings.free * 1_000_000)
+        self._encoders = {
+            name: Encoder(name, settings.bitrate)
+            for name, camera in cameras.items()
+            if settings.boxes == "burnt" or kind(camera.source) in ("demo", "webcam")
+        }
+        self._backlog = Backlog(stats.outputs[self.name].skipped)
+        self._reels: dict[str, _Reel] = {}
+        self._former: dict[str, _Reel] = {}
+        self._files = {name for name, camera in cameras.items() if kind(camera.source) == "file"}
+        self._takes: dict[str, list[Take]] = {name: [] for name in cameras}
+        self._refusals: dict[str, str] = {}
+        self._ladder = Ladder(settings.path)
+        self._retry_at = self._checked_at = float("-inf")
+        self._busy_since: float | None = None
+        self._told = False
+
+    def open(self) -> None:
+        """Make the folders and start writing; raises OutputError."""
+        self._shelf.open()
+        self._start("record-write", self._work)
+
+    def show(self, view: View) -> bool:
+        """Take the boxes of a picture, and the picture itself where the camera gives no compressed ones."""
+        frame = view.result.frame
+        pts = frame.pts
+        if not view.live:
+            self._files.add(frame.camera)
+        if self._clock.monotonic() < self._retry_at:
+            return False
+        if encoder := self._encoders.get(frame.camera):
+            image = view.painted() if self._settings.boxes == "burnt" else view.plain()
+            seconds = frame.captured if view.live or pts is None else pts
+            packet = encoder.encode(image, seconds, frame.captured)
+            self._backlog.put(packet)
+            pts = packet.pts
+        if frame.camera in self._boxed:
+            event = frame_event(view.result, view.captured_at, 0.0)
+            del event["timings_ms"]
+            self._backlog.put(Boxes(frame.camera, pts, event))
+        return not self._failing
+
+    def wants(self, camera: str) -> bool:
+        """Only what is encoded here has to be decoded first."""
+        return camera in self._encoders
+
+    def poll(self) -> bool:
+        """Tell where the disk takes nothing any more, although it reports no error."""
+        busy = self._busy_since
+        if busy is not None and (silent := self._clock.monotonic() - busy) > _PATIENCE:
+            self._stats.outputs[self.name].tell(self._settings.path, f"the disk has taken nothing for {silent:.0f} s")
+            self._told = True
+        elif self._told and not self._failing:
+            self._told = False
+            self._stats.outputs[self.name].tell(self._settings.path, "")
+        return True
+
+    def close(self) -> None:
+        """Finish all files."""
+        self._backlog.close()
+
+    def footage(self, camera: str, before: float, after: float) -> Recorded:
+        """What a clip of the last `before` seconds of a camera and the next `after` is made of."""
+        now = self._clock.now()
+        span = now - timedelta(seconds=before), now + timedelta(seconds=after)
+        return Recorded(camera, self._takes[camera], self._shelf, *span)
+
+    def refusal(self, camera: str) -> str:
+        """Why nothing of a camera can be recorded; empty where it can."""
+        return self._refusals.get(camera, "")
+
+    @property
+    def _failing(self) -> bool:
+        return self._retry_at > float("-inf")
+
+    def _work(self) -> None:
+        try:
+            while not self._backlog.ended:
+                self._busy_since = None
+                item = self._backlog.get(_TURN)
+                self._busy_since = now = self._clock.monotonic()
+                try:
+                    if now - self._checked_at >= _CHECK_EVERY and now >= self._retry_at:
+                        self._checked_at = now
+                        self._shelf.check([reel.segment.path for reel in self._reels.values()])
+                    if isinstance(item, Packet) and now >= self._retry_at:
+                        self._write(item)
+                    elif isinstance(item, Boxes):
+                        self._note(item)
+                except OSError as error:
+                    self._fail(error if isinstance(error, OutputError) else unwritable(self._settings.path, error))
+        finally:
+            self._end_all()
+
+    def _write(self, packet: Packet) -> None:
+        if packet.codec not in CODECS:
+            text = f"{packet.codec} cannot be copied; set boxes: burnt"
+            self._stats.outputs[self.name].tell(packet.camera, text)
+            self._refusals[packet.camera] = text
+            return
+        reel = self._reels.get(packet.camera)
+        if packet.key and (reel is None or self._full(reel.segment, packet)):
+            self._end(packet.camera)
+            reel = None
+            with suppress(DamagedError):
+                reel = self._begin(packet)
+        if reel is None:
+            return
+        at = reel.segment.write(packet)
+        if packet.pts is not None:
+            reel.times[packet.pts] = at
+            if len(reel.times) > _REMEMBERED:
+                reel.times.popitem(last=False)
+        if self._failing:
+            self._retry_at = float("-inf")
+            self._ladder.losses = 0
+            self._stats.outputs[self.name].tell(self._settings.path, "")
+
+    def _full(self, segment: Segment, packet: Packet) -> bool:
+        longest, largest = self._settings.seconds, self._settings.megabytes * 1_000_000
+        grown = segment.seconds >= longest - 0.001 or (largest and segment.size >= largest)
+        known = segment.first
+        drift = abs(packet.captured - known.captured - segment.seconds)
+        if drift > _DRIFT and packet.camera not in self._files:
+            return True
+        return bool(grown) or (packet.codec, packet.width, packet.height) != (known.codec, known.width, known.height)
+
+    def _begin(self, packet: Packet) -> _Reel:
+        age = self._clock.monotonic() - packet.captured
+        began = self._clock.now() - timedelta(seconds=age)
+        self._shelf.check([reel.segment.path for reel in self._reels.values()])
+        segment = Segment(self._shelf.path(packet.camera, began), packet)
+        boxes = BoxesFile(segment.path) if packet.camera in self._boxed else None
+        reel = self._reels[packet.camera] = _Reel(segment, boxes, began)
+        takes = self._takes[packet.camera]
+        takes.append(Take(segment.path, began))
+        del takes[:-_TAKES]
+        return reel
+
+    def _note(self, boxes: Boxes) -> None:
+        """Write boxes beside the picture they belong to, which may stand at the end of the file before."""
+        for reel in (self._reels.get(boxes.camera), self._former.get(boxes.camera)):
+            at = None if reel is None or boxes.pts is None else reel.times.get(boxes.pts)
+            if reel is not None and reel.boxes is not None and at is not None:
+                reel.boxes.write(at, boxes.event)
+                return
+
+    def _end(self, camera: str) -> None:
+        """Finish a camera's file; its boxes may still come until the next one ends."""
+        former = self._former.pop(camera, None)
+        if former is not None and former.boxes is not None:
+            former.boxes.close()
+        reel = self._reels.pop(camera, None)
+        if reel is not None:
+            self._former[camera] = reel
+            reel.segment.close()
+
+    def _end_all(self) -> None:
+        for camera in self._takes:
+            # The second time for the boxes of what the first time ended.
+            for _ in range(2):
+                with suppress(OutputError):
+                    self._end(camera)
+
+    def _fail(self, error: OutputError) -> None:
+        self._end_all()
+        self._backlog.skip()
+        delay = self._ladder.next()
+        self._retry_at = self._clock.monotonic() + delay
+        self._stats.outputs[self.name].tell(self._settings.path, str(error))
+
+
+class CopyOutput(RecordOutput):
+    """The same from the camera's own packets, without decoding or encoding anything."""
+
+    def packet(self, packet: Packet) -> None:
+        """Take one packet of any camera."""
+        if packet.camera not in self._encoders:
+            self._backlog.put(packet)

@@ -1,0 +1,81 @@
+"""What was found, beside a recording: a JSON line for each picture, with the time it stands at in the file."""
+
+from __future__ import annotations
+
+import bisect
+import json
+import os
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from pipeline.frames import Detection
+from pipeline.outputs.paths import unwritable
+
+from .retention import BOXES
+
+_HOLD = 0.3
+"""Seconds that boxes stay where later pictures have no line, because the detector left them out."""
+
+
+class BoxesFile:
+    """Appends whole lines, each in one write, so that a kill loses none that was written."""
+
+    def __init__(self, video: Path) -> None:
+        self._path = video.with_suffix(BOXES)
+        try:
+            self._file = os.open(
+                self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | getattr(os, "O_CLOEXEC", 0), 0o644
+            )
+        except OSError as error:
+            raise unwritable(self._path, error) from error
+
+    def write(self, seconds: float, event: dict[str, Any]) -> None:
+        """Add the line of the picture that stands at `seconds` in the video; raises OutputError."""
+        line = json.dumps({"t": round(seconds, 6), **event}, separators=(",", ":")) + "\n"
+        try:
+            os.write(self._file, line.encode())
+        except OSError as error:
+            raise unwritable(self._path, error) from error
+
+    def close(self) -> None:
+        """Close the file; harmless when called twice."""
+        file, self._file = self._file, -1
+        if file >= 0:
+            os.close(file)
+
+
+def lines(video: Path) -> Iterator[dict[str, Any]]:
+    """The lines beside a recording; none where there is no such file, and none that a kill cut off."""
+    with suppress(FileNotFoundError), open(video.with_suffix(BOXES), encoding="utf-8", errors="replace") as file:
+        for line in file:
+            with suppress(ValueError):
+                event = json.loads(line)
+                if isinstance(event, dict) and isinstance(event.get("t"), int | float):
+                    yield event
+
+
+class Found:
+    """The boxes beside a recording, by time."""
+
+    def __init__(self, video: Path) -> None:
+        """Read all lines; `len` of it is how many there are."""
+        self._events = sorted(lines(video), key=lambda event: float(event["t"]))
+        self._times = [float(event["t"]) for event in self._events]
+
+    def __len__(self) -> int:
+        return len(self._times)
+
+    def at(self, seconds: float) -> list[Detection]:
+        """What was found in the picture at `seconds`, or shortly before it."""
+        # Matroska counts in milliseconds, so that a picture may stand half of one beside its line.
+        place = bisect.bisect_right(self._times, seconds + 0.002) - 1
+        if place < 0 or seconds - self._times[place] > _HOLD:
+            return []
+        found = []
+        for each in self._events[place].get("detections", ()):
+            with suppress(KeyError, TypeError, ValueError):
+                left, top, right, bottom = map(float, each["box"])
+                found.append(Detection(str(each["label"]), float(each["score"]), (left, top, right, bottom)))
+        return found

@@ -1,0 +1,1 @@
+"""Streams published to an RTSP server."""

@@ -1,0 +1,1 @@
+"""Starts the stages and ends them in order."""

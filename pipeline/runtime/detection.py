@@ -1,0 +1,91 @@
+"""The way from frames to results: through the detector, out of recordings, or past both."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Literal
+
+from pipeline.concurrency.queues import Funnel, Lane
+from pipeline.config.root import Config
+from pipeline.frames import Detections, Frame, Result, Timing
+from pipeline.infer.backends.openvino.detector import Detector, load
+from pipeline.infer.engine import Engine
+from pipeline.infer.models.registry import locate
+from pipeline.stats.registry import Stats
+
+from .replay import Replay
+
+COLLECTORS = ("infer-collect", "pass-on")
+"""Names of the threads that deliver results."""
+
+
+class Inference:
+    """Takes frames in at a lane for each camera; its threads call `deliver` in the order of each camera's frames.
+
+    `replay` takes the place of the detector. The frames of a camera that is not to be detected go past both, and
+    without any other camera no model is loaded.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        stats: Stats,
+        deliver: Callable[[Result], None],
+        notice: Callable[[str], None],
+        replay: Replay | None,
+    ) -> None:
+        self.detector: Detector | None = None
+        self.detects = any(camera.detect.enabled for camera in config.cameras.values())
+        """Whether any camera is to be detected."""
+        self.passes = not all(camera.detect.enabled for camera in config.cameras.values())
+        """Whether any camera is not."""
+        self._config = config
+        self._stats = stats
+        self._deliver = deliver
+        self._notice = notice
+        self._replay = replay
+        self._intake: Funnel[Frame] = Funnel()
+        self._past: Funnel[Frame] = Funnel()
+
+    def lane(self, camera: str, *, live: bool, dropped: Callable[[Frame, str], None]) -> Lane[Frame]:
+        """The way in for a camera's frames; `dropped(frame, reason)` hears of each that will not be inferred."""
+        capacity = 1 if live else 2
+        if self._config.cameras[camera].detect.enabled:
+            return self._intake.lane(capacity, latest=live, dropped=dropped)
+        # These were to be inferred never, so that one which gives way to a newer one is no loss to count.
+        return self._past.lane(capacity, latest=live)
+
+    def prepare(
+        self, hint: Literal["latency", "throughput"], mark: Callable[[str], None]
+    ) -> tuple[Callable[[], None], Callable[[], None] | None]:
+        """Load the model; what collects its results, and what feeds it. `mark` hears how far it is."""
+        if self._replay is not None:
+            self._notice(self._replay.report())
+            return self._play, None
+        config = self._config
+        located = locate(config.model, self._notice)
+        mark("model_found")
+        self.detector = load(located, config.infer, hint, notice=self._notice)
+        detect = {name: camera.detect for name, camera in config.cameras.items() if camera.detect.enabled}
+        for each in detect.values():
+            self.detector.check_labels(each.labels)
+        mark("model_compiled")
+        self._stats.detector = self.detector.title
+        self._notice(self.detector.report())
+        engine = Engine(self.detector, self._intake, self._deliver, detect, self._stats, config.infer.timeout)
+        return engine.collect, engine.feed
+
+    def pass_on(self) -> None:
+        """Deliver every frame that is not to be detected, until there will be no more."""
+        for frame in self._past:
+            self._stats.spent("decode", frame.decode)
+            self._deliver(Result(frame, Detections.empty(), Timing(frame.decode), detected=False))
+
+    def close(self) -> None:
+        """Take nothing in any more, and forget what waits."""
+        self._intake.close(discard=True)
+        self._past.close(discard=True)
+
+    def _play(self) -> None:
+        assert self._replay is not None
+        self._replay.run(self._intake, self._deliver, self._stats)

@@ -1,0 +1,1 @@
+"""What is counted while a run lasts, and what the numbers say."""

@@ -1,0 +1,110 @@
+"""What the page's server answers: the page, pictures, numbers, and one WebSocket that carries all cameras of a page."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import suppress
+from importlib.resources import files
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+from starlette.routing import Route, WebSocketRoute
+from starlette.websockets import WebSocket, WebSocketDisconnect
+
+from pipeline.web.routes.api import Api
+from pipeline.web.routes.clips import ClipOrders, crowded, unknown
+from pipeline.web.routes.hls import Players
+
+from .viewers import Gallery, Viewer
+from .websocket import LivePage
+
+_TYPES = {
+    ".html": "text/html",
+    ".css": "text/css",
+    ".js": "text/javascript",
+    ".json": "application/json",
+    ".svg": "image/svg+xml",
+}
+_STALE_PACE = 0.5
+_GOING_AWAY, _TRY_AGAIN_LATER = 1001, 1013
+_PART = "content-type: image/jpeg\r\ncontent-length: {}\r\n\r\n"
+
+
+class Site:
+    """The routes; nothing a client sends names a file, an address or a setting."""
+
+    def __init__(self, gallery: Gallery, orders: ClipOrders) -> None:
+        self._gallery = gallery
+        self._api = Api(gallery, orders)
+        self._players = Players(gallery)
+        self._assets = {
+            f"/{each.name}": (each.read_bytes(), _TYPES[f".{each.name.rpartition('.')[2]}"])
+            for each in files("pipeline.web").joinpath("static").iterdir()
+        }
+        self._assets["/"] = self._assets.pop("/index.html")
+        self._index_inside = self._assets["/"][0].replace(b'action="/logout" hidden', b'action="/logout"')
+
+    def app(self) -> Starlette:
+        """The application for a server to run."""
+        return Starlette(
+            routes=[
+                *(Route(path, self._asset) for path in self._assets),
+                *self._api.routes(),
+                *self._players.routes(),
+                Route("/cameras/{name}/stream.mjpg", self._stream),
+                WebSocketRoute("/live", self._live),
+            ]
+        )
+
+    async def _asset(self, request: Request) -> Response:
+        body, media_type = self._assets[request.url.path]
+        if request.url.path == "/" and request.scope.get("logged_in"):
+            body = self._index_inside
+        return Response(body, media_type=media_type)
+
+    async def _stream(self, request: Request) -> Response:
+        name = request.path_params["name"]
+        if name not in self._gallery.stats.cameras:
+            return unknown()
+        media_type = "multipart/x-mixed-replace; boundary=frame"
+        if request.method == "HEAD":
+            return Response(headers={"content-type": media_type})
+        viewer = self._gallery.enter([name])
+        if viewer is None:
+            return crowded()
+        return StreamingResponse(self._parts(name, viewer), media_type=media_type)
+
+    async def _parts(self, name: str, viewer: Viewer) -> AsyncIterator[bytes]:
+        # The boundary follows each picture at once, because browsers show a part when they see its end.
+        try:
+            yield b"--frame\r\n"
+            sent = b""
+            while not self._gallery.closed:
+                jpeg = self._gallery.honest(name)
+                if jpeg is not sent:
+                    sent = jpeg
+                    yield _PART.format(len(jpeg)).encode() + jpeg + b"\r\n--frame\r\n"
+                await viewer.wait(_STALE_PACE)
+        finally:
+            self._gallery.leave(viewer)
+
+    async def _live(self, socket: WebSocket) -> None:
+        viewer = self._gallery.enter()
+        await socket.accept()
+        if viewer is None:
+            await socket.close(_TRY_AGAIN_LATER, "too many viewers")
+            return
+        page = LivePage(self._gallery, viewer, socket)
+        listening = asyncio.ensure_future(page.listen())
+        speaking = asyncio.ensure_future(page.speak())
+        try:
+            await asyncio.wait((listening, speaking), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            self._gallery.leave(viewer)
+            listening.cancel()
+            speaking.cancel()
+            await asyncio.gather(listening, speaking, return_exceptions=True)
+        with suppress(RuntimeError, WebSocketDisconnect):
+            await socket.close(_GOING_AWAY)

@@ -1,0 +1,112 @@
+"""What keeps the page's server safe from other sites: which names it answers to, to whose pages, and in which words."""
+
+from __future__ import annotations
+
+import ipaddress
+import socket
+from collections.abc import Callable, MutableMapping
+from typing import Any
+
+from starlette.datastructures import Headers
+from starlette.responses import PlainTextResponse
+from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.websockets import WebSocketClose
+
+from pipeline.config import root as config
+
+# Without any referrer, browsers would send the login form with the Origin null.
+_HEADERS = {
+    "content-security-policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; media-src 'self'; "
+        "connect-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'self'"
+    ),
+    "x-content-type-options": "nosniff",
+    "referrer-policy": "same-origin",
+    "cross-origin-resource-policy": "same-origin",
+    "cross-origin-opener-policy": "same-origin",
+    "cache-control": "no-store",
+}
+_LONGEST_TARGET = 8 * 1024
+_LONGEST_HEAD = 16 * 1024
+_LINES = [(name.encode(), value.encode()) for name, value in _HEADERS.items()]
+
+
+class Guard:
+    """Lets only requests for this server's own names and from its own pages through, and says how answers may be used.
+
+    A page of another site that resolves its own name to this machine sends that name as Host: it is refused.
+    Nothing but GET and HEAD is served, except POST at the paths in `posts`.
+    """
+
+    def __init__(self, app: ASGIApp, is_own: Callable[[str], bool], posts: frozenset[str] = frozenset()) -> None:
+        self._app = app
+        self._is_own = is_own
+        self._posts = posts
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        headers = Headers(scope=scope)
+        host = headers.get("host", "")
+        known = len(headers.getlist("host")) == 1 and self._is_own(host_name(host))
+        origins = headers.getlist("origin")
+        foreign = any(origin not in (f"http://{host}", f"https://{host}") for origin in origins)
+        target = len(scope["raw_path"]) + len(scope["query_string"])
+        size = sum(len(name) + len(value) for name, value in scope["headers"])
+        if scope["type"] == "websocket":
+            if not known or foreign or size > _LONGEST_HEAD:
+                await WebSocketClose()(scope, receive, send)
+                return
+            await self._app(scope, receive, send)
+            return
+
+        async def sealed(message: MutableMapping[str, Any]) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"] = [*message.get("headers", ()), *_LINES]
+            await send(message)
+
+        reading = scope["method"] in ("GET", "HEAD")
+        if target > _LONGEST_TARGET or size > _LONGEST_HEAD:
+            refusal = PlainTextResponse("The request is too long.\n", 414 if target > _LONGEST_TARGET else 431)
+        elif not known:
+            refusal = PlainTextResponse(
+                "This address is not served here; if it is yours, add it to outputs.web.names.\n", 421
+            )
+        elif not reading and (scope["method"] != "POST" or scope["path"] not in self._posts):
+            refusal = PlainTextResponse("Only GET and HEAD are served here.\n", 405, {"allow": "GET, HEAD"})
+        elif foreign or _from_elsewhere(headers, reading):
+            refusal = PlainTextResponse("Pages of other sites are not served here.\n", 403)
+        else:
+            await self._app(scope, receive, sealed)
+            return
+        await refusal(scope, receive, sealed)
+
+
+def _from_elsewhere(headers: Headers, reading: bool) -> bool:
+    """Whether a browser says that another site's page asks, other than by a link that somebody followed."""
+    if headers.get("sec-fetch-site", "none") in ("none", "same-origin"):
+        return False
+    link = headers.get("sec-fetch-mode") == "navigate" and headers.get("sec-fetch-dest") == "document"
+    return not (reading and link)
+
+
+def host_name(host: str) -> str:
+    """A Host header without its port, in lower case."""
+    name, colon, port = host.rpartition(":")
+    return (name if colon and ((port.isascii() and port.isdigit()) or not port) else host).lower()
+
+
+def own_names(settings: config.Web) -> Callable[[str], bool]:
+    """Whether a host name is one of the server's; behind a token every IP address is, as nobody can redirect those."""
+    names = {"localhost", "127.0.0.1", "[::1]", *(name.lower() for name in settings.names)}
+    if settings.local:
+        return names.__contains__
+    machine = socket.gethostname().lower()
+    names |= {settings.host.lower(), machine, f"{machine}.local"}
+    return lambda name: name in names or _is_address(name)
+
+
+def _is_address(name: str) -> bool:
+    bracketed = name.startswith("[") and name.endswith("]")
+    try:
+        return ipaddress.ip_address(name[1:-1] if bracketed else name).version == (6 if bracketed else 4)
+    except ValueError:
+        return False

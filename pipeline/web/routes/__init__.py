@@ -1,0 +1,1 @@
+"""What the web server answers, one module a part."""

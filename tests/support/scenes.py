@@ -1,0 +1,111 @@
+"""Pictures, results and statistics made by hand, so that outputs can be looked at."""
+
+from __future__ import annotations
+
+import threading
+from datetime import UTC, datetime, timedelta
+
+import cv2
+import numpy as np
+
+from pipeline.config import root as config
+from pipeline.draw.overlay import Overlay
+from pipeline.frames import Detections, Frame, Image, Result
+from pipeline.outputs.protocols import View
+from pipeline.stats.registry import State, Stats
+
+START = datetime(2026, 5, 4, 12, 30, 15, 250_000, UTC)
+
+
+class HandClock:
+    """A clock that moves only when told to."""
+
+    def __init__(self) -> None:
+        self.seconds = 100.0
+
+    def monotonic(self) -> float:
+        return self.seconds
+
+    def now(self) -> datetime:
+        return START + timedelta(seconds=self.seconds - 100.0)
+
+    def wait(self, event: threading.Event, seconds: float) -> bool:
+        self.seconds += seconds
+        return event.is_set()
+
+
+class ArrayPicture:
+    """A picture that is an array already."""
+
+    def __init__(self, image: Image) -> None:
+        self._image = image
+        self._image.flags.writeable = False
+        self.asked = 0
+
+    @property
+    def width(self) -> int:
+        return int(self._image.shape[1])
+
+    @property
+    def height(self) -> int:
+        return int(self._image.shape[0])
+
+    def bgr(self) -> Image:
+        self.asked += 1
+        return self._image
+
+    def resized(self, width: int, height: int) -> Image:
+        return np.asarray(cv2.resize(self._image, (width, height)), np.uint8)
+
+
+class Scene:
+    """One camera with results in the making."""
+
+    def __init__(self, clock: object, name: str = "door", stats: Stats | None = None, live: bool = True) -> None:
+        self.clock: HandClock = clock  # type: ignore[assignment]
+        self.name = name
+        self.live = live
+        self.stats = stats or Stats([name], self.clock)
+        self.camera = self.stats.cameras[name]
+        self.camera.changed(State.LIVE)
+        self.settings = config.Overlay()
+        self.drawn = 0
+        self.seq = 0
+
+    def result(
+        self,
+        width: int = 640,
+        height: int = 360,
+        boxes: list[tuple[float, float, float, float]] | None = None,
+        shade: int = 70,
+        age: float = 0.04,
+        pts: float | None = None,
+        label: str = "person",
+    ) -> Result:
+        picture = ArrayPicture(np.full((height, width, 3), shade, np.uint8))
+        found = [(0.25 * width, 0.3 * height, 0.5 * width, 0.9 * height)] if boxes is None else boxes
+        detections = Detections(
+            np.array(found, np.float32).reshape(-1, 4),
+            np.linspace(0.9, 0.6, len(found)).astype(np.float32),
+            np.zeros(len(found), np.int32),
+            (label,),
+        )
+        self.seq += 1
+        frame = Frame(self.name, self.seq - 1, pts, self.clock.monotonic() - age, picture)
+        return Result(frame, detections)
+
+    def draw(self, result: Result) -> Image:
+        self.drawn += 1
+        return Overlay(self.settings, self.camera, self.clock).draw(result, self.live)
+
+    def view(self, result: Result | None = None) -> View:
+        result = result or self.result()
+        age = timedelta(seconds=self.clock.monotonic() - result.frame.captured)
+        return View(result, self.clock.now() - age, self.draw, self.live)
+
+
+def share(image: Image, colour: tuple[int, int, int], tolerance: int = 40) -> float:
+    """The part of an image, 0 to 1, that has a colour."""
+    if not image.size:
+        return 0.0
+    return float((np.abs(image.astype(int) - np.array(colour)).max(axis=2) <= tolerance).mean())

@@ -1,0 +1,113 @@
+"""A page's server with hand-made results, and a client that says exactly what it is told to."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import socket
+import ssl
+import subprocess
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from pipeline.clock import Clock, SystemClock
+from pipeline.config import root as config
+from pipeline.outputs.clips.service import Clips
+from pipeline.outputs.hls.live_stream import Broadcast
+from pipeline.stats.registry import Stats
+from pipeline.web.output import WebOutput
+from tests.support.scenes import Scene
+from tests.support.wait import HANG_S
+
+TOKEN = "t0ken-k4n4ry-of-the-page"
+Start = Callable[[str, Callable[[], None]], None]
+Answer = tuple[int, dict[str, str], bytes]
+
+
+class Serving:
+    """A served page; `token` is wanted unless it is None."""
+
+    def __init__(
+        self,
+        start: Start,
+        cameras: tuple[str, ...] = ("door",),
+        undetected: tuple[str, ...] = (),
+        broadcasts: Mapping[str, Broadcast] | None = None,
+        clock: Clock | None = None,
+        **settings: Any,
+    ) -> None:
+        self.stats = Stats(list(cameras), clock or SystemClock(), undetected=undetected)
+        self.scenes = {name: Scene(self.stats.clock, name, self.stats) for name in cameras}
+        camera = config.Camera(source="rtsp://camera.example/live", capture=config.Capture(keep=3))
+        self.clips = Clips(dict.fromkeys(cameras, camera), self.stats.clock)
+        made = config.Web(**{"port": 0, "token": TOKEN} | settings)
+        self.web = WebOutput(made, self.stats, start, clips=self.clips, broadcasts=broadcasts)
+        self.web.open()
+        self.port = int(self.web.address.rsplit(":", 1)[1].strip("/"))
+        self.trust: ssl.SSLContext | None = None
+
+    def give(self, camera: str = "door", **kind: Any) -> bool:
+        """Show one result; True if somebody looks."""
+        scene = self.scenes[camera]
+        result = scene.result(**kind)
+        shown = self.web.show(scene.view(result))
+        scene.camera.captured()
+        scene.camera.inferred(len(result.detections), result.frame.captured)
+        if shown:
+            scene.camera.shown(result.frame.captured)
+        return shown
+
+    def ask(self, path: str, method: str = "GET", body: bytes | None = None, **headers: str) -> Answer:
+        """One request through an ordinary client."""
+        if self.trust is None:
+            connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=HANG_S)
+        else:
+            connection = http.client.HTTPSConnection("127.0.0.1", self.port, timeout=HANG_S, context=self.trust)
+        try:
+            connection.request(method, path, body, {key.replace("_", "-"): value for key, value in headers.items()})
+            answer = connection.getresponse()
+            return answer.status, {key.lower(): value for key, value in answer.getheaders()}, answer.read()
+        finally:
+            connection.close()
+
+    def bearer(self, path: str, **headers: str) -> Answer:
+        """One request with the token."""
+        return self.ask(path, authorization=f"Bearer {TOKEN}", **headers)
+
+    def log_in(self, token: str = TOKEN, **headers: str) -> Answer:
+        """Send the form of the login page."""
+        kind = {"content-type": "application/x-www-form-urlencoded"}
+        return self.ask("/login", "POST", f"token={token}".encode(), **kind, **headers)
+
+    def raw(self, sent: bytes, then: bytes = b"") -> bytes:
+        """All that the server says until it ends the connection; TimeoutError where it does not.
+
+        `then` is sent after the head of the first answer.
+        """
+        told, ends = b"", time.monotonic() + HANG_S
+        with (
+            socket.create_connection(("127.0.0.1", self.port), HANG_S) as line,
+            contextlib.suppress(ConnectionError),
+        ):
+            with contextlib.suppress(ConnectionError):
+                line.sendall(sent)
+            while True:
+                if then and b"\r\n\r\n" in told:
+                    line.sendall(then)
+                    then = b""
+                line.settimeout(max(0.01, ends - time.monotonic()))
+                if not (said := line.recv(65536)):
+                    break
+                told += said
+        return told
+
+
+def certificate(folder: Path) -> tuple[Path, Path]:
+    """A new certificate for 127.0.0.1, signed by itself, and its key."""
+    chain, key = folder / "chain.pem", folder / "key.pem"
+    make = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
+    make += ["-days", "2", "-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1"]
+    subprocess.run([*make, "-keyout", str(key), "-out", str(chain)], check=True, capture_output=True)
+    return chain, key

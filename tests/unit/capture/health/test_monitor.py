@@ -1,0 +1,151 @@
+"""What pictures say of a live camera: late, always the same, damaged; and what must not be taken for it."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from pipeline.capture.decode.pictures import ArrayPicture
+from pipeline.capture.health.monitor import Lag, Watch
+from pipeline.capture.source import Sample
+from pipeline.config.root import Capture
+from pipeline.errors import SourceError
+from pipeline.stats.registry import State
+
+
+def picture(value: int) -> ArrayPicture:
+    return ArrayPicture(np.full((90, 160, 3), value % 256, np.uint8))
+
+
+def sample(value: int, *, damaged: bool = False) -> Sample:
+    return Sample(picture(value), None, 0.0, damaged)
+
+
+def seen(*moments: tuple[float, float | None], **settings: object) -> list[tuple[float, State]]:
+    """Changes of state of a camera whose pictures arrive at these times with these stamps; the error, too."""
+    watch = Watch(Capture.model_validate(settings))
+    watch.opened(moments[0][0])
+    found: list[tuple[float, State]] = []
+    for number, (now, pts) in enumerate(moments):
+        try:
+            state, _ = watch.judge(sample(number), pts, now)
+        except SourceError as error:
+            found.append((now, {"late": State.RETRYING}.get(error.reason, State.OFFLINE)))
+            watch.opened(now)
+            continue
+        if not found or found[-1][1] is not state:
+            found.append((now, state))
+    return found
+
+
+def steady(seconds: float, fps: float = 10.0, start: float = 0.0) -> list[tuple[float, float | None]]:
+    return [(start + n / fps, n / fps) for n in range(round(seconds * fps))]
+
+
+def test_a_stream_that_falls_behind_is_late_after_three_seconds_and_opened_anew_two_later() -> None:
+    slow = [(10 + n / 10, 10 + n / 20) for n in range(100)]
+    (_, live), (late_at, late), (again_at, again) = seen(*steady(10), *slow)[:3]
+    assert (live, late, again) == (State.LIVE, State.LATE, State.RETRYING)
+    # One second behind at 12, three seconds of patience, two of draining.
+    assert late_at == pytest.approx(15.1, abs=0.2)
+    assert again_at == pytest.approx(17.1, abs=0.2)
+
+
+def test_a_stream_that_catches_up_is_live_again() -> None:
+    held = [(20 + n / 10, 10 + n / 10) for n in range(40)]
+    caught_up = [(24 + n / 1000, 14 + n / 10) for n in range(100)]
+    after = [(24.1 + n / 10, 24 + n / 10) for n in range(50)]
+    assert [state for _, state in seen(*steady(10), *held, *caught_up, *after)] == [
+        State.LIVE,
+        State.LATE,
+        State.LIVE,
+    ]
+
+
+def test_a_stall_with_a_burst_after_it_is_not_late() -> None:
+    burst = [(12 + n / 1000, 10 + n / 10) for n in range(20)]
+    after = [(12.1 + n / 10, 12 + n / 10) for n in range(100)]
+    assert seen(*steady(10), *burst, *after) == [(0, State.LIVE)]
+
+
+@pytest.mark.parametrize("jump", [3600.0, -3600.0, 2**32 / 90000, -(2**32) / 90000, 5.0, -0.5])
+def test_a_clock_that_jumps_is_not_late(jump: float) -> None:
+    after = [(10 + n / 10, 10 + jump + n / 10) for n in range(200)]
+    assert seen(*steady(10), *after) == [(0, State.LIVE)]
+
+
+def test_lag_survives_a_jump_of_the_clock() -> None:
+    lag = Lag()
+    for now, pts in [*steady(10), (20.0, 10.0), (20.1, 9000.0)]:
+        lag.see(pts, now)
+    assert lag.behind == pytest.approx(10, abs=0.1)
+
+
+@pytest.mark.parametrize("ppm", [-300, -100, 100, 300])
+def test_a_clock_that_drifts_is_not_late_in_six_hours(ppm: float) -> None:
+    hours = [(float(n), n * (1 - ppm * 1e-6)) for n in range(6 * 3600)]
+    assert seen(*hours) == [(0, State.LIVE)]
+
+
+def test_a_camera_that_counts_pictures_instead_of_time_is_excused_after_one_new_connection() -> None:
+    # 30 a second are declared in its stamps, 29.9 come.
+    found = [state for _, state in seen(*[(n / 2, n / 2 * 29.9 / 30) for n in range(20_000)])]
+    assert found.count(State.RETRYING) <= 1
+
+
+def test_streams_without_times_are_never_late() -> None:
+    assert seen(*[(n / 10, None) for n in range(100)]) == [(0, State.LIVE)]
+
+
+def test_a_picture_that_never_changes_is_frozen_until_it_does() -> None:
+    watch = Watch(Capture(frozen_after=5))
+    watch.opened(0)
+    states = [watch.judge(sample(1 if second < 10 else 2), None, second) for second in range(12)]
+    assert [state for state, _ in states] == [State.LIVE] * 5 + [State.FROZEN] * 5 + [State.LIVE] * 2
+    assert states[7] == (State.FROZEN, 7)
+
+
+def test_a_change_in_one_corner_is_enough() -> None:
+    pixels = np.zeros((90, 160, 3), np.uint8)
+    watch = Watch(Capture(frozen_after=5))
+    watch.opened(0)
+    for second in range(20):
+        changed = pixels.copy()
+        changed[-16:, -16:] = second
+        assert watch.judge(Sample(ArrayPicture(changed), None, 0.0), None, second)[0] is State.LIVE
+
+
+def test_nothing_is_frozen_where_that_is_switched_off() -> None:
+    watch = Watch(Capture(frozen_after=0))
+    watch.opened(0)
+    assert {watch.judge(sample(1), None, second)[0] for second in range(1000)} == {State.LIVE}
+
+
+def test_a_frozen_camera_is_opened_anew_only_where_that_is_asked_for() -> None:
+    watch = Watch(Capture(frozen_after=5, frozen_reconnect=True))
+    watch.opened(0)
+    for second in range(5):
+        watch.judge(sample(1), None, second)
+    with pytest.raises(SourceError) as caught:
+        watch.judge(sample(1), None, 5)
+    assert caught.value.reason == "frozen"
+
+
+def test_damaged_pictures_are_corrupt_and_nothing_else_for_the_stall_limit_is_silence() -> None:
+    watch = Watch(Capture(stall_timeout=3))
+    watch.opened(0)
+    watch.judge(sample(0), None, 0)
+    assert watch.judge(sample(1, damaged=True), None, 0.1)[0] is State.CORRUPT
+    assert watch.judge(sample(2), None, 0.2)[0] is State.LIVE
+    for tenth in range(3, 32):
+        assert watch.judge(sample(tenth, damaged=True), None, tenth / 10)[0] is State.CORRUPT
+    with pytest.raises(SourceError) as caught:
+        watch.judge(sample(0, damaged=True), None, 3.3)
+    assert caught.value.reason == "timed out"
+
+
+def test_two_damaged_pictures_of_a_slow_camera_are_no_stall() -> None:
+    watch = Watch(Capture())
+    watch.opened(0)
+    watch.judge(sample(0), None, 0)
+    assert [watch.judge(sample(n, damaged=True), None, n * 5.0)[0] for n in (1, 2)] == [State.CORRUPT] * 2

@@ -1,0 +1,46 @@
+"""A crew stops together, keeps the first error and names who will not end."""
+
+from __future__ import annotations
+
+import threading
+
+from pipeline.concurrency.threads import Crew
+from tests.support.wait import HANG_S
+
+
+def test_the_first_error_stops_everybody_and_is_kept() -> None:
+    stops: list[int] = []
+    crew = Crew(lambda: stops.append(1))
+
+    def fail() -> None:
+        raise ValueError("first")
+
+    def fail_later() -> None:
+        crew.stopping.wait(HANG_S)
+        raise ValueError("second")
+
+    crew.start("late", fail_later)
+    crew.start("early", fail)
+    assert crew.join(HANG_S) == []
+    assert str(crew.error) == "first"
+    assert stops == [1]
+
+
+def test_a_thread_that_will_not_end_is_named() -> None:
+    release = threading.Event()
+    crew = Crew(lambda: None)
+    crew.start("stuck", lambda: release.wait(HANG_S) and None)
+    crew.stop()
+    assert crew.working() == ["stuck"]
+    assert crew.join(0.05) == ["stuck"]
+    release.set()
+    assert crew.join(HANG_S) == []
+
+
+def test_stopping_twice_calls_the_owner_once() -> None:
+    stops: list[int] = []
+    crew = Crew(lambda: stops.append(1))
+    crew.stop()
+    crew.stop(ValueError("late"))
+    assert stops == [1]
+    assert isinstance(crew.error, ValueError)

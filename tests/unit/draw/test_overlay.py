@@ -1,0 +1,206 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+
+import numpy as np
+import pytest
+
+from pipeline.config import root as config
+from pipeline.draw.overlay import Overlay, blank, counted, stale, strip_height, title_share
+from pipeline.draw.primitives import AMBER, GREEN, INK, RED, WHITE, colour, letter_size, letters, printable
+from pipeline.frames import Detections
+from pipeline.stats.health import Level, Verdict, verdict
+from pipeline.stats.registry import State
+from tests.support.scenes import START, HandClock, Scene, share
+
+SIZES = [(320, 240), (640, 360), (1280, 720), (1920, 1080), (3840, 2160), (1080, 1920), (161, 121)]
+
+
+@pytest.mark.parametrize(("width", "height"), SIZES)
+def test_a_box_is_drawn_in_its_colour_where_the_detection_is(scene: Scene, width: int, height: int) -> None:
+    box = (0.25 * width, 0.4 * height, 0.6 * width, 0.9 * height)
+    image = scene.draw(scene.result(width, height, [box]))
+    left, top, right, bottom = (round(each) for each in box)
+    for edge in (image[top, left:right], image[bottom, left:right], image[top:bottom, left], image[top:bottom, right]):
+        assert share(edge[None], colour("person"), 3) > 0.97
+    inner = image[top + height // 6 : bottom - height // 6, left + width // 8 : right - width // 8]
+    assert share(inner, (70, 70, 70), 0) == 1
+
+
+@pytest.mark.parametrize(("width", "height"), SIZES)
+def test_tags_and_title_stay_inside_the_picture(scene: Scene, width: int, height: int) -> None:
+    corners = [(0, 0, 0.1 * width, 0.2 * height), (0.9 * width, 0.8 * height, width, height), (-50, -50, 1e6, 1e6)]
+    wide = Scene(scene.clock, "n" * 64)
+    plain = np.full((height + 2, width + 2, 3), 70, np.uint8)
+    image = wide.draw(wide.result(width, height, corners))
+    assert image.shape == plain[1:-1, 1:-1].shape
+    tall = strip_height(letter_size(width, height))
+    for name, edge in (("left", image[tall:, 0]), ("right", image[tall:, -1]), ("bottom", image[-1])):
+        assert share(edge[None], (24, 20, 16), 20) == 0, f"letters are cut off at the {name} edge"
+    assert share(image[:tall, -1:], WHITE, 60) == 0
+
+
+def test_a_tag_flips_into_the_box_when_the_box_touches_the_title(scene: Scene) -> None:
+    image = scene.draw(scene.result(1280, 720, [(400, 10, 500, 400)]))
+    tall = strip_height(letter_size(1280, 720))
+    assert share(image[tall + 2 : tall + 14, 402:480], colour("person"), 3) > 0.4
+    assert share(image[:tall, 402:480], colour("person"), 3) == 0
+
+
+def test_letters_grow_with_the_picture() -> None:
+    sizes = [letter_size(width, height) for width, height in SIZES[:5]]
+    assert sizes == [8, 8, 12, 18, 36]
+    for size in (8, 12, 36):
+        canvas = np.zeros((100, 100, 3), np.uint8)
+        letters(size).draw(canvas, "H", 10, 50, WHITE)
+        rows = np.flatnonzero(canvas.max(axis=(1, 2)) > 127)
+        assert abs(len(rows) - size) <= 2
+        assert abs((rows[0] + rows[-1]) / 2 - 50) <= 1.5
+
+
+def test_letters_that_the_font_lacks_become_question_marks_and_nothing_fails(scene: Scene) -> None:
+    assert printable("Fu\u00dfg\u00e4nger \u4eba") == "Fu?g?nger ?"
+    image = scene.draw(scene.result(label="Fu\u00dfg\u00e4nger"))
+    assert share(image[90:108, 160:250], INK, 60) > 0.1
+
+
+def test_boxes_that_are_not_numbers_are_left_out(scene: Scene) -> None:
+    broken = scene.draw(scene.result(boxes=[(float("nan"), 0, 10, 10)]))
+    assert (broken[40:] == scene.draw(scene.result(boxes=[]))[40:]).all()
+
+
+@pytest.mark.parametrize(
+    ("age", "state", "badge"), [(0.04, State.LIVE, GREEN), (0.9, State.LIVE, AMBER), (0.04, State.LATE, AMBER)]
+)
+def test_the_badge_is_green_when_live_and_amber_when_late(
+    scene: Scene, age: float, state: State, badge: tuple[int, int, int]
+) -> None:
+    scene.camera.changed(state)
+    image = scene.draw(scene.result(1280, 720, [], age=age))
+    assert share(image[:30, 1160:], badge, 3) > 0.3
+
+
+def test_a_frozen_camera_is_drawn_dimmed_under_red_though_pictures_keep_coming(scene: Scene) -> None:
+    scene.camera.changed(State.FROZEN)
+    image = scene.draw(scene.result(1280, 720))
+    assert share(image[:30], RED, 3) > 0.8
+    assert share(image[40:], (35, 35, 35), 2) > 0.9
+
+
+def test_the_old_title_is_covered_when_the_picture_is_stale(scene: Scene) -> None:
+    painted = scene.draw(scene.result(1280, 720))
+    before = painted.copy()
+    dimmed = stale(painted, Verdict(Level.BAD, "offline since 14:03:11, retry in 4 s"), "door")
+    assert share(dimmed[:30], GREEN, 30) == 0
+    assert share(dimmed[:30], RED, 3) > 0.8
+    assert share(dimmed[:30], WHITE, 60) > 0.02
+    assert (painted == before).all()
+    assert dimmed[40:].max() < 130
+
+
+def test_no_count_of_people_stands_on_what_was_not_detected(scene: Scene) -> None:
+    nobody = scene.result(1280, 720, [])
+    unknown = replace(nobody, detected=False)
+    painted = [scene.draw(result)[:30, 50:700].astype(int) for result in (nobody, unknown, unknown)]
+    assert np.abs(painted[0] - painted[1]).max() > 100
+    assert np.abs(painted[1] - painted[2]).max() == 0
+
+
+def test_every_part_can_be_switched_off(scene: Scene) -> None:
+    nothing = Overlay(config.Overlay(enabled=False), scene.camera, scene.clock)
+    bare = Overlay(config.Overlay(boxes=False, labels=False, title=False), scene.camera, scene.clock)
+    untitled = Overlay(config.Overlay(title=False, labels=False), scene.camera, scene.clock)
+    result = scene.result()
+    plain = result.frame.picture.bgr()
+    assert nothing.draw(result) is plain
+    assert (bare.draw(result) == plain).all()
+    assert (untitled.draw(result)[:90] == plain[:90]).all()
+    assert not (untitled.draw(result) == plain).all()
+
+
+def test_the_scale_setting_makes_everything_larger(scene: Scene) -> None:
+    result = scene.result(1280, 720)
+    scene.settings = config.Overlay(scale=3)
+    large = scene.draw(result)
+    assert title_share(1280, 720, 3) == pytest.approx(90 / 720)
+    assert share(large[60:88], (round(70 * 0.32),) * 3, 3) > 0.8
+
+
+def test_the_overlay_is_drawn_once_however_many_outputs_ask(scene: Scene) -> None:
+    view = scene.view()
+    first = view.painted()
+    assert view.painted() is first
+    assert scene.drawn == 1
+    assert not first.flags.writeable
+
+
+def test_counts_are_put_in_words() -> None:
+    def of(*class_ids: int, labels: tuple[str, ...] = ("person", "bike")) -> str:
+        size = len(class_ids)
+        ids = np.array(class_ids, np.int32)
+        return counted(Detections(np.zeros((size, 4), np.float32), np.ones(size, np.float32), ids, labels))
+
+    assert of() == "0 people"
+    assert of(0) == "1 person"
+    assert of(0, 0, 1) == "2 people, 1 bike"
+    assert of(0, 0, labels=("face",)) == "2 face"
+
+
+@pytest.mark.parametrize(
+    ("state", "reason", "retry_in", "age", "expected"),
+    [
+        (State.LIVE, "", None, 0.042, Verdict(Level.GOOD, "LIVE 42 ms")),
+        (State.LIVE, "", None, 0.6, Verdict(Level.WARN, "LATE 600 ms")),
+        (State.LATE, "", None, 0.1, Verdict(Level.WARN, "LATE 100 ms")),
+        (State.LIVE, "", None, 12.2, Verdict(Level.BAD, "no picture for 12 s")),
+        (State.STALLED, "", None, 5.0, Verdict(Level.BAD, "no picture for 5 s")),
+        (State.STALLED, "", None, None, Verdict(Level.BAD, "no picture for 90 s")),
+        (State.FROZEN, "", None, 0.02, Verdict(Level.BAD, "frozen 90 s")),
+        (State.OFFLINE, "refused", 4.2, 9.0, Verdict(Level.BAD, "offline since {since} (refused), retry in 4 s")),
+        (State.RETRYING, "", None, 9.0, Verdict(Level.BAD, "offline since {since}, trying again")),
+        (State.CORRUPT, "", None, 0.1, Verdict(Level.BAD, "damaged pictures since {since}")),
+        (State.CONNECTING, "", None, None, Verdict(Level.IDLE, "connecting")),
+        (State.LIVE, "", None, None, Verdict(Level.IDLE, "waiting for a picture")),
+        (State.ENDED, "", None, 700.0, Verdict(Level.IDLE, "ended")),
+    ],
+)
+def test_the_verdict_says_what_is_wrong(
+    clock: HandClock, state: State, reason: str, retry_in: float | None, age: float | None, expected: Verdict
+) -> None:
+    camera = Scene(clock).camera
+    camera.changed(State.RETRYING if state is State.OFFLINE else State.OFFLINE)
+    camera.changed(state, reason, retry_in)
+    given = verdict(camera.figures(), START + timedelta(seconds=90), age)
+    since = f"{START.astimezone():%H:%M:%S}"
+    assert given == Verdict(expected.level, expected.text.format(since=since))
+
+
+def test_a_late_picture_says_how_old_it_really_is(clock: HandClock) -> None:
+    camera = Scene(clock).camera
+    camera.captured(behind=1.4)
+    camera.changed(State.LATE)
+    assert verdict(camera.figures(), START, 0.1).text == "LATE 1500 ms"
+
+
+def test_an_offline_camera_says_since_when_nothing_good_was_seen(clock: HandClock) -> None:
+    camera = Scene(clock).camera
+    camera.captured()
+    clock.seconds += 60
+    camera.changed(State.OFFLINE, "refused")
+    clock.seconds += 60
+    camera.changed(State.RETRYING)
+    given = verdict(camera.figures(), START + timedelta(seconds=120), 120.0)
+    assert given.text == f"offline since {START.astimezone():%H:%M:%S}, trying again"
+
+
+def test_a_file_is_never_called_live(clock: HandClock) -> None:
+    scene = Scene(clock, live=False)
+    assert verdict(scene.camera.figures(), START, 0.02, live=False).text == "FILE 20 ms"
+    assert verdict(scene.camera.figures(), START, 60.0, live=False).level is Level.GOOD
+
+
+def test_a_camera_without_any_picture_has_a_card_with_its_name() -> None:
+    card = blank(640, 360, Verdict(Level.IDLE, "connecting"), "door")
+    assert card.shape == (360, 640, 3)
+    assert share(card[:20], WHITE, 60) > 0.01

@@ -1,0 +1,202 @@
+from __future__ import annotations
+
+import json
+import os
+import resource
+import signal
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from pipeline.address import parse as address
+from pipeline.config import root as config
+from pipeline.errors import OutputError
+from pipeline.frames import Timing
+from pipeline.outputs.events.jsonl import EventsOutput
+from pipeline.stats.registry import State, Stats
+from tests.support.scenes import HandClock, Scene
+
+
+def opened(scene: Scene, path: Path | str, empty: bool = True) -> EventsOutput:
+    output = EventsOutput(config.Events(path=str(path), empty=empty), scene.stats, scene.clock)
+    output.open()
+    return output
+
+
+def lines(path: Path) -> list[dict[str, object]]:
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def test_a_frame_is_one_exact_line(scene: Scene, tmp_path: Path) -> None:
+    path = tmp_path / "deep" / "folder" / "events.jsonl"
+    output = opened(scene, path)
+    timing = Timing(0.002, 0.001, 0.0005, 0.02, 0.0)
+    result = replace(scene.result(640, 360, [(1.5, 2.25, 30, 40)], pts=1.25), timing=timing)
+    assert output.show(scene.view(result))
+    output.close()
+    assert path.read_text().splitlines()[-1] == (
+        '{"camera":"door","seq":0,"pts":1.25,"captured":"2026-05-04T12:30:15.210Z","size":[640,360],'
+        '"timings_ms":{"decode":2.0,"wait":1.0,"prepare":0.5,"infer":20.0,"parse":0.0,"total":40.0},'
+        '"detections":[{"label":"person","score":0.9,"box":[1.5,2.25,30.0,40.0]}]}'
+    )
+
+
+def test_every_change_of_state_is_a_line_in_order_however_quickly_they_follow(scene: Scene, tmp_path: Path) -> None:
+    output = opened(scene, tmp_path / "e.jsonl")
+    scene.camera.changed(State.OFFLINE, "refused", 0.5)
+    scene.clock.seconds += 1
+    scene.camera.changed(State.OFFLINE, "refused", 1.0)
+    scene.camera.changed(State.LIVE)
+    assert output.poll()
+    output.show(scene.view())
+    scene.camera.changed(State.ENDED)
+    output.close()
+    output.close()
+    written = lines(tmp_path / "e.jsonl")
+    assert [(each.get("state"), each.get("reason"), each.get("at")) for each in written] == [
+        ("connecting", "", "2026-05-04T12:30:15.250Z"),
+        ("live", "", "2026-05-04T12:30:15.250Z"),
+        ("offline", "refused", "2026-05-04T12:30:15.250Z"),
+        ("live", "", "2026-05-04T12:30:16.250Z"),
+        (None, None, None),
+        ("ended", "", "2026-05-04T12:30:16.250Z"),
+    ]
+    assert "last_good" not in written[0]
+    assert "next_try" not in written[1]
+    assert written[2]["next_try"] == "2026-05-04T12:30:15.750Z"
+
+
+def test_a_loss_says_when_the_last_good_picture_came(scene: Scene, tmp_path: Path) -> None:
+    output = opened(scene, tmp_path / "e.jsonl")
+    scene.camera.captured()
+    scene.clock.seconds += 3
+    scene.camera.captured(good=False)
+    scene.camera.changed(State.STALLED, "timed out", 0.5)
+    output.close()
+    assert lines(tmp_path / "e.jsonl")[-1] == {
+        "camera": "door",
+        "state": "stalled",
+        "reason": "timed out",
+        "at": "2026-05-04T12:30:18.250Z",
+        "last_good": "2026-05-04T12:30:15.250Z",
+        "next_try": "2026-05-04T12:30:18.750Z",
+    }
+
+
+def test_frames_without_detections_can_be_left_out(scene: Scene, tmp_path: Path) -> None:
+    output = opened(scene, tmp_path / "e.jsonl", empty=False)
+    assert not output.show(scene.view(scene.result(boxes=[])))
+    assert output.show(scene.view())
+    output.close()
+    assert [each["seq"] for each in lines(tmp_path / "e.jsonl") if "seq" in each] == [1]
+
+
+def test_each_camera_has_its_file_where_the_path_says_so(clock: HandClock, tmp_path: Path) -> None:
+    stats = Stats(["door", "yard"], clock)
+    door, yard = Scene(clock, "door", stats), Scene(clock, "yard", stats)
+    own, shared = opened(door, tmp_path / "{camera}.jsonl"), opened(door, tmp_path / "all.jsonl")
+    for output in (own, shared):
+        output.show(door.view())
+        output.show(yard.view())
+        output.close()
+    assert {each["camera"] for each in lines(tmp_path / "door.jsonl")} == {"door"}
+    assert {each["camera"] for each in lines(tmp_path / "yard.jsonl")} == {"yard"}
+    assert [each["camera"] for each in lines(tmp_path / "all.jsonl") if "seq" in each] == ["door", "yard"]
+
+
+def test_a_dash_writes_to_standard_output(scene: Scene, capsys: pytest.CaptureFixture[str]) -> None:
+    output = opened(scene, "-")
+    output.show(scene.view())
+    output.close()
+    assert [json.loads(line)["camera"] for line in capsys.readouterr().out.splitlines()] == ["door"] * 3
+
+
+def test_a_reader_that_has_gone_is_an_output_error(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    output = opened(scene, "-")
+    with os.fdopen(writing, "w", closefd=False) as stdout:
+        monkeypatch.setattr(sys, "stdout", stdout)
+        with pytest.raises(OutputError, match=r"^cannot write standard output: its reader has gone$"):
+            output.show(scene.view())
+        os.dup2(os.open(os.devnull, os.O_WRONLY), writing)
+
+
+def test_a_full_disk_is_one_line(scene: Scene) -> None:
+    output = opened(scene, "/dev/full")
+    with pytest.raises(OutputError) as caught:
+        output.show(scene.view())
+    assert str(caught.value) == "cannot write /dev/full: the disk is full; free some space or choose another place"
+
+
+def test_a_place_that_cannot_be_written_is_said_at_opening(scene: Scene, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OutputError) as caught:
+        opened(scene, tmp_path / "file" / "e.jsonl")
+    expected = f"cannot write {tmp_path}/file/e.jsonl: part of it is not a folder; choose another place"
+    assert str(caught.value) == expected
+    with pytest.raises(OutputError, match="it is a folder; name a file"):
+        opened(scene, tmp_path)
+
+
+def test_a_line_torn_by_an_earlier_kill_does_not_spoil_the_next(scene: Scene, tmp_path: Path) -> None:
+    path = tmp_path / "e.jsonl"
+    path.write_text('{"camera":"do')
+    output = opened(scene, path)
+    output.show(scene.view())
+    output.close()
+    torn, *whole = path.read_text().splitlines()
+    assert torn == '{"camera":"do'
+    assert [json.loads(line)["camera"] for line in whole] == ["door"] * 3
+
+
+def test_a_password_in_a_reason_is_masked(scene: Scene, tmp_path: Path) -> None:
+    address.remember("rtsp://root:s3cr3t-canary@cam/1")
+    output = opened(scene, tmp_path / "e.jsonl")
+    scene.camera.changed(State.OFFLINE, "cannot open rtsp://root:s3cr3t-canary@cam/1")
+    output.close()
+    assert "canary" not in (tmp_path / "e.jsonl").read_text()
+
+
+KILLED = """
+import os, sys, threading
+sys.path[:0] = sys.argv[2:]
+from tests.support.scenes import HandClock, Scene
+from pipeline.config import root as config
+from pipeline.outputs.events.jsonl import EventsOutput
+scene = Scene(HandClock())
+output = EventsOutput(config.Events(path=sys.argv[1]), scene.stats, scene.clock)
+output.open()
+for _ in range(100):
+    output.show(scene.view())
+print("written", flush=True)
+threading.Event().wait()
+"""
+
+
+def test_a_kill_loses_no_line_that_was_written(tmp_path: Path) -> None:
+    path = tmp_path / "e.jsonl"
+    root = Path(__file__).parents[4]
+    command = [sys.executable, "-c", KILLED, str(path), str(root)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "written\n"
+        process.send_signal(signal.SIGKILL)
+    assert [each["seq"] for each in lines(path) if "seq" in each] == list(range(100))
+
+
+def test_a_file_at_its_size_limit_is_one_line(scene: Scene, tmp_path: Path) -> None:
+    output = opened(scene, tmp_path / "e.jsonl")
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (300, before[1]))
+    try:
+        with pytest.raises(OutputError, match="the file has reached the size limit"):
+            output.show(scene.view())
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, ignored)
+    output.close()

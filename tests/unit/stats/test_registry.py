@@ -1,0 +1,91 @@
+"""Nothing is lost from the count: captured = inferred + dropped + in flight."""
+
+from __future__ import annotations
+
+import threading
+from datetime import UTC, datetime
+
+import pytest
+
+from pipeline.stats.registry import State, Stats
+
+
+class HandClock:
+    """Time that moves only when told."""
+
+    def __init__(self) -> None:
+        self.time = 100.0
+
+    def monotonic(self) -> float:
+        return self.time
+
+    def now(self) -> datetime:
+        return datetime.fromtimestamp(1_700_000_000 + self.time, UTC)
+
+    def wait(self, event: threading.Event, seconds: float) -> bool:
+        self.time += seconds
+        return event.is_set()
+
+
+def test_every_frame_is_in_exactly_one_place() -> None:
+    camera = Stats(["door"]).cameras["door"]
+    for _ in range(10):
+        camera.captured()
+    for reason in ("stale", "stale", "stopped"):
+        camera.dropped(reason)
+    for _ in range(5):
+        camera.inferred(2)
+    figures = camera.figures()
+    assert figures.captured == 10
+    assert figures.dropped == {"stale": 2, "stopped": 1}
+    assert figures.in_flight == 2
+    assert figures.people == 2
+
+
+def test_a_camera_that_is_only_watched_passes_every_frame_and_counts_nobody() -> None:
+    clock = HandClock()
+    camera = Stats(["door"], clock, undetected=["door"]).cameras["door"]
+    for _ in range(8):
+        camera.captured()
+    for _ in range(2):
+        camera.captured(good=False)
+        camera.dropped("corrupt")
+    clock.time += 0.25
+    figures = camera.figures()
+    assert (figures.captured, figures.passed, figures.dropped, figures.in_flight) == (10, 8, {"corrupt": 2}, 0)
+    assert (figures.people, figures.inferred, figures.age) == (None, 0, 0.25)
+
+
+def test_the_age_is_that_of_the_newest_picture_ready_to_be_seen() -> None:
+    clock = HandClock()
+    camera = Stats(["door"], clock).cameras["door"]
+    assert camera.figures().age is None
+    captured = clock.time
+    clock.time += 0.04
+    camera.shown(captured)
+    clock.time += 1.5
+    assert round(camera.figures().age or 0, 3) == 1.54
+    assert camera.latency.spread().p50 == pytest.approx(40, rel=0.02)
+
+
+def test_a_state_is_news_only_when_it_changes() -> None:
+    clock = HandClock()
+    camera = Stats(["door"], clock).cameras["door"]
+    assert camera.changed(State.OFFLINE, "refused", retry_in=4.0)
+    since = camera.figures().since
+    clock.time += 1
+    assert not camera.changed(State.OFFLINE, "refused", retry_in=2.0)
+    figures = camera.figures()
+    assert (figures.since, figures.reason, figures.retry_in) == (since, "refused", 2.0)
+    clock.time += 5
+    assert camera.figures().retry_in == 0
+    assert camera.changed(State.LIVE)
+
+
+def test_the_frame_rate_counts_shown_frames_between_the_first_and_the_last() -> None:
+    clock = HandClock()
+    camera = Stats(["door"], clock).cameras["door"]
+    for _ in range(31):
+        camera.shown(clock.time)
+        clock.time += 1 / 30
+    assert camera.summary()["fps"] == 30.0
