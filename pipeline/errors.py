@@ -13,6 +13,23 @@ A message is one line for a person: what is wrong, where, and what to do about i
 
 from __future__ import annotations
 
+import errno
+from pathlib import Path
+
+_ADVICE = {
+    "ENOSPC": "the disk is full; free some space or choose another place",
+    "EDQUOT": "the disk quota is used up; free some space or choose another place",
+    "EFBIG": "the file has reached the size limit; choose another place",
+    "EROFS": "the disk is read-only; choose another place",
+    "EACCES": "permission denied; choose another place",
+    "EPERM": "permission denied; choose another place",
+    "EISDIR": "it is a folder; name a file",
+    "ENOTDIR": "part of it is not a folder; choose another place",
+    "EEXIST": "part of it is not a folder; choose another place",
+    "ENAMETOOLONG": "the name is too long; choose a shorter one",
+    "EPIPE": "its reader has gone",
+}
+
 
 class PipelineError(Exception):
     """Base of everything raised on purpose; `exit_code` is what the command line ends with."""
@@ -60,3 +77,10 @@ class OutputError(PipelineError, OSError):
 
 class StageStuckError(PipelineError, RuntimeError):
     """A stage did not end within the shutdown deadline; the message names it."""
+
+
+def unwritable(where: Path | str, error: Exception) -> OutputError:
+    """The one line for a place that cannot be written."""
+    code = errno.errorcode.get(getattr(error, "errno", None) or 0, "")
+    reason = _ADVICE.get(code) or getattr(error, "strerror", None) or " ".join(str(error).split())
+    return OutputError(f"cannot write {where}: {reason}")

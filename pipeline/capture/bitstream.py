@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any, cast
 
 import av
 
 from pipeline.frames import Packet
+from pipeline.media.nal import (
+    PARAMETER_SETS,
+    PICTURES,
+    avc_record,
+    hevc_record,
+    joined,
+    prefixed_units,
+    unit_type,
+    units,
+)
 
-_START = b"\0\0\0\1"
-_PARAMETER_SETS = {"h264": frozenset({7, 8}), "hevc": frozenset({32, 33, 34})}
-"""For each codec the types of units that a decoder must have seen before a keyframe."""
 _REORDERED = 4
 """Pictures that may overtake another one where B-frames are sent."""
 
@@ -32,11 +38,11 @@ class Repacker:
         self._size = (0, 0)
         self._prefix = 0
         """Bytes of the length in front of each unit; 0 where start codes separate them."""
-        if codec in _PARAMETER_SETS and extradata[:1] == b"\1":
-            self._prefix, units = _avcc(extradata) if codec == "h264" else _hvcc(extradata)
-            self._sets = _joined(units)
-        elif codec in _PARAMETER_SETS:
-            self._sets = _joined(self._parameter_sets(extradata))
+        if codec in PARAMETER_SETS and extradata[:1] == b"\1":
+            self._prefix, sets = avc_record(extradata) if codec == "h264" else hevc_record(extradata)
+            self._sets = joined(sets)
+        elif codec in PARAMETER_SETS:
+            self._sets = joined(self._parameter_sets(extradata))
 
     def take(self, packet: av.Packet[Any], captured: float) -> Packet | None:
         """The packet for everybody, with an empty camera; None before the first keyframe and at the end."""
@@ -44,7 +50,7 @@ class Repacker:
         if not data:
             return None
         if self._prefix:
-            data = _joined(_prefixed(data, self._prefix))
+            data = joined(prefixed_units(data, self._prefix))
         key = bool(packet.is_keyframe)
         if key:
             data = self._complete(data)
@@ -71,12 +77,12 @@ class Repacker:
 
     def _complete(self, data: bytes) -> bytes:
         """A keyframe with its parameter sets; notes them, and the size that they mean."""
-        types = _PARAMETER_SETS.get(self._codec)
+        types = PARAMETER_SETS.get(self._codec)
         known = self._sets
         if types is not None:
-            units = self._parameter_sets(data)
-            if types <= {self._type(unit) for unit in units}:
-                self._sets = _joined(units)
+            sets = self._parameter_sets(data)
+            if types <= {unit_type(unit, self._codec) for unit in sets}:
+                self._sets = joined(sets)
             else:
                 data = self._sets + data
         if not all(self._size) or self._sets != known:
@@ -94,69 +100,11 @@ class Repacker:
 
     def _parameter_sets(self, data: bytes) -> list[bytes]:
         """The parameter sets in front of the picture."""
-        types = _PARAMETER_SETS[self._codec]
         found = []
-        for unit in _started(data):
-            if self._type(unit) in types:
+        for unit in units(data):
+            kind = unit_type(unit, self._codec)
+            if kind in PARAMETER_SETS[self._codec]:
                 found.append(unit)
-            elif self._type(unit) < 6 if self._codec == "h264" else self._type(unit) < 32:
+            elif kind in PICTURES[self._codec]:
                 break
         return found
-
-    def _type(self, unit: bytes) -> int:
-        return unit[0] & 31 if self._codec == "h264" else unit[0] >> 1 & 63
-
-
-def _started(data: bytes) -> Iterator[bytes]:
-    """The units between start codes."""
-    at = data.find(_START[1:])
-    while at >= 0:
-        end = data.find(_START[1:], at + 3)
-        unit = data[at + 3 : end if end >= 0 else None]
-        if end >= 0:
-            unit = unit.rstrip(b"\0")
-        if unit:
-            yield unit
-        at = end
-
-
-def _prefixed(data: bytes, prefix: int) -> Iterator[bytes]:
-    """The units behind their lengths; what is cut off is left out."""
-    at = 0
-    while at + prefix < len(data):
-        length = int.from_bytes(data[at : at + prefix], "big")
-        at += prefix
-        if length and at + length <= len(data):
-            yield data[at : at + length]
-        at += length
-
-
-def _joined(units: Iterator[bytes] | list[bytes]) -> bytes:
-    return b"".join(_START + unit for unit in units)
-
-
-def _avcc(record: bytes) -> tuple[int, list[bytes]]:
-    """Length of the lengths, and the parameter sets, of an MP4's AVCDecoderConfigurationRecord."""
-    units, at = [], 5
-    for mask in (31, 255):
-        count = record[at] & mask if at < len(record) else 0
-        at += 1
-        for _ in range(count):
-            length = int.from_bytes(record[at : at + 2], "big")
-            units.append(record[at + 2 : at + 2 + length])
-            at += 2 + length
-    return (record[4] & 3) + 1 if len(record) > 4 else 4, units
-
-
-def _hvcc(record: bytes) -> tuple[int, list[bytes]]:
-    """Length of the lengths, and the parameter sets, of an MP4's HEVCDecoderConfigurationRecord."""
-    units, at = [], 23
-    for _ in range(record[22] if len(record) > 22 else 0):
-        kind, count = record[at] & 63, int.from_bytes(record[at + 1 : at + 3], "big")
-        at += 3
-        for _ in range(count):
-            length = int.from_bytes(record[at : at + 2], "big")
-            if kind in _PARAMETER_SETS["hevc"]:
-                units.append(record[at + 2 : at + 2 + length])
-            at += 2 + length
-    return (record[21] & 3) + 1 if len(record) > 21 else 4, units

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -16,6 +16,7 @@ from pipeline.capture.health.corruption import Complaints, listen
 from pipeline.capture.sources.ffmpeg import FfmpegSource
 from pipeline.clock import Clock
 from pipeline.config.root import Capture
+from pipeline.media.nal import PARAMETER_SETS, unit_type, units
 
 from .timing import Arrival
 
@@ -26,10 +27,6 @@ _ERRORS = (
     ("damaged pictures", re.compile(r"error while decoding|concealing|bytestream|left block unavailable|decode_slice")),
 )
 _LEVELS = {"h264": 10.0, "hevc": 30.0}
-_SETS: dict[str, Callable[[int], bool]] = {
-    "h264": lambda unit: unit & 31 in (7, 8),
-    "hevc": lambda unit: unit >> 1 & 63 in (32, 33, 34),
-}
 
 
 class Observed(FfmpegSource):
@@ -78,9 +75,9 @@ class Observed(FfmpegSource):
             stamp = packet.dts if packet.pts is None else packet.pts
             pts = float(stamp * packet.time_base) if stamp is not None and packet.time_base else None
             self.arrivals.append(Arrival(self._clock.monotonic(), pts, packet.is_keyframe, packet.size))
-            if packet.is_keyframe and not self.in_band and self.decoder and self.decoder.name in _SETS:
-                is_set = _SETS[self.decoder.name]
-                self.in_band = any(is_set(unit[0]) for unit in bytes(packet).split(b"\0\0\1")[1:] if unit)
+            if packet.is_keyframe and not self.in_band and self.decoder and self.decoder.name in PARAMETER_SETS:
+                codec = self.decoder.name
+                self.in_band = any(unit_type(unit, codec) in PARAMETER_SETS[codec] for unit in units(bytes(packet)))
         with listen() as heard:
             super()._decode(packet)
         self.heard += heard

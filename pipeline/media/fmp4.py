@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from fractions import Fraction
 from typing import NamedTuple
 
@@ -13,10 +13,9 @@ import av
 from pipeline.frames import Packet
 
 from .muxer import readable
+from .nal import DELIMITERS, PARAMETER_SETS, joined, unit_type, units
 from .timestamps import TICKS
 
-_PARAMETER_SETS = (7, 8)
-_DELIMITERS = (9, 12)
 _TRACK = 1
 # ISO/IEC 14496-12: the file's own offsets count from this piece; every sample has duration, size, flags and offset.
 _BASE_IS_PIECE = 0x020000
@@ -41,13 +40,13 @@ class Sample(NamedTuple):
 def parted(data: bytes) -> tuple[bytes, bytes]:
     """An Annex B picture as its parameter sets, still in Annex B, and the rest as samples hold it."""
     sets, rest = [], []
-    for unit in _units(data):
-        kind = unit[0] & 31
-        if kind in _PARAMETER_SETS:
-            sets += [b"\0\0\0\1", unit]
-        elif kind not in _DELIMITERS:
+    for unit in units(data):
+        kind = unit_type(unit)
+        if kind in PARAMETER_SETS["h264"]:
+            sets.append(unit)
+        elif kind not in DELIMITERS:
             rest += [len(unit).to_bytes(4, "big"), unit]
-    return b"".join(sets), b"".join(rest)
+    return joined(sets), b"".join(rest)
 
 
 def head(keyframe: Packet) -> bytes:
@@ -79,11 +78,6 @@ def piece(number: int, samples: Sequence[Sample], end: int) -> bytes:
         return _box(b"moof", _box(b"mfhd", _full(0, 0), struct.pack(">I", number)), _box(b"traf", track, when, table))
 
     return described(len(described(0)) + 8) + _box(b"mdat", *(each.data for each in samples))
-
-
-def _units(data: bytes) -> Iterator[bytes]:
-    # A unit never ends in zeros: those belong to the longer form of the next start code, or fill up.
-    return filter(None, (each.rstrip(b"\0") for each in data.split(b"\0\0\1")))
 
 
 def _box(kind: bytes, *parts: bytes) -> bytes:

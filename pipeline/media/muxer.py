@@ -10,8 +10,8 @@ from pathlib import Path
 import av
 from av.container import InputContainer
 
+from pipeline.errors import unwritable
 from pipeline.frames import Packet
-from pipeline.outputs.paths import unwritable
 
 from .timestamps import TICKS, PacketTimeline
 

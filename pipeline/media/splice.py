@@ -11,9 +11,8 @@ from typing import Any, NamedTuple
 
 import av
 
-from pipeline.errors import OutputError
+from pipeline.errors import OutputError, unwritable
 from pipeline.frames import Packet
-from pipeline.outputs.paths import unwritable
 
 from .timestamps import TICKS
 

@@ -2,26 +2,11 @@
 
 from __future__ import annotations
 
-import errno
 import os
 from pathlib import Path
 
 from pipeline.address.parse import redacted
-from pipeline.errors import ConfigError, OutputError
-
-_ADVICE = {
-    "ENOSPC": "the disk is full; free some space or choose another place",
-    "EDQUOT": "the disk quota is used up; free some space or choose another place",
-    "EFBIG": "the file has reached the size limit; choose another place",
-    "EROFS": "the disk is read-only; choose another place",
-    "EACCES": "permission denied; choose another place",
-    "EPERM": "permission denied; choose another place",
-    "EISDIR": "it is a folder; name a file",
-    "ENOTDIR": "part of it is not a folder; choose another place",
-    "EEXIST": "part of it is not a folder; choose another place",
-    "ENAMETOOLONG": "the name is too long; choose a shorter one",
-    "EPIPE": "its reader has gone",
-}
+from pipeline.errors import ConfigError, unwritable
 
 
 def filled(template: str, camera: str) -> Path:
@@ -51,10 +36,3 @@ def make_room(path: Path) -> None:
         os.close(os.open(path, os.O_WRONLY | os.O_CREAT, 0o644))
     except OSError as error:
         raise unwritable(path, error) from error
-
-
-def unwritable(where: Path | str, error: Exception) -> OutputError:
-    """The one line for a place that cannot be written."""
-    code = errno.errorcode.get(getattr(error, "errno", None) or 0, "")
-    reason = _ADVICE.get(code) or getattr(error, "strerror", None) or " ".join(str(error).split())
-    return OutputError(f"cannot write {where}: {reason}")

@@ -11,6 +11,7 @@ from typing import Any
 
 from pipeline.clock import Clock
 from pipeline.frames import Frame, Packet, Result
+from pipeline.media.nal import codec_name
 
 from .page_queue import Feed, Message
 from .stamps import Stamps
@@ -73,7 +74,7 @@ class Relay:
             stamp = reel.stamps.place(packet)
             header: dict[str, Any] = {"camera": packet.camera, "pts": stamp, "at": round(packet.captured * 1e3, 1)}
             if packet.key:
-                reel.codec = header["codec"] = codec(packet.data)
+                reel.codec = header["codec"] = codec_name(packet.data)
                 header["key"] = True
                 reel.past, reel.bytes = [], 0
             reel.captured = packet.captured
@@ -176,13 +177,3 @@ def framed(header: dict[str, Any], body: bytes) -> bytes:
     """One binary message: four bytes of length, a JSON header of that length, the body."""
     text = json.dumps(header, separators=(",", ":")).encode()
     return b"".join((len(text).to_bytes(4, "big"), text, body))
-
-
-def codec(keyframe: bytes) -> str:
-    """What browsers call the H.264 that starts with this picture, such as avc1.42C01F; empty without its settings."""
-    at = keyframe.find(b"\0\0\1")
-    while at >= 0 and at + 7 <= len(keyframe):
-        if keyframe[at + 3] & 31 == 7:
-            return "avc1." + keyframe[at + 4 : at + 7].hex().upper()
-        at = keyframe.find(b"\0\0\1", at + 3)
-    return ""

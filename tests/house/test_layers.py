@@ -29,15 +29,6 @@ ROWS = (
 """The parts of the package from the ground up: each may import itself and the rows below it, never its own row."""
 ROW = {part: number for number, row in enumerate(ROWS) for part in row}
 
-OWED = {
-    # Whether a file can be written is asked there; the question belongs to errors.py.
-    "media/muxer.py": {"outputs"},
-    "media/splice.py": {"outputs"},
-    # The name of a codec is read there; it belongs to a module of media/ about NAL units.
-    "outputs/hls/playlist.py": {"web"},
-}
-"""Arrows that run up until their modules are split, and why."""
-
 EDGES: dict[str, set[str]] = {
     "openvino": {"infer/backends/openvino/*"},
     "av": {
@@ -89,7 +80,7 @@ def imported(source: str, path: Path) -> Iterator[str]:
             yield from (each.name for each in node.names)
 
 
-def breaches(source: str, path: Path, owed: dict[str, set[str]] = OWED) -> list[str]:
+def breaches(source: str, path: Path) -> list[str]:
     """What a module imports against the rules."""
     part = path.parts[0].removesuffix(".py")
     found = []
@@ -99,7 +90,7 @@ def breaches(source: str, path: Path, owed: dict[str, set[str]] = OWED) -> list[
         if outer == "pipeline":
             # What is no part of the package is a name of its face, which stands above everything.
             above = ROW.get(inner, len(ROWS)) >= ROW[part]
-            if above and inner != part and inner not in owed.get(path.as_posix(), ()):
+            if above and inner != part:
                 found.append(f"{path} imports {inner}")
         elif outer in EDGES and not any(fnmatchcase(path.as_posix(), each) for each in EDGES[outer]):
             found.append(f"{path} imports {outer}")
@@ -118,12 +109,6 @@ def test_every_module_imports_only_what_its_layer_may(path: Path) -> None:
 def test_every_part_of_the_package_has_its_place_in_the_rows() -> None:
     assert {path.parts[0].removesuffix(".py") for path in modules()} == set(ROW)
     assert len(ROW) == sum(len(row) for row in ROWS)
-
-
-@pytest.mark.parametrize("path", OWED)
-def test_what_is_owed_is_still_owed(path: str) -> None:
-    found = {each.split()[-1] for each in breaches((PACKAGE / path).read_text(), Path(path), owed={})}
-    assert found == OWED[path]
 
 
 @pytest.mark.parametrize("folder", sorted({path.parent for path in modules()}), ids=str)

@@ -6,14 +6,20 @@ seems lost. The pictures that build on them are wrong all the same, and FFmpeg i
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from pipeline.media.nal import (
+    KEY_SLICE,
+    SEQUENCE_PARAMETERS,
+    SLICE,
+    Bits,
+    frame_number_width,
+    unit_type,
+    units,
+)
 
 _HEAD = 4096
 _SLICE_HEAD = 32
 _TRUSTED = 4
 _MOST_TRUSTED = 50
-_SLICE, _KEY_SLICE, _PARAMETERS = 1, 5, 7
-_WITH_CHROMA = {44, 83, 86, 100, 110, 118, 122, 128, 134, 135, 138, 139, 244}
 
 
 class Numbering:
@@ -26,16 +32,16 @@ class Numbering:
         self._reference: int | None = None
         self._in_order = 0
         """How many more numbers than not were in order, of late."""
-        for unit in _units(extradata):
+        for unit in units(extradata):
             self._learn(unit)
 
     def gap(self, data: bytes) -> bool:
         """Whether pictures are missing before this one, which comes with start codes."""
-        for unit in _units(data[:_HEAD]):
-            kind = unit[0] & 31
-            if kind == _PARAMETERS:
+        for unit in units(data[:_HEAD]):
+            kind = unit_type(unit)
+            if kind == SEQUENCE_PARAMETERS:
                 self._learn(unit)
-            elif kind in (_SLICE, _KEY_SLICE):
+            elif kind in (SLICE, KEY_SLICE):
                 return self._missing(unit)
         self._reference = None
         return False
@@ -43,7 +49,7 @@ class Numbering:
     def _missing(self, unit: bytes) -> bool:
         number = self._number(unit)
         before, self._reference = self._reference, number
-        if number is None or before is None or unit[0] & 31 == _KEY_SLICE:
+        if number is None or before is None or unit_type(unit) == KEY_SLICE:
             return False
         following = (before + 1) % (1 << self._width)
         missing = number not in (before, following) and self._in_order >= _TRUSTED
@@ -66,80 +72,8 @@ class Numbering:
             return None
 
     def _learn(self, unit: bytes) -> None:
-        if unit[0] & 31 == _PARAMETERS:
+        if unit_type(unit) == SEQUENCE_PARAMETERS:
             try:
-                self._width = number_width(unit)
+                self._width = frame_number_width(unit)
             except ValueError:
                 self._width = 0
-
-
-class Bits:
-    """Reads the bits of a unit one after the other; ValueError at its end."""
-
-    def __init__(self, data: bytes) -> None:
-        data = data.replace(b"\0\0\3", b"\0\0")
-        self._value = int.from_bytes(data, "big")
-        self._left = len(data) * 8
-
-    def take(self, count: int) -> int:
-        """A number of so many bits."""
-        self._left -= count
-        if self._left < 0:
-            raise ValueError("the unit ends")
-        return self._value >> self._left & ((1 << count) - 1)
-
-    def golomb(self) -> int:
-        """An unsigned number in Exp-Golomb code."""
-        zeros = 0
-        while not self.take(1):
-            zeros += 1
-        return (1 << zeros) - 1 + self.take(zeros)
-
-
-def number_width(unit: bytes) -> int:
-    """How many bits a picture's number has by a sequence parameter set; 0 where gaps are allowed in the numbers."""
-    bits = Bits(unit[1:])
-    profile = bits.take(8)
-    bits.take(16)
-    bits.golomb()
-    if profile in _WITH_CHROMA:
-        if (chroma := bits.golomb()) == 3 and bits.take(1):
-            return 0
-        bits.golomb(), bits.golomb()
-        bits.take(1)
-        if bits.take(1):
-            for place in range(12 if chroma == 3 else 8):
-                if bits.take(1):
-                    _skip_scaling(bits, 16 if place < 6 else 64)
-    width = bits.golomb() + 4
-    order = bits.golomb()
-    if order == 0:
-        bits.golomb()
-    elif order == 1:
-        bits.take(1)
-        bits.golomb(), bits.golomb()
-        for _ in range(bits.golomb()):
-            bits.golomb()
-    bits.golomb()
-    return 0 if bits.take(1) else width
-
-
-def _skip_scaling(bits: Bits, size: int) -> None:
-    last = following = 8
-    for _ in range(size):
-        if following:
-            code = bits.golomb()
-            step = (code + 1) // 2 if code % 2 else -(code // 2)
-            following = (last + step) % 256
-        last = following or last
-
-
-def _units(data: bytes) -> Iterator[bytes]:
-    """The parts between start codes, the last one perhaps cut off."""
-    at = data.find(b"\0\0\1")
-    while at >= 0:
-        end = data.find(b"\0\0\1", at + 3)
-        unit = data[at + 3 : end if end >= 0 else len(data)]
-        if unit:
-            yield unit
-        at = end

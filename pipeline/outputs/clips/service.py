@@ -14,11 +14,11 @@ from typing import Protocol
 from pipeline.address.parse import kind
 from pipeline.clock import Clock
 from pipeline.config import root as config
-from pipeline.errors import OutputError
+from pipeline.errors import OutputError, unwritable
 from pipeline.frames import Packet
 from pipeline.media.muxer import MUXERS
 from pipeline.media.splice import Splice
-from pipeline.outputs.paths import make_room, unwritable
+from pipeline.outputs.paths import make_room
 from pipeline.outputs.record.retention import BOXES
 
 from .ring_buffer import Past

@@ -13,8 +13,9 @@ from typing import Any
 from pipeline.address.parse import scrub
 from pipeline.clock import Clock
 from pipeline.config import root as config
+from pipeline.errors import unwritable
 from pipeline.frames import Result, Timing
-from pipeline.outputs.paths import filled, make_room, unwritable
+from pipeline.outputs.paths import filled, make_room
 from pipeline.outputs.protocols import View
 from pipeline.stats.registry import Stats
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC
 
-from pipeline.web.passthrough import codec
+from pipeline.media.nal import codec_name
 
 from .segmenter import Cutter, Stretch
 
@@ -20,7 +20,7 @@ def index(cutter: Cutter) -> str:
     mean = sum(8 * each.size for each in whole) / max(sum(each.seconds for each in whole), 0.1)
     width, height = cutter.size
     told = f"BANDWIDTH={peak * _PEAK:.0f},AVERAGE-BANDWIDTH={mean:.0f}"
-    told += f',CODECS="{codec(cutter.keyframe)}",RESOLUTION={width}x{height}'
+    told += f',CODECS="{codec_name(cutter.keyframe)}",RESOLUTION={width}x{height}'
     lines = ["#EXTM3U", f"#EXT-X-VERSION:{_VERSION}", f"#EXT-X-STREAM-INF:{told}", "live.m3u8"]
     return "\n".join(lines) + "\n"
 

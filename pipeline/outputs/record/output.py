@@ -11,13 +11,13 @@ from pathlib import Path
 from pipeline.address.parse import kind
 from pipeline.concurrency.backoff import Ladder
 from pipeline.config import root as config
-from pipeline.errors import ConfigError, OutputError
+from pipeline.errors import ConfigError, OutputError, unwritable
 from pipeline.frames import Packet
 from pipeline.media.encoder import Encoder
 from pipeline.media.muxer import CODECS, MUXERS, DamagedError, Segment
 from pipeline.media.packet_queue import Backlog, Boxes
 from pipeline.outputs.events.jsonl import frame_event
-from pipeline.outputs.paths import check_ending, check_template, unwritable
+from pipeline.outputs.paths import check_ending, check_template
 from pipeline.outputs.protocols import View
 from pipeline.stats.registry import Stats
 

@@ -9,8 +9,8 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
-from pipeline.errors import OutputError
-from pipeline.outputs.paths import filled, make_room, unwritable
+from pipeline.errors import OutputError, unwritable
+from pipeline.outputs.paths import filled, make_room
 
 BOXES = ".jsonl"
 """Ending of the file with the boxes, which otherwise is called like its video."""

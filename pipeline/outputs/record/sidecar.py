@@ -10,8 +10,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from pipeline.errors import unwritable
 from pipeline.frames import Detection
-from pipeline.outputs.paths import unwritable
 
 from .retention import BOXES
 

@@ -15,9 +15,8 @@ from pipeline.clock import Clock
 from pipeline.config import root as config
 from pipeline.draw.overlay import blank, stale
 from pipeline.draw.primitives import WHITE, letter_size, letters, printable
-from pipeline.errors import OutputError
+from pipeline.errors import OutputError, unwritable
 from pipeline.frames import Image
-from pipeline.outputs.paths import unwritable
 from pipeline.outputs.protocols import View
 from pipeline.stats.health import Level, Verdict, verdict
 from pipeline.stats.registry import Stats

@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 
 from pipeline.frames import Packet
+from pipeline.media.nal import codec_name
 from pipeline.web.page_queue import Feed, Message
-from pipeline.web.passthrough import Relay, codec
+from pipeline.web.passthrough import Relay
 from pipeline.web.stamps import Stamps
 from tests.support.scenes import HandClock, Scene
 
@@ -59,8 +60,8 @@ def test_pictures_without_a_time_keep_their_order() -> None:
 
 
 def test_the_codec_is_read_from_the_stream_itself() -> None:
-    assert codec(KEY) == "avc1.42C01E"
-    assert codec(b"\0\0\1\x65data") == ""
+    assert codec_name(KEY) == "avc1.42C01E"
+    assert codec_name(b"\0\0\1\x65data") == ""
 
 
 class Joined:

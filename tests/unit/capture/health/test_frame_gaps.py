@@ -8,7 +8,8 @@ from itertools import pairwise
 import av
 import pytest
 
-from pipeline.capture.health.frame_gaps import Bits, Numbering
+from pipeline.capture.health.frame_gaps import Numbering
+from pipeline.media.nal import Bits
 from tests.support.clips import Clip, street
 
 
