@@ -26,7 +26,7 @@ from pipeline.draw.overlay import Overlay
 from pipeline.frames import Detections, Frame, Result
 from pipeline.outputs.dispatch import Outlet, fan_out
 from pipeline.outputs.protocols import View
-from pipeline.runtime.output_kinds import Broadcasts, open_output
+from pipeline.runtime.outputs import Broadcasts, open_output
 from pipeline.stats.registry import Stats
 
 OUTPUTS = ("none", "record beside", "record burnt", "stream no", "stream burnt")

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from pipeline.concurrency.threads import alive
 from tests.support import reaper
 from tests.support.models import rows_model, write_ir
 from tests.support.wait import until
@@ -16,20 +16,13 @@ from tests.support.wait import until
 _alive = reaper.guard()
 """While this is open, and no longer, the processes that tests start may live."""
 
-OURS = ("capture-", "infer-", "render-", "status", "signals", "web")
-
-
-def _left() -> list[str]:
-    return [each.name for each in threading.enumerate() if each.name.startswith(OURS)]
-
 
 @pytest.fixture(autouse=True)
 def no_thread_left() -> Iterator[None]:
     """Fail a test that leaves one of our threads running."""
     yield
-    until(lambda: not _left())
-    left = _left()
-    assert not left, f"threads left: {left}"
+    until(lambda: not alive())
+    assert not alive(), f"threads left: {alive()}"
 
 
 @pytest.fixture(scope="session")

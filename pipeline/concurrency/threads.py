@@ -4,7 +4,17 @@ from __future__ import annotations
 
 import threading
 import time
+import weakref
 from collections.abc import Callable
+
+_lock = threading.Lock()
+_started: weakref.WeakSet[threading.Thread] = weakref.WeakSet()
+
+
+def alive() -> list[str]:
+    """Return the names of all threads that any crew has started and that still run."""
+    with _lock:
+        return sorted(thread.name for thread in _started if thread.is_alive())
 
 
 class Crew:
@@ -33,6 +43,8 @@ class Crew:
         thread = threading.Thread(target=guarded, name=name, daemon=True)
         with self._lock:
             self._threads.append(thread)
+        with _lock:
+            _started.add(thread)
         thread.start()
 
     def stop(self, error: BaseException | None = None) -> None:

@@ -1,4 +1,4 @@
-"""One video file of compressed pictures, playable up to the last second however the program ends."""
+"""Compressed pictures into video files: segments that survive a kill, and splices of several places."""
 
 from __future__ import annotations
 
@@ -6,11 +6,13 @@ import io
 from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
+from types import TracebackType
+from typing import Any, NamedTuple
 
 import av
 from av.container import InputContainer
 
-from pipeline.errors import unwritable
+from pipeline.errors import OutputError, unwritable
 from pipeline.frames import Packet
 
 from .timestamps import TICKS, PacketTimeline
@@ -91,3 +93,101 @@ class Segment:
             self._container.close()
         except (OSError, av.FFmpegError) as error:
             raise unwritable(self.path, error) from error
+
+
+MOST_BYTES = 64_000_000
+"""Bytes of pictures that a file in memory may hold."""
+_INDEX_BYTES = 48
+"""At most so many tell where a picture stands; reserved in front, so that players need not read to the end first."""
+
+
+class Piece(NamedTuple):
+    """One compressed picture and its place in the new file."""
+
+    data: bytes
+    key: bool
+    pts: int
+    """When it is shown, in ticks of 1/90000 s."""
+    dts: int
+    """When it is decoded; may not fall from piece to piece."""
+
+
+class Splice:
+    """One new file; as a context manager it finishes the file and turns what FFmpeg raises into OutputError."""
+
+    def __init__(self, target: Path | io.BytesIO) -> None:
+        """Take the place to write to; in memory it becomes an MP4."""
+        self.target = target
+        self._pieces: list[Piece] = []
+        self._bytes = 0
+        self._kind: tuple[Any, ...] = ()
+        self._stream: Any = None
+        self._dts = -1
+        if isinstance(target, Path):
+            options = {"movflags": "faststart"} if target.suffix.lower() == ".mp4" else {}
+            self._container = av.open(str(target), "w", options=options)
+        else:
+            self._container = av.open(target, "w", format="mp4")
+
+    @property
+    def empty(self) -> bool:
+        """Whether no kind of pictures was chosen yet."""
+        return self._stream is None
+
+    def takes(self, stream: av.VideoStream) -> bool:
+        """Whether pictures of this stream fit behind those that are there; the first decides."""
+        context = stream.codec_context
+        kind = (context.name, context.width, context.height, context.extradata)
+        if self._stream is None:
+            self._kind = kind
+            self._stream = self._container.add_stream_from_template(stream, opaque=True)
+            self._stream.time_base = Fraction(1, TICKS)
+        return kind == self._kind
+
+    def takes_like(self, packet: Packet) -> bool:
+        """The same for a stream that begins with this keyframe."""
+        with av.open(io.BytesIO(packet.data), format=packet.codec) as sample:
+            return self.takes(sample.streams.video[0])
+
+    def add(self, piece: Piece) -> None:
+        """The next picture of a stream that it takes; raises OutputError where a file in memory grows too large."""
+        if isinstance(self.target, Path):
+            self._mux(piece)
+            return
+        self._bytes += len(piece.data)
+        if self._bytes > MOST_BYTES:
+            raise OutputError(f"more than {MOST_BYTES / 1e6:g} MB; ask for fewer seconds")
+        self._pieces.append(piece)
+
+    def __enter__(self) -> Splice:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if error is None:
+            try:
+                self._finish()
+                return
+            except (OSError, ValueError, av.FFmpegError) as caught:
+                error = caught
+        with suppress(OSError, ValueError, av.FFmpegError):
+            self._container.close()
+        if isinstance(error, OSError | ValueError | av.FFmpegError) and not isinstance(error, OutputError):
+            raise unwritable(self.target if isinstance(self.target, Path) else "it", error) from error
+
+    def _finish(self) -> None:
+        if self._pieces:
+            self._container.options["moov_size"] = str(4096 + _INDEX_BYTES * len(self._pieces))
+        for piece in self._pieces:
+            self._mux(piece)
+        self._container.close()
+
+    def _mux(self, piece: Piece) -> None:
+        packet = av.Packet(piece.data)
+        packet.time_base = Fraction(1, TICKS)
+        packet.dts = self._dts = max(self._dts + 1, piece.dts)
+        packet.pts = max(packet.dts, piece.pts)
+        packet.is_keyframe = piece.key
+        packet.stream = self._stream
+        self._container.mux_one(packet)

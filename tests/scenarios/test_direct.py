@@ -25,7 +25,7 @@ from pipeline.frames import Image, Packet
 from pipeline.outputs.protocols import View
 from pipeline.runtime.runtime import Runtime
 from pipeline.stats.registry import State
-from pipeline.web.stamps import Stamps
+from pipeline.web.passthrough import Stamps
 from tests.support.clips import Clip, encode, number_in, stamped, write_file
 from tests.support.marked import SIDE, TOP, WIDTH, Watched, clip, left_of, pictures, turned
 from tests.support.servers.rtsp import RtspServer

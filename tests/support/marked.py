@@ -19,7 +19,7 @@ from pipeline.frames import Detections, Frame, Image, Packet, Result
 from pipeline.outputs.protocols import View
 from pipeline.stats.registry import Stats
 from pipeline.web.output import WebOutput
-from pipeline.web.stamps import Stamps
+from pipeline.web.passthrough import Stamps
 from tests.support.clips import Clip, encode, number_in, stamped
 
 WIDTH, HEIGHT = 640, 360

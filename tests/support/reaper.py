@@ -22,7 +22,7 @@ def guard() -> int:
     mark = f"{os.environ.get(MARK, '')}/{uuid.uuid4().hex}"
     waiting, alive = os.pipe()
     unmarked = {name: value for name, value in os.environ.items() if name != MARK}
-    subprocess.Popen(
+    reaping = subprocess.Popen(
         [sys.executable, __file__, mark],
         stdin=waiting,
         stdout=subprocess.DEVNULL,
@@ -30,6 +30,8 @@ def guard() -> int:
         env=unmarked,
         start_new_session=True,
     )
+    # It outlives this process, which therefore never waits for it and must not be warned of that.
+    reaping.returncode = 0
     os.close(waiting)
     os.environ[MARK] = mark
     return alive

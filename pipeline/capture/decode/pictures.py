@@ -1,9 +1,13 @@
-"""A picture that is an array from the start: webcams and the drawn street."""
+"""Pictures of one frame: arrays from the start, or decoded YUV that is converted only when somebody asks."""
 
 from __future__ import annotations
 
+import threading
+
+import av
 import cv2
 import numpy as np
+from av.video.reformatter import Interpolation, VideoReformatter
 
 from pipeline.frames import Image
 
@@ -39,3 +43,79 @@ class ArrayPicture:
     def glance(self) -> bytes:
         """The green of every eighth pixel of every eighth line."""
         return self._pixels[::8, ::8, 1].tobytes()
+
+
+INTERPOLATION = Interpolation.AREA
+"""How pictures are scaled on their way from YUV to the model's size."""
+
+
+class YuvPicture:
+    """A decoded frame as a Picture: converted to BGR, and scaled in the same step, only when somebody asks."""
+
+    def __init__(self, frame: av.VideoFrame, scalers: Scalers) -> None:
+        self._frame = frame
+        self._scalers = scalers
+        self._turns = round(frame.rotation / 90) % 4
+        self._bgr: Image | None = None
+
+    @property
+    def width(self) -> int:
+        """Pixels, after the rotation that the stream asks for."""
+        return self._frame.height if self._turns % 2 else self._frame.width
+
+    @property
+    def height(self) -> int:
+        """Pixels, after the rotation that the stream asks for."""
+        return self._frame.width if self._turns % 2 else self._frame.height
+
+    @property
+    def turned(self) -> bool:
+        """Whether the stream asks for a rotation."""
+        return self._turns != 0
+
+    def bgr(self) -> Image:
+        """The picture at full size, converted by the first caller."""
+        if self._bgr is None:
+            self._bgr = self._converted(self.width, self.height)
+        return self._bgr
+
+    def resized(self, width: int, height: int) -> Image:
+        """The picture scaled to `width` x `height` on the way out of YUV, aspect not kept."""
+        return self.bgr() if (width, height) == (self.width, self.height) else self._converted(width, height)
+
+    def glance(self) -> bytes:
+        """Every eighth value of every eighth line of the brightness."""
+        plane = self._frame.planes[0]
+        lines = np.frombuffer(memoryview(plane), np.uint8).reshape(-1, plane.line_size)
+        return lines[::8, : self._frame.width : 8].tobytes()
+
+    def _converted(self, width: int, height: int) -> Image:
+        size = (height, width) if self._turns % 2 else (width, height)
+        pixels = self._scalers.convert(self._frame, *size)
+        if self._turns:
+            pixels = np.ascontiguousarray(np.rot90(pixels, self._turns))
+        pixels.flags.writeable = False
+        return pixels
+
+
+class Scalers:
+    """The converters of one source, kept because making one costs more than using it."""
+
+    def __init__(self) -> None:
+        # PyAV marks the frame while it converts, so one frame must not be in two conversions at once.
+        self._lock = threading.Lock()
+        self._kept: dict[tuple[int, int], VideoReformatter] = {}
+
+    def convert(self, frame: av.VideoFrame, width: int, height: int) -> Image:
+        """Height x width x 3, BGR; colour matrix and range as the stream declares them."""
+        with self._lock:
+            if (width, height) not in self._kept:
+                if len(self._kept) >= 4:
+                    self._kept.clear()
+                self._kept[width, height] = VideoReformatter()
+            converted = self._kept[width, height].reformat(
+                frame, width, height, "bgr24", interpolation=INTERPOLATION, threads=1
+            )
+        plane = converted.planes[0]
+        rows: Image = np.frombuffer(memoryview(plane), np.uint8).reshape(-1, plane.line_size)[:height, : width * 3]
+        return rows.reshape(height, width, 3)

@@ -9,8 +9,7 @@ from pathlib import Path
 
 from pipeline.errors import OutputError
 from pipeline.frames import Packet
-from pipeline.media.muxer import CODECS
-from pipeline.media.splice import MOST_BYTES, Piece, Splice
+from pipeline.media.muxer import CODECS, MOST_BYTES, Piece, Splice
 from pipeline.media.timestamps import PacketTimeline
 
 from .memory_budget import CROWDED

@@ -16,8 +16,7 @@ from pipeline.clock import Clock
 from pipeline.config import root as config
 from pipeline.errors import OutputError, unwritable
 from pipeline.frames import Packet
-from pipeline.media.muxer import MUXERS
-from pipeline.media.splice import Splice
+from pipeline.media.muxer import MUXERS, Splice
 from pipeline.outputs.paths import make_room
 from pipeline.outputs.record.retention import BOXES
 

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import av
 
 from pipeline.errors import OutputError
-from pipeline.media.splice import Piece, Splice
+from pipeline.media.muxer import Piece, Splice
 from pipeline.media.timestamps import TICKS
 
 from .retention import Shelf

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import threading
 
-from pipeline.concurrency.threads import Crew
+import pytest
+
+from pipeline.concurrency.threads import Crew, alive
 from tests.support.wait import HANG_S
 
 
@@ -44,3 +46,14 @@ def test_stopping_twice_calls_the_owner_once() -> None:
     crew.stop(ValueError("late"))
     assert stops == [1]
     assert isinstance(crew.error, ValueError)
+
+
+@pytest.mark.parametrize("name", ["record-write", "stream-door", "pass-on", "resolve-host", "fetch-model", "web-clips"])
+def test_every_thread_is_known_while_it_runs(name: str) -> None:
+    release = threading.Event()
+    crew = Crew(lambda: None)
+    crew.start(name, lambda: release.wait(HANG_S) and None)
+    assert name in alive()
+    release.set()
+    assert crew.join(HANG_S) == []
+    assert name not in alive()

@@ -8,11 +8,12 @@ from pipeline.clock import SystemClock
 from pipeline.config import root as config
 from pipeline.outputs.dispatch import Outlet
 from pipeline.outputs.events.jsonl import EventsOutput
+from pipeline.outputs.hls.live_stream import Broadcasts
 from pipeline.outputs.hls.output import CopyHlsOutput, HlsOutput
 from pipeline.outputs.protocols import Output, View
 from pipeline.outputs.video import VideoOutput
 from pipeline.outputs.window.output import WindowOutput
-from pipeline.runtime.output_kinds import Broadcasts, open_output
+from pipeline.runtime.outputs import open_output
 from pipeline.stats.registry import Stats
 from pipeline.web.output import WebOutput
 from tests.support.scenes import Scene

@@ -13,8 +13,7 @@ import pytest
 from pipeline.frames import Packet
 from pipeline.media.nal import codec_name
 from pipeline.web.page_queue import Feed, Message
-from pipeline.web.passthrough import Relay
-from pipeline.web.stamps import Stamps
+from pipeline.web.passthrough import Relay, Stamps
 from tests.support.scenes import HandClock, Scene
 
 KEY = b"\0\0\0\1\x67\x42\xc0\x1e\xda\0\0\0\1\x68\xce\0\0\0\1\x65data"

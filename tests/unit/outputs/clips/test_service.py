@@ -22,7 +22,7 @@ from pipeline.clock import SystemClock
 from pipeline.config import root as config
 from pipeline.errors import OutputError
 from pipeline.frames import Packet
-from pipeline.media.splice import Splice
+from pipeline.media.muxer import Splice
 from pipeline.outputs.clips import ring_buffer as past
 from pipeline.outputs.clips.memory_budget import CROWDED, Budget, Share
 from pipeline.outputs.clips.service import Clip as Clip_

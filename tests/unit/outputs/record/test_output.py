@@ -25,8 +25,7 @@ from pipeline.config import root as config
 from pipeline.draw.primitives import colour
 from pipeline.errors import ConfigError, OutputError
 from pipeline.frames import Packet
-from pipeline.media.muxer import Segment
-from pipeline.media.splice import Splice
+from pipeline.media.muxer import Segment, Splice
 from pipeline.outputs.clips.service import Clips
 from pipeline.outputs.record import footage as clip_module
 from pipeline.outputs.record.footage import Recorded, Take
