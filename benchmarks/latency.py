@@ -17,7 +17,7 @@ from benchmarks.throughput import Painted
 from pipeline.config.root import Config, Infer, Model
 from pipeline.infer.backends.openvino.detector import load
 from pipeline.infer.models.registry import locate
-from pipeline.outputs.dispatch import Outlet
+from pipeline.outputs.dispatch import OutputWorker
 from pipeline.runtime.runtime import Runtime
 from tests.support.clips import encode, street
 from tests.support.servers.rtsp import RtspServer
@@ -44,7 +44,7 @@ def camera(url: str, model: str, seconds: float) -> tuple[list[float], Runtime]:
     """Milliseconds from arrival to overlay done of every frame after the first two seconds."""
     config = Config.model_validate({"cameras": {"camera": {"source": url}}, "model": {"name": model}, "outputs": []})
     runtime = Runtime(config)
-    outlet = Outlet(Painted(), runtime.stats)
+    outlet = OutputWorker(Painted(), runtime.stats)
     runtime.start((), outlet)
     times: list[float] = []
     first = 0.0

@@ -29,12 +29,12 @@ from pipeline.capture.worker import Camera
 from pipeline.clock import SystemClock
 from pipeline.concurrency.backoff import HEALTHY
 from pipeline.concurrency.queues import Funnel
-from pipeline.concurrency.threads import Crew
+from pipeline.concurrency.threads import ThreadGroup
 from pipeline.config.root import Camera as CameraSettings
 from pipeline.config.root import Capture, Config
 from pipeline.errors import SourceError
 from pipeline.frames import Frame
-from pipeline.outputs.dispatch import Outlet
+from pipeline.outputs.dispatch import OutputWorker
 from pipeline.outputs.protocols import View
 from pipeline.runtime.runtime import Runtime
 from pipeline.stats.registry import State, Stats
@@ -77,7 +77,7 @@ class Reader:
             clock=clock or SystemClock(),
             source=source or FfmpegSource(url, settings.capture, self.stopping),
         )
-        self._crew = Crew(lambda: None)
+        self._crew = ThreadGroup(lambda: None)
         self._crew.start("capture", self.camera.run)
         self._crew.start("look", self._look)
 
@@ -190,9 +190,9 @@ def recovery(clip: Clip, rounds: int, at_once: int = 10) -> None:
         config = Config.model_validate({"cameras": cameras, "model": {"download": False}, "outputs": []})
         runtime = Runtime(config)
         painted = Painted()
-        outlet = Outlet(painted, runtime.stats)
+        outlet = OutputWorker(painted, runtime.stats)
         runtime.start((), outlet)
-        crew = Crew(lambda: None)
+        crew = ThreadGroup(lambda: None)
         crew.start("painted", outlet.run)
         rivals = {"OpenCV": Opencv(servers[0].url("live")), "PyAV": Pyav(servers[0].url("live"))}
         until(lambda: len(painted.shown) == at_once, 30)
@@ -272,9 +272,9 @@ def ages(seconds: float = 20.0) -> None:
         cameras = {"camera": {"source": server.url("live")}}
         runtime = Runtime(Config.model_validate({"cameras": cameras, "model": {"download": False}, "outputs": []}))
         painted = Painted()
-        outlet = Outlet(painted, runtime.stats)
+        outlet = OutputWorker(painted, runtime.stats)
         runtime.start((), outlet)
-        crew = Crew(lambda: None)
+        crew = ThreadGroup(lambda: None)
         crew.start("painted", outlet.run)
         until(lambda: bool(painted.shown), 30)
         time.sleep(2)

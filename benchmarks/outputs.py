@@ -20,11 +20,11 @@ import psutil
 
 from pipeline.capture.worker import Camera
 from pipeline.concurrency.queues import Funnel
-from pipeline.concurrency.threads import Crew
+from pipeline.concurrency.threads import ThreadGroup
 from pipeline.config import root as config
 from pipeline.draw.overlay import Overlay
 from pipeline.frames import Detections, Frame, Result
-from pipeline.outputs.dispatch import Outlet, fan_out
+from pipeline.outputs.dispatch import OutputWorker, fan_out
 from pipeline.outputs.protocols import View
 from pipeline.runtime.outputs import Broadcasts, open_output
 from pipeline.stats.registry import Stats
@@ -39,7 +39,7 @@ def watch(address: str, what: str, server: int, seconds: float, folder: Path) ->
     kind, _, boxes = what.partition(" ")
     whole = config.Config.model_validate({"cameras": {"door": address}})
     stats = Stats(["door"])
-    crew = Crew(lambda: None)
+    crew = ThreadGroup(lambda: None)
     outlets = []
     if kind == "record":
         settings = config.Output.model_validate(
@@ -49,7 +49,9 @@ def watch(address: str, what: str, server: int, seconds: float, folder: Path) ->
         where = f"rtsp://127.0.0.1:{server}/door"
         settings = config.Output.model_validate({"stream": {"address": where, "boxes": boxes}})
     if kind != "none":
-        outlets.append(Outlet(open_output(settings, whole, stats, crew.start, Broadcasts(whole, stats.clock)), stats))
+        outlets.append(
+            OutputWorker(open_output(settings, whole, stats, crew.start, Broadcasts(whole, stats.clock)), stats)
+        )
         outlets[0].output.open()
         crew.start("render", outlets[0].run)
     overlay = Overlay(whole.cameras["door"].overlay, stats.cameras["door"], stats.clock)

@@ -8,7 +8,7 @@ import time
 import av
 import cv2
 
-from pipeline.concurrency.threads import Crew
+from pipeline.concurrency.threads import ThreadGroup
 
 
 class Rival:
@@ -19,7 +19,7 @@ class Rival:
         self.last = 0.0
         self.over = False
         self.stopping = threading.Event()
-        self._crew = Crew(lambda: None)
+        self._crew = ThreadGroup(lambda: None)
         self._crew.start(type(self).__name__, self._run)
 
     def live(self) -> bool:

@@ -19,7 +19,7 @@ from typing import Any
 from benchmarks.clip import street
 from pipeline.config.root import Config, Model
 from pipeline.infer.models.registry import locate
-from pipeline.outputs.dispatch import Outlet
+from pipeline.outputs.dispatch import OutputWorker
 from pipeline.outputs.protocols import View
 from pipeline.runtime.runtime import Runtime
 
@@ -47,7 +47,7 @@ def ours(clip: Path, model: str, seconds: float) -> tuple[float, dict[str, Any]]
         {"cameras": {"clip": {"source": str(clip), "capture": {"loop": True}}}, "model": {"name": model}, "outputs": []}
     )
     runtime = Runtime(config)
-    outlet = Outlet(Painted(), runtime.stats)
+    outlet = OutputWorker(Painted(), runtime.stats)
     runtime.start((), outlet)
     shown, begun, ends = 0, 0.0, float("inf")
     for view in outlet.views:

@@ -28,7 +28,7 @@ import numpy as np
 
 from pipeline.capture.worker import Camera
 from pipeline.concurrency.queues import Funnel
-from pipeline.concurrency.threads import Crew
+from pipeline.concurrency.threads import ThreadGroup
 from pipeline.config import root as config
 from pipeline.draw.overlay import Overlay
 from pipeline.frames import Detections, Frame, Result
@@ -55,7 +55,7 @@ class Server:
     def __init__(self, address: str) -> None:
         self.halt = threading.Event()
         self.intake: Funnel[Frame] = Funnel()
-        self.crew = Crew(self.halt.set)
+        self.crew = ThreadGroup(self.halt.set)
         self.stats = Stats(["camera"])
         self.web = WebOutput(config.Web(port=0, quality=80), self.stats, self.crew.start)
         self.overlay = Overlay(config.Overlay(), self.stats.cameras["camera"], self.stats.clock)

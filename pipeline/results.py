@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import Any
 
 from pipeline.config.root import Config
-from pipeline.outputs.dispatch import Outlet
+from pipeline.outputs.dispatch import OutputWorker
 from pipeline.outputs.protocols import View
 from pipeline.outputs.snapshot import save
 from pipeline.runtime.runtime import Runtime
@@ -56,7 +56,7 @@ class Results:
             raise OutputError("a window needs the main thread: use pipeline.run, or show the results yourself")
         self._runtime = Runtime(config, notice=notice)
         self._reader = _Reader()
-        self._outlet = Outlet(self._reader, self._runtime.stats)
+        self._outlet = OutputWorker(self._reader, self._runtime.stats)
         self._outputs = config.outputs or ()
 
     def __enter__(self) -> Results:

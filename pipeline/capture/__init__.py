@@ -6,7 +6,7 @@ import threading
 
 from pipeline.address import parse as addresses
 from pipeline.address.faults import parse
-from pipeline.capture.sources.fault_injection import Rehearsal
+from pipeline.capture.sources.fault_injection import FaultInjector
 from pipeline.capture.sources.ffmpeg import FfmpegSource, check_file
 from pipeline.capture.sources.synthetic.source import DemoSource
 from pipeline.capture.sources.webcam import WebcamSource
@@ -25,7 +25,7 @@ def open_source(
     """
     faults, real = parse(address)
     if faults:
-        return Rehearsal(address, faults, open_source(real, settings, stopping, clock), settings, stopping, clock)
+        return FaultInjector(address, faults, open_source(real, settings, stopping, clock), settings, stopping, clock)
     kind = addresses.kind(address)
     if kind == "demo":
         return DemoSource(live=settings.pace != "fast", clock=clock)

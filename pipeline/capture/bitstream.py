@@ -24,7 +24,7 @@ _REORDERED = 4
 """Pictures that may overtake another one where B-frames are sent."""
 
 
-class Repacker:
+class AnnexBRepacker:
     """What one stream sends, repacked; nothing comes before its first keyframe."""
 
     def __init__(self, codec: str = "", extradata: bytes = b"", *, live: bool = False) -> None:

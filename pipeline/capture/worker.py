@@ -7,9 +7,9 @@ import threading
 from collections.abc import Callable
 from dataclasses import replace
 
-from pipeline.capture.health.monitor import Watch
+from pipeline.capture.health.monitor import LiveHealthMonitor
 from pipeline.clock import Clock
-from pipeline.concurrency.backoff import Ladder
+from pipeline.concurrency.backoff import Backoff
 from pipeline.concurrency.queues import Lane
 from pipeline.config import root as config
 from pipeline.errors import SourceError
@@ -67,8 +67,8 @@ class Camera:
         self._opened = False
         self._live_since: float | None = None
         self._state = State.CONNECTING
-        self._watch = Watch(settings.capture)
-        self._ladder = Ladder(name)
+        self._watch = LiveHealthMonitor(settings.capture)
+        self._ladder = Backoff(name)
 
     def run(self) -> None:
         """Feed the lane until the file ends, nobody reads, or the stop; SourceError if the source is of no use."""

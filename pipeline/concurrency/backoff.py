@@ -14,7 +14,7 @@ LOCKED_OUT = 60.0
 _JITTER = 0.2
 
 
-class Ladder:
+class Backoff:
     """The delays of one thing that is tried again and again."""
 
     def __init__(self, name: str) -> None:

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable
 from types import TracebackType
 
-from .threads import Crew
+from .threads import ThreadGroup
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _SHOW_CURSOR = "\x1b[?25h"
@@ -25,7 +25,7 @@ class Interrupt:
         self.number = 0
         """The first signal that came; 0 if none did."""
         self._stop = stop
-        self._crew = Crew(lambda: None)
+        self._crew = ThreadGroup(lambda: None)
 
     def __enter__(self) -> Interrupt:
         self._hears, self._speaks = socket.socketpair()

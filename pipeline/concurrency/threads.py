@@ -17,7 +17,7 @@ def alive() -> list[str]:
         return sorted(thread.name for thread in _started if thread.is_alive())
 
 
-class Crew:
+class ThreadGroup:
     """A set of threads that stop together; the first error wins.
 
     `stopping` is set as soon as anybody wants the end; `stop_first` is then called once, so that

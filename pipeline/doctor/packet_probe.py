@@ -29,7 +29,7 @@ _ERRORS = (
 _LEVELS = {"h264": 10.0, "hevc": 30.0}
 
 
-class Observed(FfmpegSource):
+class PacketProbe(FfmpegSource):
     """The source that Lookout would read, with an eye on every packet."""
 
     def __init__(self, source: str, settings: Capture, stopping: threading.Event, clock: Clock) -> None:

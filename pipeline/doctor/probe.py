@@ -21,9 +21,9 @@ from pipeline.errors import SourceError
 from pipeline.frames import Picture
 from pipeline.stats.histogram import Histogram, Spread
 
-from .packet_probe import Observed, by_kind
-from .rtsp_describe import Description, describe
-from .timing import Arrival, Rhythm, rhythm
+from .packet_probe import PacketProbe, by_kind
+from .rtsp_describe import RtspDescription, describe
+from .timing import Arrival, StreamTiming, rhythm
 from .v4l2 import Mode, offered
 
 Progress = Callable[[float, str], None]
@@ -52,7 +52,7 @@ class Measurement:
     transport: str = ""
     transports: dict[str, str] = field(default_factory=dict)
     """For tcp and udp: works, or why it does not."""
-    said: Description | None = None
+    said: RtspDescription | None = None
     """What the camera says of itself over RTSP."""
     negotiated: str = ""
     codec: str = ""
@@ -66,7 +66,7 @@ class Measurement:
     b_frames: int = 0
     """Decoded pictures that were B-frames."""
     declared_fps: float | None = None
-    rhythm: Rhythm = field(default_factory=Rhythm)
+    rhythm: StreamTiming = field(default_factory=StreamTiming)
     decode: Spread = field(default_factory=lambda: Histogram().spread())
     """Milliseconds a picture, on one core."""
     in_band: bool | None = None
@@ -116,7 +116,7 @@ def probe(
             found.transport = _other(settings.transport)
             changed = settings.model_copy(update={"transport": found.transport})
             try:
-                _watch(Observed(address, changed, stopping, clock), found, seconds, clock, stopping, progress)
+                _watch(PacketProbe(address, changed, stopping, clock), found, seconds, clock, stopping, progress)
             except SourceError as second:
                 found.transports[found.transport] = second.reason
                 if found.first_picture is None:
@@ -136,7 +136,7 @@ def probe(
 
 def _source(address: str, settings: Capture, stopping: threading.Event, clock: Clock, rehearsed: bool) -> Source:
     if addresses.kind(address) in ("network", "file") and not rehearsed:
-        return Observed(address, settings, stopping, clock)
+        return PacketProbe(address, settings, stopping, clock)
     return open_source(address, settings, stopping, clock)
 
 
@@ -192,7 +192,7 @@ def _watch(
             if found.first_picture is None:
                 found.first_picture = at - begun
                 first, limit = at, at + seconds
-                before = len(source.heard) if isinstance(source, Observed) else 0
+                before = len(source.heard) if isinstance(source, PacketProbe) else 0
                 found.width, found.height = sample.picture.width, sample.picture.height
             decode.add(sample.decode)
             glance.at(sample.picture, at if source.live else sample.pts or 0.0)
@@ -203,7 +203,7 @@ def _watch(
         found.negotiated = source.description
         found.declared_fps = (found.said.fps if found.said else 0.0) or source.fps or None
         found.decode, found.still = decode.spread(), glance.still
-        if isinstance(source, Observed):
+        if isinstance(source, PacketProbe):
             arrivals = source.arrivals
             _format(source, found)
             found.errors = by_kind(source.heard[before:])
@@ -211,7 +211,7 @@ def _watch(
         source.close()
 
 
-def _format(source: Observed, found: Measurement) -> None:
+def _format(source: PacketProbe, found: Measurement) -> None:
     found.b_frames, found.in_band = source.b_frames, source.in_band
     found.audio = found.audio or source.audio()
     decoder = source.decoder
@@ -243,7 +243,7 @@ class _Glance:
 
 def _trial(address: str, settings: Capture, transport: str, stopping: threading.Event, clock: Clock) -> str:
     short = {"transport": transport, "open_timeout": _TRIAL, "start_timeout": _TRIAL}
-    source = Observed(address, settings.model_copy(update=short), stopping, clock)
+    source = PacketProbe(address, settings.model_copy(update=short), stopping, clock)
     try:
         source.open()
         return "works" if source.sends() else "ended"

@@ -19,7 +19,7 @@ _HASHES = {"MD5": "md5", "SHA-256": "sha256"}
 
 
 @dataclass(frozen=True, slots=True)
-class Description:
+class RtspDescription:
     """The answer, or what came in its place."""
 
     protocol: Literal["rtsp", "http", "other", "mute", "none"] = "none"
@@ -40,7 +40,7 @@ class Description:
     """Whether it holds what a decoder needs before the first picture."""
 
 
-def describe(address: str, seconds: float) -> Description:
+def describe(address: str, seconds: float) -> RtspDescription:
     """Ask the camera at an rtsp:// or rtsps:// address; each wait ends after `seconds`."""
     parts = urlsplit(connectable(address))
     secure = parts.scheme.lower() == "rtsps"
@@ -60,7 +60,7 @@ def describe(address: str, seconds: float) -> Description:
                     return replace(again, authentication=found.authentication)
             return found
     except (OSError, ValueError):
-        return Description()
+        return RtspDescription()
 
 
 def _unchecked() -> ssl.SSLContext:
@@ -89,10 +89,10 @@ def _ask(line: socket.socket, where: str, number: int, header: str) -> str:
     return said.decode("utf-8", "replace")
 
 
-def _read(answer: str) -> Description:
+def _read(answer: str) -> RtspDescription:
     status = re.match(r"(RTSP|HTTP)/\d\.\d (\d{3})", answer)
     if status is None:
-        return Description("other" if answer else "mute")
+        return RtspDescription("other" if answer else "mute")
     head, _, body = answer.partition("\r\n\r\n")
     server = re.search(r"(?im)^server:\s*(.+?)\s*$", head)
     ask = re.findall(r"(?im)^www-authenticate:\s*(\w+)", head)
@@ -106,7 +106,7 @@ def _read(answer: str) -> Description:
         elif (codec := re.match(r"a=rtpmap:\d+ ([^/\s]+)", line)) and media in kinds:
             kinds[media][-1] = codec[1]
     pace = re.search(r"(?im)^a=framerate:\s*(\d+(?:\.\d+)?)", body)
-    return Description(
+    return RtspDescription(
         "rtsp" if status[1] == "RTSP" else "http",
         int(status[2]),
         "".join(letter for letter in server[1][:60] if letter.isprintable()) if server else "",

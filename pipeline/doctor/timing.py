@@ -30,7 +30,7 @@ class Arrival(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Rhythm:
+class StreamTiming:
     """What the arrivals of one stream say; seconds unless named otherwise, None where it cannot be said."""
 
     pictures: int = 0
@@ -67,10 +67,10 @@ class Rhythm:
     """Bits a second."""
 
 
-def rhythm(arrivals: Sequence[Arrival], *, live: bool) -> Rhythm:
+def rhythm(arrivals: Sequence[Arrival], *, live: bool) -> StreamTiming:
     """The rhythm of arrivals in the order they came; of a file, `live` False, only its own times count."""
     if len(arrivals) < 2:
-        return Rhythm(pictures=len(arrivals), keyframes=sum(each.keyframe for each in arrivals))
+        return StreamTiming(pictures=len(arrivals), keyframes=sum(each.keyframe for each in arrivals))
     settled = _settled(arrivals) if live else list(arrivals)
     own = sorted(each.pts for each in arrivals if each.pts is not None)
     steps = [after - before for before, after in pairwise(own) if after > before]
@@ -80,7 +80,7 @@ def rhythm(arrivals: Sequence[Arrival], *, live: bool) -> Rhythm:
     bits = 8 * sum(each.size for each in (settled[1:] if live else settled))
     every, pictures = _keyframes(arrivals, interval)
     pace = (len(settled) - live) / seconds if seconds > 0 else None
-    found = Rhythm(
+    found = StreamTiming(
         pictures=len(arrivals),
         seconds=seconds,
         fps=pace,
@@ -93,7 +93,7 @@ def rhythm(arrivals: Sequence[Arrival], *, live: bool) -> Rhythm:
     return _in_time(found, settled, gaps, interval) if live and interval else found
 
 
-def _in_time(found: Rhythm, settled: list[Arrival], gaps: list[float], interval: float) -> Rhythm:
+def _in_time(found: StreamTiming, settled: list[Arrival], gaps: list[float], interval: float) -> StreamTiming:
     """The same with all that only a live stream has."""
     newest = _newest(settled)
     long = max(_PAUSE, _MISSED * interval)

@@ -101,7 +101,7 @@ _INDEX_BYTES = 48
 """At most so many tell where a picture stands; reserved in front, so that players need not read to the end first."""
 
 
-class Piece(NamedTuple):
+class MuxPacket(NamedTuple):
     """One compressed picture and its place in the new file."""
 
     data: bytes
@@ -112,13 +112,13 @@ class Piece(NamedTuple):
     """When it is decoded; may not fall from piece to piece."""
 
 
-class Splice:
+class Remuxer:
     """One new file; as a context manager it finishes the file and turns what FFmpeg raises into OutputError."""
 
     def __init__(self, target: Path | io.BytesIO) -> None:
         """Take the place to write to; in memory it becomes an MP4."""
         self.target = target
-        self._pieces: list[Piece] = []
+        self._pieces: list[MuxPacket] = []
         self._bytes = 0
         self._kind: tuple[Any, ...] = ()
         self._stream: Any = None
@@ -149,7 +149,7 @@ class Splice:
         with av.open(io.BytesIO(packet.data), format=packet.codec) as sample:
             return self.takes(sample.streams.video[0])
 
-    def add(self, piece: Piece) -> None:
+    def add(self, piece: MuxPacket) -> None:
         """The next picture of a stream that it takes; raises OutputError where a file in memory grows too large."""
         if isinstance(self.target, Path):
             self._mux(piece)
@@ -159,7 +159,7 @@ class Splice:
             raise OutputError(f"more than {MOST_BYTES / 1e6:g} MB; ask for fewer seconds")
         self._pieces.append(piece)
 
-    def __enter__(self) -> Splice:
+    def __enter__(self) -> Remuxer:
         return self
 
     def __exit__(
@@ -183,7 +183,7 @@ class Splice:
             self._mux(piece)
         self._container.close()
 
-    def _mux(self, piece: Piece) -> None:
+    def _mux(self, piece: MuxPacket) -> None:
         packet = av.Packet(piece.data)
         packet.time_base = Fraction(1, TICKS)
         packet.dts = self._dts = max(self._dts + 1, piece.dts)

@@ -13,7 +13,7 @@ from .protocols import Output, PacketOutput, PromptOutput, SparingOutput, View
 _PATIENCE = 0.25
 
 
-def fan_out(outlets: Sequence[Outlet], *more: PacketOutput) -> Callable[[Packet], None] | None:
+def fan_out(outlets: Sequence[OutputWorker], *more: PacketOutput) -> Callable[[Packet], None] | None:
     """What hands every packet to all outputs that want packets, and to `more`; None where none does."""
     outputs = [outlet.output for outlet in outlets]
     takers = [each.packet for each in (*outputs, *more) if isinstance(each, PacketOutput)]
@@ -25,7 +25,7 @@ def fan_out(outlets: Sequence[Outlet], *more: PacketOutput) -> Callable[[Packet]
     return hand if takers else None
 
 
-def losses(outlets: Sequence[Outlet], stats: Stats) -> Callable[[Frame, str], None]:
+def losses(outlets: Sequence[OutputWorker], stats: Stats) -> Callable[[Frame, str], None]:
     """What counts every frame that will not be inferred, and tells all outputs that want prompt word of it."""
     told = [outlet.output.missed for outlet in outlets if isinstance(outlet.output, PromptOutput)]
 
@@ -37,14 +37,14 @@ def losses(outlets: Sequence[Outlet], stats: Stats) -> Callable[[Frame, str], No
     return lose
 
 
-def wanting(outlets: Sequence[Outlet]) -> Callable[[str], bool]:
+def wanting(outlets: Sequence[OutputWorker]) -> Callable[[str], bool]:
     """What says whether any output has a use for pictures of a camera now."""
     asked = [outlet.output.wants for outlet in outlets if isinstance(outlet.output, SparingOutput)]
     always = len(asked) < len(outlets)
     return lambda camera: always or any(wants(camera) for wants in asked)
 
 
-class Outlet:
+class OutputWorker:
     """An output with its queue: live cameras keep only the newest view, files wait for room and lose none."""
 
     def __init__(self, output: Output, stats: Stats) -> None:

@@ -12,14 +12,14 @@ from typing import Any, Literal, NoReturn
 from pipeline.capture import check_source, open_source
 from pipeline.capture.source import Source
 from pipeline.capture.worker import Camera
-from pipeline.concurrency.threads import Crew
+from pipeline.concurrency.threads import ThreadGroup
 from pipeline.config.root import Config, Output
 from pipeline.draw.overlay import Overlay
 from pipeline.errors import StageStuckError
 from pipeline.frames import Image, Result
 from pipeline.infer.backends.openvino.detector import Detector
 from pipeline.outputs.clips.service import Clips
-from pipeline.outputs.dispatch import Outlet, fan_out, losses, wanting
+from pipeline.outputs.dispatch import OutputWorker, fan_out, losses, wanting
 from pipeline.outputs.protocols import View
 from pipeline.outputs.record.output import RecordOutput
 from pipeline.outputs.window.output import WindowOutput
@@ -74,7 +74,7 @@ class Runtime:
         self._on_tick = on_tick
         self._clock = self.stats.clock
         self.began = self._clock.monotonic()
-        self._crew = Crew(self._halt)
+        self._crew = ThreadGroup(self._halt)
         self._inference = Inference(config, self.stats, self._deliver, notice, replay)
         self._collectors = self._inference.detects + self._inference.passes
         self._halts = {name: threading.Event() for name in config.cameras}
@@ -83,7 +83,7 @@ class Runtime:
             name: Overlay(camera.overlay, self.stats.cameras[name], self._clock)
             for name, camera in config.cameras.items()
         }
-        self._outlets: list[Outlet] = []
+        self._outlets: list[OutputWorker] = []
         self._delivered: Counter[str] = Counter()
         self._stages = 0
         self._lock = threading.Lock()
@@ -105,13 +105,13 @@ class Runtime:
             self.abort(error)
         self.finish()
 
-    def start(self, outputs: tuple[Output, ...] | None, reader: Outlet | None = None) -> None:
+    def start(self, outputs: tuple[Output, ...] | None, reader: OutputWorker | None = None) -> None:
         """Open the outputs and start every thread; `reader` is a queue of results that the caller reads itself."""
         for camera in self.config.cameras.values():
             check_source(camera.source)
         opener = Opener(self.config, self.stats, self._crew.start, self.clips, self._notice, self._invite)
         for settings in chosen(outputs):
-            self._outlets.append(Outlet(opener.open(settings), self.stats))
+            self._outlets.append(OutputWorker(opener.open(settings), self.stats))
         if reader is not None:
             self._outlets.append(reader)
         recordings = [each.output for each in self._outlets if isinstance(each.output, RecordOutput)]

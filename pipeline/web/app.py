@@ -14,7 +14,7 @@ from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from pipeline.web.routes.api import Api
-from pipeline.web.routes.clips import ClipOrders, crowded, unknown
+from pipeline.web.routes.clips import ClipEndpoint, crowded, unknown
 from pipeline.web.routes.hls import Players
 
 from .viewers import Gallery, Viewer
@@ -35,7 +35,7 @@ _PART = "content-type: image/jpeg\r\ncontent-length: {}\r\n\r\n"
 class Site:
     """The routes; nothing a client sends names a file, an address or a setting."""
 
-    def __init__(self, gallery: Gallery, orders: ClipOrders) -> None:
+    def __init__(self, gallery: Gallery, orders: ClipEndpoint) -> None:
         self._gallery = gallery
         self._api = Api(gallery, orders)
         self._players = Players(gallery)

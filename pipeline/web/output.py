@@ -18,10 +18,10 @@ from pipeline.outputs.clips.service import Clips
 from pipeline.outputs.hls.live_stream import Broadcast
 from pipeline.outputs.protocols import View
 from pipeline.stats.registry import Stats
-from pipeline.web.auth.login_code import Invitation
+from pipeline.web.auth.login_code import LoginCode
 from pipeline.web.auth.middleware import POSTS, Access
-from pipeline.web.auth.stream_keys import Permits, address
-from pipeline.web.routes.clips import ClipOrders
+from pipeline.web.auth.stream_keys import StreamKeys, address
+from pipeline.web.routes.clips import ClipEndpoint
 
 from .app import Site
 from .limits import BoundedSocket, Listener, TimedProtocol, affordable, hasten_handshakes
@@ -55,10 +55,10 @@ class WebOutput:
     ) -> None:
         self._settings = settings
         self._start = start
-        self._orders = ClipOrders(clips or Clips({}, stats.clock), stats, start)
+        self._orders = ClipEndpoint(clips or Clips({}, stats.clock), stats, start)
         most, reach = settings.viewers, self._orders.reach
         self._gallery = Gallery(stats, settings.quality, most, overlays or {}, broadcasts or {}, reach)
-        self._invitation = Invitation(stats.clock)
+        self._invitation = LoginCode(stats.clock)
         self._listener: socket.socket | None = None
         self._server: uvicorn.Server | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -77,7 +77,7 @@ class WebOutput:
         app: ASGIApp = Site(self._gallery, self._orders).app()
         if settings.token is not None:
             token, stats = settings.token.get_secret_value(), self._gallery.stats
-            permits = Permits(token, stats.cameras)
+            permits = StreamKeys(token, stats.cameras)
             self._gallery.stream_address = permits.address
             app = Access(app, token, port, stats.clock, self._invitation, permits)
         serving = uvicorn.Config(

@@ -20,7 +20,7 @@ _STEP = 1 / 30
 _KEPT = 900
 
 
-class Stamps:
+class TimestampMap:
     """Gives every picture a stamp in microseconds and finds it again; a stamp never comes twice.
 
     Streams whose clock jumps, starts again or is silent go on where the wall clock says.
@@ -81,11 +81,11 @@ _MARGIN = 0.05
 _LONGEST_HOLD = 0.5
 
 
-class Reel:
+class PassthroughStream:
     """One camera: its messages since the newest keyframe, so that a page that joins has a picture at once."""
 
     def __init__(self) -> None:
-        self.stamps = Stamps()
+        self.stamps = TimestampMap()
         self.codec = ""
         """The browser's name of the codec; empty where the pictures cannot go out as they are."""
         self.turned = False
@@ -105,7 +105,7 @@ class Reel:
         return min(slow + _MARGIN, _LONGEST_HOLD)
 
 
-class Relay:
+class Passthrough:
     """Packets and results in, messages to the feeds of pages out; safe from any thread.
 
     Nothing is decoded, drawn or encoded here, and while no page watches only the newest keyframe's messages are kept.
@@ -114,7 +114,7 @@ class Relay:
     def __init__(self, cameras: Iterable[str], clock: Clock) -> None:
         self._clock = clock
         self._lock = threading.Lock()
-        self._reels = {name: Reel() for name in cameras}
+        self._reels = {name: PassthroughStream() for name in cameras}
         self._loop: asyncio.AbstractEventLoop | None = None
 
     def attach(self, loop: asyncio.AbstractEventLoop) -> None:

@@ -24,7 +24,7 @@ from pipeline.stats.registry import CameraFigures, State, Stats
 from pipeline.web.auth.stream_keys import address
 
 from .page_queue import Feed
-from .passthrough import Relay
+from .passthrough import Passthrough
 from .status import card
 
 _NUMBERS_AGE = 0.25
@@ -87,7 +87,7 @@ class Gallery:
         self.broadcasts = broadcasts
         self.stream_address: Callable[[str], str] = address
         """Where a camera's HLS stream is."""
-        self.relay = Relay(stats.cameras, stats.clock)
+        self.relay = Passthrough(stats.cameras, stats.clock)
         self.closed = False
         self._reach = reach
         self._quality = quality

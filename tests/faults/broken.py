@@ -22,7 +22,7 @@ from pipeline.concurrency import backoff as ladder
 from pipeline.infer.backends.openvino import detector as model
 from pipeline.infer.backends.openvino.detector import Detector
 from pipeline.infer.engine import Engine
-from pipeline.outputs.dispatch import Outlet
+from pipeline.outputs.dispatch import OutputWorker
 
 AFTER = 5
 """How many times the part still works."""
@@ -97,10 +97,10 @@ def dies(owner: Any, name: str) -> None:
 
 def slow(output: str) -> None:
     """While one output takes a picture the others take SLOWER of them."""
-    real = Outlet.show
+    real = OutputWorker.show
     others = 0
 
-    def show(self: Outlet, view: Any) -> None:
+    def show(self: OutputWorker, view: Any) -> None:
         nonlocal others
         if self.output.name == output:
             enough = others + SLOWER
@@ -110,7 +110,7 @@ def slow(output: str) -> None:
             others += 1
         real(self, view)
 
-    Outlet.show = show  # type: ignore[method-assign]
+    OutputWorker.show = show  # type: ignore[method-assign]
 
 
 def eager(leak: bool) -> None:
@@ -135,7 +135,7 @@ KINDS: dict[str, Callable[[], None]] = {
     "capture": lambda: dies(camera.Camera, "_pass_on"),
     "feed": lambda: dies(Engine, "_start"),
     "collect": lambda: dies(Engine, "_finish"),
-    "render": lambda: dies(Outlet, "show"),
+    "render": lambda: dies(OutputWorker, "show"),
     "status": lambda: dies(Status, "tick"),
     "slow": lambda: slow("video"),
     "eager": lambda: eager(False),

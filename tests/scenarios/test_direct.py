@@ -25,7 +25,7 @@ from pipeline.frames import Image, Packet
 from pipeline.outputs.protocols import View
 from pipeline.runtime.runtime import Runtime
 from pipeline.stats.registry import State
-from pipeline.web.passthrough import Stamps
+from pipeline.web.passthrough import TimestampMap
 from tests.support.clips import Clip, encode, number_in, stamped, write_file
 from tests.support.marked import SIDE, TOP, WIDTH, Watched, clip, left_of, pictures, turned
 from tests.support.servers.rtsp import RtspServer
@@ -396,7 +396,7 @@ def test_a_slow_page_skips_to_the_next_keyframe_and_others_notice_nothing(
     sent: list[int] = []
     told: list[int] = []
     late: list[int] = []
-    stamps = Stamps()
+    stamps = TimestampMap()
 
     with looking(served, 32768) as slow, looking(served) as brisk:
         feeds = [viewer.feed for viewer in served.web._gallery._viewers]

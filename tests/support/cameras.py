@@ -11,7 +11,7 @@ from pipeline.capture.source import Source
 from pipeline.capture.worker import Camera
 from pipeline.clock import Clock, SystemClock
 from pipeline.concurrency.queues import Funnel, Lane
-from pipeline.concurrency.threads import Crew
+from pipeline.concurrency.threads import ThreadGroup
 from pipeline.config import root as config
 from pipeline.frames import Frame, Packet
 from pipeline.stats.registry import CameraStats, Stats
@@ -48,10 +48,10 @@ class Running:
     frames: Funnel[Frame]
     stats: CameraStats
     stopping: threading.Event
-    crew: Crew = field(init=False)
+    crew: ThreadGroup = field(init=False)
 
     def __post_init__(self) -> None:
-        self.crew = Crew(lambda: None)
+        self.crew = ThreadGroup(lambda: None)
 
     def start(self) -> None:
         def body() -> None:

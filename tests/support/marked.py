@@ -19,7 +19,7 @@ from pipeline.frames import Detections, Frame, Image, Packet, Result
 from pipeline.outputs.protocols import View
 from pipeline.stats.registry import Stats
 from pipeline.web.output import WebOutput
-from pipeline.web.passthrough import Stamps
+from pipeline.web.passthrough import TimestampMap
 from tests.support.clips import Clip, encode, number_in, stamped
 
 WIDTH, HEIGHT = 640, 360
@@ -72,7 +72,7 @@ class Watched:
         """Monotonic seconds of each picture, by its number."""
         self.tapped: list[tuple[int, bool]] = []
         """Stamp of every compressed picture, and whether it was a keyframe."""
-        self.stamps = Stamps()
+        self.stamps = TimestampMap()
         self.newest: Result | None = None
         self.halt = threading.Event()
         self.intake: Funnel[Frame] = Funnel()

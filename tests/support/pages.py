@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from pipeline.concurrency.threads import Crew
+from pipeline.concurrency.threads import ThreadGroup
 from tests.support.scenes import HandClock, Scene
 from tests.support.serving import Serving, Start
 from tests.support.wait import HANG_S
@@ -28,7 +28,7 @@ def scene(clock: HandClock) -> Scene:
 @pytest.fixture
 def crew() -> Iterator[Callable[[str, Callable[[], None]], None]]:
     """Makes threads that must have ended, without an error, when the test is over."""
-    made = Crew(lambda: None)
+    made = ThreadGroup(lambda: None)
     yield made.start
     assert made.join(HANG_S) == []
     if made.error is not None:

@@ -13,7 +13,7 @@ _AT_ONCE = 8
 _JUMP = 1.0
 
 
-class Nap:
+class OnDemandDecoder:
     """One connection's decoder, and what it needs to begin at any picture: the packets since the newest keyframe."""
 
     def __init__(self, decoder: av.VideoCodecContext | None = None) -> None:

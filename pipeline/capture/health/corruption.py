@@ -16,7 +16,7 @@ from typing import Any
 import av
 import av.logging
 
-from .frame_gaps import Numbering
+from .frame_gaps import FrameGapDetector
 
 Complaints = Sequence[tuple[int, str, str]]
 """Level, part and text of everything that FFmpeg said."""
@@ -35,7 +35,7 @@ def listen() -> Iterator[Complaints]:
         yield heard
 
 
-class Damage:
+class CorruptionTracker:
     """Doubt about one connection."""
 
     def __init__(self, decoder: av.VideoCodecContext | None = None) -> None:
@@ -43,7 +43,7 @@ class Damage:
         extradata = bytes(decoder.extradata or b"") if decoder is not None else b""
         prefixed = extradata[:1] == b"\1"
         is_h264 = decoder is not None and decoder.name == "h264" and not prefixed
-        self._numbering = Numbering(extradata) if is_h264 else None
+        self._numbering = FrameGapDetector(extradata) if is_h264 else None
         self.lasting = False
         """Whether pictures are in doubt now."""
         self._touched = False

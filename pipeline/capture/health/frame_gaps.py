@@ -22,7 +22,7 @@ _TRUSTED = 4
 _MOST_TRUSTED = 50
 
 
-class Numbering:
+class FrameGapDetector:
     """The numbers of one stream's pictures; quiet about streams whose numbers have never been in order."""
 
     def __init__(self, extradata: bytes = b"") -> None:

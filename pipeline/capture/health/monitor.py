@@ -76,7 +76,7 @@ class Lag:
         return True
 
 
-class Watch:
+class LiveHealthMonitor:
     """The judge of one camera's pictures over all of its connections; times in monotonic seconds."""
 
     def __init__(self, settings: Capture) -> None:

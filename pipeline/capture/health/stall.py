@@ -14,7 +14,7 @@ _WINDOW = 9
 _SLOWEST = 60.0
 
 
-class Silence:
+class StallTimeouts:
     """What one source has shown of its pace, over all of its connections; times in monotonic seconds."""
 
     def __init__(self, settings: Capture) -> None:

@@ -2,7 +2,7 @@
 
 PyAV cannot be cancelled from another thread, and applies its own limits to each step anew. But while
 FFmpeg waits it asks PyAV ten times a second, on the waiting thread, whether the limit has passed, and
-PyAV then looks at its clock. `PatientClock` is put there: it leaps past every limit once a thread's
+PyAV then looks at its clock. `DeadlineClock` is put there: it leaps past every limit once a thread's
 patience has ended.
 """
 
@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from itertools import count
 from typing import Any
 
-from pipeline.concurrency.threads import Crew
+from pipeline.concurrency.threads import ThreadGroup
 from pipeline.errors import SourceError
 
 _LEAP = 1e7
@@ -25,7 +25,7 @@ _LEAP = 1e7
 _mine = threading.local()
 
 
-class PatientClock:
+class DeadlineClock:
     """The module `time` as PyAV sees it."""
 
     def __init__(self) -> None:
@@ -84,7 +84,7 @@ def resolve(host: str, patience: Patience) -> None:
     try:
         ipaddress.ip_address(host)
     except ValueError:
-        Crew(lambda: None).start(f"resolve-{host}", look_up)
+        ThreadGroup(lambda: None).start(f"resolve-{host}", look_up)
         while not patience.ended and not done.wait(min(0.05, patience.left)):
             pass
         if not done.is_set():

@@ -26,7 +26,7 @@ _REFUSALS = {
 }
 
 
-class Rehearsal:
+class FaultInjector:
     """A source that fails as its address asks; a file inside plays like a camera: in its own time, over and over."""
 
     live = True

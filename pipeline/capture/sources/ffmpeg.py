@@ -16,18 +16,18 @@ import av
 import av.container.core
 
 from pipeline.address import parse as address
-from pipeline.capture.bitstream import Repacker
-from pipeline.capture.decode.on_demand import Nap
+from pipeline.capture.bitstream import AnnexBRepacker
+from pipeline.capture.decode.on_demand import OnDemandDecoder
 from pipeline.capture.decode.pictures import Scalers, YuvPicture
 from pipeline.capture.decode.timestamps import Timeline
-from pipeline.capture.health.corruption import Complaints, Damage, listen
-from pipeline.capture.health.stall import Silence
+from pipeline.capture.health.corruption import Complaints, CorruptionTracker, listen
+from pipeline.capture.health.stall import StallTimeouts
 from pipeline.capture.source import Sample
 from pipeline.config.root import Capture
 from pipeline.errors import SourceError
 from pipeline.frames import Packet
 
-from .deadline import Patience, PatientClock, resolve
+from .deadline import DeadlineClock, Patience, resolve
 from .ffmpeg_errors import explain
 
 MOST_PIXELS = 8192 * 8192
@@ -72,7 +72,7 @@ Packets = Generator["av.Packet[Any]", None, None]
 _FINISHED = (".mp4", ".mkv", ".webm", ".avi", ".mov", ".m4v", ".ts", ".mpg", ".mpeg", ".flv")
 
 # See deadline.py; PyAV has no public way to end a wait.
-setattr(av.container.core, "time", PatientClock())  # noqa: B010
+setattr(av.container.core, "time", DeadlineClock())  # noqa: B010
 
 
 class FfmpegSource:
@@ -95,14 +95,14 @@ class FfmpegSource:
         self.tap: Callable[[Packet], None] | None = None
         self.wanted: Callable[[], bool] | None = None
         self._container: av.container.InputContainer | None = None
-        self._repacker = Repacker()
+        self._repacker = AnnexBRepacker()
         self._packets = _nothing()
         self._frames: deque[tuple[av.VideoFrame, float]] = deque()
         self._scalers = Scalers()
         self._in_pieces = False
-        self._silence = Silence(settings)
-        self._damage = Damage()
-        self._nap = Nap()
+        self._silence = StallTimeouts(settings)
+        self._damage = CorruptionTracker()
+        self._nap = OnDemandDecoder()
         self._timeline = Timeline(0.0)
 
     def open(self) -> None:
@@ -207,11 +207,11 @@ class FfmpegSource:
         how = f" over {self._settings.transport}" if self._scheme.startswith("rtsp") else ""
         pace = f" at {self.fps:.4g} fps" if self.fps and not self.live else ""
         self.description = f"{decoder.name}{size}{how}{pace}"
-        self._repacker = Repacker(decoder.name, decoder.extradata or b"", live=self.live)
+        self._repacker = AnnexBRepacker(decoder.name, decoder.extradata or b"", live=self.live)
         # Such a stream comes in files of some seconds each, with silence between them.
         self._in_pieces = self._container.format.name in ("hls", "dash")
-        self._damage = Damage(decoder if self.live else None)
-        self._nap = Nap(decoder)
+        self._damage = CorruptionTracker(decoder if self.live else None)
+        self._nap = OnDemandDecoder(decoder)
         self._timeline = Timeline(self.fps, decoding_order=not self.live and self._container.format.name == "avi")
         self._packets = cast(Packets, self._container.demux(stream))
 

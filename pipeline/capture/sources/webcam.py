@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 
 from pipeline.capture.decode.pictures import ArrayPicture
-from pipeline.capture.health.stall import Silence
+from pipeline.capture.health.stall import StallTimeouts
 from pipeline.capture.source import Sample
 from pipeline.config.root import Capture
 from pipeline.errors import SourceError
@@ -47,7 +47,7 @@ class WebcamSource:
         self.corrupt = 0
         """Pictures left out so far because they could not be unpacked."""
         self._camera: cv2.VideoCapture | None = None
-        self._silence = Silence(settings)
+        self._silence = StallTimeouts(settings)
 
     def open(self) -> None:
         """Open the device and ask for the configured format; what it agreed to is the description."""

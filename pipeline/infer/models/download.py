@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
-from pipeline.concurrency.threads import Crew
+from pipeline.concurrency.threads import ThreadGroup
 from pipeline.errors import ModelError
 
 _CHUNK = 1 << 16
@@ -64,7 +64,7 @@ def fetch(files: tuple[File, ...], folder: Path, patience: Patience) -> None:
 
     A file that is there and good is kept. Raises ModelError naming the server and the reason.
     """
-    crew = Crew(stop_first=lambda: None)
+    crew = ThreadGroup(stop_first=lambda: None)
     crew.start("fetch-model", lambda: _fetch_all(files, folder, patience, crew.stopping))
     try:
         late = crew.join(patience.whole)

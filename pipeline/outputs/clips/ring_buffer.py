@@ -9,7 +9,7 @@ from pathlib import Path
 
 from pipeline.errors import OutputError
 from pipeline.frames import Packet
-from pipeline.media.muxer import CODECS, MOST_BYTES, Piece, Splice
+from pipeline.media.muxer import CODECS, MOST_BYTES, MuxPacket, Remuxer
 from pipeline.media.timestamps import PacketTimeline
 
 from .memory_budget import CROWDED
@@ -18,7 +18,7 @@ _MOST_BYTES = 24_000_000
 _UNTIL_READ = 0.1
 
 
-class Past:
+class PacketRingBuffer:
     """One camera's newest groups of pictures, each from its keyframe on; safe from any thread."""
 
     def __init__(self, seconds: float) -> None:
@@ -29,7 +29,7 @@ class Past:
         self._lock = threading.Lock()
         self._groups: deque[list[Packet]] = deque()
         self._bytes = 0
-        self._wanted: set[Remembered] = set()
+        self._wanted: set[BufferedClip] = set()
 
     def put(self, packet: Packet) -> None:
         """Take the camera's next packet and forget those that are too old, or too many."""
@@ -57,7 +57,7 @@ class Past:
             for wanted in self._wanted:
                 wanted.put(packet)
 
-    def want(self, start: float, end: float, take: Callable[[int], bool]) -> Remembered:
+    def want(self, start: float, end: float, take: Callable[[int], bool]) -> BufferedClip:
         """Hold what lies between these monotonic seconds, the end of which may be yet to come, until it is let go.
 
         `take` is asked for every byte that is held for it.
@@ -68,11 +68,11 @@ class Past:
             kept = [
                 packet for group in groups if group[-1].captured >= start or group is groups[-1] for packet in group
             ]
-            wanted = Remembered(kept, start, end, take, self._forget)
+            wanted = BufferedClip(kept, start, end, take, self._forget)
             self._wanted.add(wanted)
         return wanted
 
-    def _forget(self, wanted: Remembered) -> None:
+    def _forget(self, wanted: BufferedClip) -> None:
         with self._lock:
             self._wanted.discard(wanted)
 
@@ -81,7 +81,7 @@ class Past:
         self._bytes = 0
 
 
-class Remembered:
+class BufferedClip:
     """The seconds of one clip, as packets that are shared with everybody else."""
 
     wait = _UNTIL_READ
@@ -93,7 +93,7 @@ class Remembered:
         start: float,
         end: float,
         take: Callable[[int], bool],
-        forget: Callable[[Remembered], None],
+        forget: Callable[[BufferedClip], None],
     ) -> None:
         self._packets = packets
         self._bytes = sum(len(packet.data) for packet in packets)
@@ -114,7 +114,7 @@ class Remembered:
             self._packets.append(packet)
             self._bytes += len(packet.data)
 
-    def pour(self, splice: Splice) -> None:
+    def pour(self, splice: Remuxer) -> None:
         """Put all that is there into a file; raises OutputError where there is nothing, or too much."""
         packets = list(self._packets)
         if not packets or self._early:
@@ -126,7 +126,7 @@ class Remembered:
         timeline = PacketTimeline()
         splice.takes_like(packets[0])
         for packet in packets:
-            splice.add(Piece(packet.data, packet.key, *timeline.place(packet)))
+            splice.add(MuxPacket(packet.data, packet.key, *timeline.place(packet)))
 
     @property
     def _early(self) -> bool:

@@ -16,24 +16,24 @@ from pipeline.clock import Clock
 from pipeline.config import root as config
 from pipeline.errors import OutputError, unwritable
 from pipeline.frames import Packet
-from pipeline.media.muxer import MUXERS, Splice
+from pipeline.media.muxer import MUXERS, Remuxer
 from pipeline.outputs.paths import make_room
 from pipeline.outputs.record.retention import BOXES
 
-from .ring_buffer import Past
+from .ring_buffer import PacketRingBuffer
 
 LONGEST = 3600.0
 """Most seconds before, and after, the moment."""
 _ADVICE = "add an output such as record: out/{camera}-{time}.mp4"
 
 
-class Footage(Protocol):
+class ClipSource(Protocol):
     """Where the seconds of one clip are."""
 
     wait: float
     """Seconds after its end when all of it is there."""
 
-    def pour(self, splice: Splice) -> None:
+    def pour(self, splice: Remuxer) -> None:
         """Put all of it into a file; raises OutputError."""
         ...
 
@@ -49,7 +49,7 @@ class Footage(Protocol):
 class Recordings(Protocol):
     """An output that has recordings of all cameras."""
 
-    def footage(self, camera: str, before: float, after: float) -> Footage:
+    def footage(self, camera: str, before: float, after: float) -> ClipSource:
         """The seconds around now."""
         ...
 
@@ -61,12 +61,12 @@ class Recordings(Protocol):
 class _Either:
     """The seconds in the recording, or those in memory where it has none of them: its disk may be full or gone."""
 
-    def __init__(self, recorded: Footage, remembered: Footage) -> None:
+    def __init__(self, recorded: ClipSource, remembered: ClipSource) -> None:
         self.wait = max(recorded.wait, remembered.wait)
         self._recorded = recorded
         self._remembered = remembered
 
-    def pour(self, splice: Splice) -> None:
+    def pour(self, splice: Remuxer) -> None:
         try:
             self._recorded.pour(splice)
         except (OSError, ValueError):
@@ -85,7 +85,7 @@ class _Either:
 class Clip:
     """The seconds around the moment it was asked for; a context manager that lets go of them."""
 
-    def __init__(self, camera: str, footage: Footage, after: float) -> None:
+    def __init__(self, camera: str, footage: ClipSource, after: float) -> None:
         self.wait = after + footage.wait
         """Seconds until it can be written."""
         self._camera = camera
@@ -137,7 +137,7 @@ class Clip:
             raise unwritable(target, error) from error
 
     def _pour(self, target: Path | io.BytesIO) -> None:
-        with Splice(target) as splice:
+        with Remuxer(target) as splice:
             self._footage.pour(splice)
 
     @contextmanager
@@ -168,7 +168,7 @@ class Clips:
         self._clock = clock
         self._ended = ended or threading.Event()
         self._pasts = {
-            name: Past(camera.capture.keep)
+            name: PacketRingBuffer(camera.capture.keep)
             for name, camera in cameras.items()
             if camera.capture.keep and kind(camera.source) in ("file", "network")
         }

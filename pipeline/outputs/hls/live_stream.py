@@ -12,7 +12,7 @@ from pipeline.config import root as config
 from pipeline.frames import Packet
 
 from . import playlist
-from .segmenter import Cutter
+from .segmenter import Segmenter
 
 STALE = 3.0
 """Seconds without a picture after which none is called present."""
@@ -26,7 +26,7 @@ class Broadcast:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._lock = threading.Lock()
-        self._cutter = Cutter(clock)
+        self._cutter = Segmenter(clock)
         self._places: dict[str, float] = {}
         self._bells: set[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = set()
         self._closed = False

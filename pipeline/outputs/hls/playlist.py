@@ -6,14 +6,14 @@ from datetime import UTC
 
 from pipeline.media.nal import codec_name
 
-from .segmenter import Cutter, Stretch
+from .segmenter import MediaSegment, Segmenter
 
 _VERSION = 9
 _PEAK = 1.3
 """How far the bits of a second may rise above what was seen so far."""
 
 
-def index(cutter: Cutter) -> str:
+def index(cutter: Segmenter) -> str:
     """The multivariant playlist: codec, size and rate of the one stream."""
     whole = [each for each in cutter.stretches if each.whole]
     peak = max(8 * each.size / max(each.seconds, 0.1) for each in whole)
@@ -25,7 +25,7 @@ def index(cutter: Cutter) -> str:
     return "\n".join(lines) + "\n"
 
 
-def live(cutter: Cutter) -> str:
+def live(cutter: Segmenter) -> str:
     """The media playlist: segments, and of the newest ones their parts too."""
     first, last = cutter.stretches[0], cutter.stretches[-1]
     target, part = cutter.target, cutter.part_target
@@ -59,7 +59,7 @@ def live(cutter: Cutter) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _parts(stretch: Stretch) -> list[str]:
+def _parts(stretch: MediaSegment) -> list[str]:
     return [
         f'#EXT-X-PART:DURATION={part.seconds:.5f},URI="{stretch.number}.{number}.m4s"'
         + (",INDEPENDENT=YES" if part.key else "")

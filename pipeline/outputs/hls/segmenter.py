@@ -36,7 +36,7 @@ class Part(NamedTuple):
 
 
 @dataclass(slots=True)
-class Stretch:
+class MediaSegment:
     """One media segment: parts in a row."""
 
     number: int
@@ -63,7 +63,7 @@ class Stretch:
         return sum(len(part.data) for part in self.parts)
 
 
-class Cutter:
+class Segmenter:
     """Cuts at keyframes, a second apart or more; not locked.
 
     Numbers start at the seconds since 1970, so that they grow over restarts: no player takes new for old.
@@ -71,9 +71,9 @@ class Cutter:
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self.stretches: deque[Stretch] = deque()
+        self.stretches: deque[MediaSegment] = deque()
         """What playlists list, oldest first; only the last may be incomplete."""
-        self.former: deque[Stretch] = deque(maxlen=_FORMER)
+        self.former: deque[MediaSegment] = deque(maxlen=_FORMER)
         """What a slow player may still ask for."""
         self.heads: dict[int, bytes] = {}
         self.size = (0, 0)
@@ -184,7 +184,7 @@ class Cutter:
         if not self.target:
             self.part_target = max(self.part_target, _ROOM * self._interval)
         begins = now - timedelta(seconds=self._clock.monotonic() - captured)
-        self.stretches.append(Stretch(self._number, self._head, self._chapter, breaks, begins))
+        self.stretches.append(MediaSegment(self._number, self._head, self._chapter, breaks, begins))
 
     def _end_part(self) -> None:
         samples, self._samples = self._samples, []

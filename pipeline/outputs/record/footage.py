@@ -11,10 +11,10 @@ from typing import Any, NamedTuple
 import av
 
 from pipeline.errors import OutputError
-from pipeline.media.muxer import Piece, Splice
+from pipeline.media.muxer import MuxPacket, Remuxer
 from pipeline.media.timestamps import TICKS
 
-from .retention import Shelf
+from .retention import RecordingStore
 from .sidecar import BoxesFile, lines
 
 _UNTIL_WRITTEN = 1.0
@@ -39,7 +39,9 @@ class Recorded:
     wait = _UNTIL_WRITTEN
     """Seconds after its end when all of it is there."""
 
-    def __init__(self, camera: str, takes: Sequence[Take], shelf: Shelf, start: datetime, end: datetime) -> None:
+    def __init__(
+        self, camera: str, takes: Sequence[Take], shelf: RecordingStore, start: datetime, end: datetime
+    ) -> None:
         """`takes` are all there are, and grow meanwhile."""
         self._camera = camera
         self._all = takes
@@ -50,7 +52,7 @@ class Recorded:
         self._takes: list[Take] = []
         self._released = False
 
-    def pour(self, splice: Splice) -> None:
+    def pour(self, splice: Remuxer) -> None:
         """Put all that is there into a file, and the boxes beside it; raises OutputError where there is nothing."""
         self._takes = _covering(list(self._all), self._start, self._end)
         for take in self._takes:
@@ -79,7 +81,7 @@ class Recorded:
         """Nothing is held, but what is being cut may be much."""
         self._released = True
 
-    def _copy(self, take: Take, recorded: av.container.InputContainer, splice: Splice) -> None:
+    def _copy(self, take: Take, recorded: av.container.InputContainer, splice: Remuxer) -> None:
         stream = recorded.streams.video[0]
         if not splice.empty and not splice.takes(stream):
             return
@@ -89,7 +91,7 @@ class Recorded:
                 self._zero = take.began + _seconds(packet.dts, packet)
             shift = take.began - self._zero
             shown, decoded = (_ticks(shift + _seconds(each, packet)) for each in (packet.pts, packet.dts))
-            splice.add(Piece(bytes(packet), packet.is_keyframe, shown, decoded))
+            splice.add(MuxPacket(bytes(packet), packet.is_keyframe, shown, decoded))
 
     def _wanted(
         self, take: Take, recorded: av.container.InputContainer, stream: av.VideoStream

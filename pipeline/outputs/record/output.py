@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from pipeline.address.parse import kind
-from pipeline.concurrency.backoff import Ladder
+from pipeline.concurrency.backoff import Backoff
 from pipeline.config import root as config
 from pipeline.errors import ConfigError, OutputError, unwritable
 from pipeline.frames import Packet
@@ -22,7 +22,7 @@ from pipeline.outputs.protocols import View
 from pipeline.stats.registry import Stats
 
 from .footage import Recorded, Take
-from .retention import Shelf
+from .retention import RecordingStore
 from .sidecar import BoxesFile
 
 _TURN = 0.25
@@ -66,7 +66,7 @@ class RecordOutput:
         self._clock = stats.clock
         self._start = start
         self._boxed = {name for name, camera in cameras.items() if camera.detect.enabled and settings.boxes == "beside"}
-        self._shelf = Shelf(settings.path, tuple(cameras), settings.free * 1_000_000)
+        self._shelf = RecordingStore(settings.path, tuple(cameras), settings.free * 1_000_000)
         self._encoders = {
             name: Encoder(name, settings.bitrate)
             for name, camera in cameras.items()
@@ -78,7 +78,7 @@ class RecordOutput:
         self._files = {name for name, camera in cameras.items() if kind(camera.source) == "file"}
         self._takes: dict[str, list[Take]] = {name: [] for name in cameras}
         self._refusals: dict[str, str] = {}
-        self._ladder = Ladder(settings.path)
+        self._ladder = Backoff(settings.path)
         self._retry_at = self._checked_at = float("-inf")
         self._busy_since: float | None = None
         self._told = False

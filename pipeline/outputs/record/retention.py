@@ -23,7 +23,7 @@ def stamp(moment: datetime) -> str:
     return moment.astimezone(UTC).strftime(_TIME)
 
 
-class Shelf:
+class RecordingStore:
     """Where the recordings of some cameras stand; only files that it may have made itself are ever deleted."""
 
     def __init__(self, template: str, cameras: tuple[str, ...], floor: int) -> None:

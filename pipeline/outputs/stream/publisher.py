@@ -15,7 +15,7 @@ from pathlib import Path
 
 from pipeline.address.parse import connectable, redacted, remember, scrub
 from pipeline.clock import Clock
-from pipeline.concurrency.backoff import Ladder
+from pipeline.concurrency.backoff import Backoff
 from pipeline.frames import Packet
 from pipeline.media.packet_queue import Backlog
 from pipeline.media.timestamps import PacketTimeline
@@ -59,7 +59,7 @@ class Publisher:
         self.tell = tell
         self._backlog = Backlog(lost, _MOST)
         self._stopping = threading.Event()
-        self._ladder = Ladder(self.name)
+        self._ladder = Backoff(self.name)
         self._reason = "ended"
         self.live = False
         """Whether the server takes pictures."""

@@ -16,7 +16,7 @@ MINUTES = 10
 _BYTES = 10
 
 
-class Invitation:
+class LoginCode:
     """At most one code at a time; safe from any thread."""
 
     def __init__(self, clock: Clock) -> None:

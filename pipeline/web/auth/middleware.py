@@ -24,8 +24,8 @@ from starlette.websockets import WebSocketClose
 from pipeline.address.parse import conceal
 from pipeline.clock import Clock
 
-from .login_code import Invitation
-from .stream_keys import Permits
+from .login_code import LoginCode
+from .stream_keys import StreamKeys
 
 POSTS = frozenset({"/login", "/logout"})
 """The only paths that take POST."""
@@ -54,7 +54,7 @@ class Access:
     """
 
     def __init__(
-        self, app: ASGIApp, token: str, port: int, clock: Clock, invitation: Invitation, permits: Permits
+        self, app: ASGIApp, token: str, port: int, clock: Clock, invitation: LoginCode, permits: StreamKeys
     ) -> None:
         conceal(token)
         self._app = app

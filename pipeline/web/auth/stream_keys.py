@@ -17,7 +17,7 @@ def address(camera: str) -> str:
     return f"{_FRONT}{camera}/index.m3u8"
 
 
-class Permits:
+class StreamKeys:
     """Secrets that come from the token, and tell nothing about it: they outlive a restart and end when it changes."""
 
     def __init__(self, token: str, cameras: Iterable[str]) -> None:

@@ -10,7 +10,7 @@ from pipeline.stats.prometheus import Exposition
 from pipeline.stats.registry import State
 from pipeline.web.viewers import Gallery
 
-from .clips import ClipOrders, unknown
+from .clips import ClipEndpoint, unknown
 
 _METRICS = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -18,7 +18,7 @@ _METRICS = "text/plain; version=0.0.4; charset=utf-8"
 class Api:
     """Routes that read; none of them changes anything."""
 
-    def __init__(self, gallery: Gallery, orders: ClipOrders) -> None:
+    def __init__(self, gallery: Gallery, orders: ClipEndpoint) -> None:
         self._gallery = gallery
         self._orders = orders
         self._metrics = Exposition(gallery.stats, gallery.viewers)

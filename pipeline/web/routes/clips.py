@@ -39,7 +39,7 @@ class _Order(NamedTuple):
     done: asyncio.Future[bytes]
 
 
-class ClipOrders:
+class ClipEndpoint:
     """What answers a camera's clip.mp4; bounded in number, bytes and time, and free again once a client has gone."""
 
     def __init__(self, clips: Clips, stats: Stats, start: Callable[[str, Callable[[], None]], None]) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from pipeline.doctor import probe
-from pipeline.doctor.packet_probe import Observed
+from pipeline.doctor.packet_probe import PacketProbe
 from tests.support.wait import HANG_S
 
 
@@ -47,16 +47,16 @@ class StreamTime:
 @contextmanager
 def heard() -> Iterator[None]:
     """Let the time of streams hear every packet that a probe reads, and let no answer take too long for a probe."""
-    decode = Observed._decode
+    decode = PacketProbe._decode
 
-    def listening(source: Observed, packet: Any) -> None:
+    def listening(source: PacketProbe, packet: Any) -> None:
         stamp = packet.pts if packet.dts is None else packet.dts
         if isinstance(source._clock, StreamTime) and stamp is not None:
             source._clock.hear(float(stamp * packet.time_base))
         decode(source, packet)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Observed, "_decode", listening)
+        patch.setattr(PacketProbe, "_decode", listening)
         patch.setattr(probe, "_DESCRIBE", HANG_S)
         patch.setattr(probe, "_TRIAL", HANG_S)
         yield

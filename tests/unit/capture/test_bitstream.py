@@ -8,7 +8,7 @@ from pathlib import Path
 import av
 import pytest
 
-from pipeline.capture.bitstream import Repacker
+from pipeline.capture.bitstream import AnnexBRepacker
 from pipeline.frames import Packet
 from tests.support.cameras import Running
 from tests.support.clips import Clip, number_in, street, write_file
@@ -85,7 +85,7 @@ def test_pictures_that_overtake_others_get_times_to_be_decoded_at(tmp_path: Path
     path = write_file(tmp_path / "street.mp4", street(40), 30, bf="3", preset="medium")
     with av.open(str(path)) as container:
         stream = container.streams.video[0]
-        repacker = Repacker("h264", stream.codec_context.extradata or b"", live=True)
+        repacker = AnnexBRepacker("h264", stream.codec_context.extradata or b"", live=True)
         packets = [made for each in container.demux(stream) if (made := repacker.take(each, 0.0)) is not None]
     shown = [packet.pts or 0.0 for packet in packets]
     decoded_at = [packet.dts or 0.0 for packet in packets]

@@ -6,13 +6,13 @@ import threading
 
 import pytest
 
-from pipeline.concurrency.threads import Crew, alive
+from pipeline.concurrency.threads import ThreadGroup, alive
 from tests.support.wait import HANG_S
 
 
 def test_the_first_error_stops_everybody_and_is_kept() -> None:
     stops: list[int] = []
-    crew = Crew(lambda: stops.append(1))
+    crew = ThreadGroup(lambda: stops.append(1))
 
     def fail() -> None:
         raise ValueError("first")
@@ -30,7 +30,7 @@ def test_the_first_error_stops_everybody_and_is_kept() -> None:
 
 def test_a_thread_that_will_not_end_is_named() -> None:
     release = threading.Event()
-    crew = Crew(lambda: None)
+    crew = ThreadGroup(lambda: None)
     crew.start("stuck", lambda: release.wait(HANG_S) and None)
     crew.stop()
     assert crew.working() == ["stuck"]
@@ -41,7 +41,7 @@ def test_a_thread_that_will_not_end_is_named() -> None:
 
 def test_stopping_twice_calls_the_owner_once() -> None:
     stops: list[int] = []
-    crew = Crew(lambda: stops.append(1))
+    crew = ThreadGroup(lambda: stops.append(1))
     crew.stop()
     crew.stop(ValueError("late"))
     assert stops == [1]
@@ -51,7 +51,7 @@ def test_stopping_twice_calls_the_owner_once() -> None:
 @pytest.mark.parametrize("name", ["record-write", "stream-door", "pass-on", "resolve-host", "fetch-model", "web-clips"])
 def test_every_thread_is_known_while_it_runs(name: str) -> None:
     release = threading.Event()
-    crew = Crew(lambda: None)
+    crew = ThreadGroup(lambda: None)
     crew.start(name, lambda: release.wait(HANG_S) and None)
     assert name in alive()
     release.set()

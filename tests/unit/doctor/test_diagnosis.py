@@ -9,8 +9,8 @@ import pytest
 
 from pipeline.doctor.diagnosis import diagnose
 from pipeline.doctor.probe import Measurement
-from pipeline.doctor.rtsp_describe import Description
-from pipeline.doctor.timing import Rhythm
+from pipeline.doctor.rtsp_describe import RtspDescription
+from pipeline.doctor.timing import StreamTiming
 from pipeline.doctor.v4l2 import Mode
 from pipeline.stats.histogram import Spread
 
@@ -22,7 +22,7 @@ GOOD = Measurement(
     first_picture=0.5,
     transport="tcp",
     transports={"tcp": "works", "udp": "works"},
-    said=Description("rtsp", 200, parameter_sets=True),
+    said=RtspDescription("rtsp", 200, parameter_sets=True),
     negotiated="h264 1280x720 over tcp",
     codec="h264",
     profile="Main",
@@ -31,7 +31,7 @@ GOOD = Measurement(
     height=720,
     pixel_format="yuv420p",
     declared_fps=25.0,
-    rhythm=Rhythm(
+    rhythm=StreamTiming(
         pictures=500,
         seconds=19.0,
         fps=25.0,
@@ -53,7 +53,7 @@ GOOD = Measurement(
 
 def changed(base: Measurement = GOOD, **parts: Any) -> Measurement:
     """A measurement with some parts changed, of the rhythm too."""
-    known = {field.name for field in dataclasses.fields(Rhythm)}
+    known = {field.name for field in dataclasses.fields(StreamTiming)}
     rhythm = {name: parts.pop(name) for name in list(parts) if name in known}
     return dataclasses.replace(base, rhythm=dataclasses.replace(base.rhythm, **rhythm), **parts)
 
@@ -164,7 +164,7 @@ NOTES: list[tuple[dict[str, Any], str]] = [
         "it works over TCP only (UDP: timed out), which is the default",
     ),
     (
-        {"said": Description("rtsp", 200)},
+        {"said": RtspDescription("rtsp", 200)},
         "parameter sets come with the pictures only, so opening waits for a keyframe",
     ),
     (
@@ -196,47 +196,47 @@ FAILURES: list[tuple[str, dict[str, Any], str]] = [
     ),
     (
         "rtsp://camera:8554/live",
-        {"reason": "timed out", "said": Description()},
+        {"reason": "timed out", "said": RtspDescription()},
         "camera does not answer: is the address right, the camera on, and no firewall between?",
     ),
     (
         "rtsp://camera:80/live",
-        {"reason": "timed out", "said": Description("mute")},
+        {"reason": "timed out", "said": RtspDescription("mute")},
         "port 80 of camera takes the connection but does not answer: restart the camera, and see that 80 is its RTSP "
         "port (usually 554)",
     ),
     (
         "rtsp://camera:80/live",
-        {"reason": "unsupported", "said": Description("http", 400)},
+        {"reason": "unsupported", "said": RtspDescription("http", 400)},
         "port 80 of camera speaks HTTP, not RTSP: take the RTSP port of the camera, usually 554, or an address with "
         "http:// if its pictures are there",
     ),
     (
         "rtsp://camera:22/live",
-        {"reason": "unsupported", "said": Description("other")},
+        {"reason": "unsupported", "said": RtspDescription("other")},
         "port 22 of camera does not speak RTSP: take the RTSP port of the camera, usually 554",
     ),
     (
         "rtsp://camera/live",
-        {"reason": "unauthorized", "said": Description("rtsp", 401)},
+        {"reason": "unauthorized", "said": RtspDescription("rtsp", 401)},
         "the camera wants user and password: write rtsp://USER:${CAMERA_PASSWORD}@HOST/PATH",
     ),
     (
         CAMERA,
-        {"reason": "unauthorized", "said": Description("rtsp", 401)},
+        {"reason": "unauthorized", "said": RtspDescription("rtsp", 401)},
         "the camera refuses this user or password: some want a user of its own for RTSP (TP-Link Tapo calls it "
         "'Camera Account'); in a password write @ : / ? # % as %40 %3A %2F %3F %23 %25",
     ),
     (
         CAMERA,
-        {"reason": "not found", "said": Description("rtsp", 404)},
+        {"reason": "not found", "said": RtspDescription("rtsp", 404)},
         "the camera has no stream at /live: see its manual for the path; some: Axis /axis-media/media.amp, Dahua and "
         "Amcrest /cam/realmonitor?channel=1&subtype=0, Hikvision /Streaming/Channels/101, Reolink "
         "/h264Preview_01_main, TP-Link Tapo /stream1",
     ),
     (
         CAMERA,
-        {"reason": "timed out", "said": Description("rtsp", 200, video=("H265",))},
+        {"reason": "timed out", "said": RtspDescription("rtsp", 200, video=("H265",))},
         f"the camera describes a stream of H265 but sends no picture of it: set 'Video codec' to H.264 and {GOP} to "
         "the frame rate, restart the camera, and see that no firewall is between",
     ),

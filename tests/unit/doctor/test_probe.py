@@ -19,7 +19,7 @@ from pipeline.capture.source import Sample
 from pipeline.clock import SystemClock
 from pipeline.config.root import Capture
 from pipeline.doctor.probe import Measurement, probe
-from pipeline.doctor.rtsp_describe import Description, describe
+from pipeline.doctor.rtsp_describe import RtspDescription, describe
 from tests.support.clips import Clip, encode, street, write_file
 from tests.support.clock import ManualClock
 from tests.support.servers.rtsp import RtspServer
@@ -211,7 +211,7 @@ def test_a_good_camera_is_described_in_all_its_numbers(found: Found, clip: Clip)
     assert (one.codec, one.profile, one.level) == ("h264", "Constrained Baseline", "3.0")
     assert (one.width, one.height, one.pixel_format) == (640, 360, "yuv420p")
     assert (one.declared_fps, one.b_frames, one.reorder) == (30, 0, 0)
-    assert one.said == Description(
+    assert one.said == RtspDescription(
         "rtsp", 200, authentication="Digest", audio=("PCMU",), video=("H264",), fps=30, parameter_sets=True
     )
     assert (one.in_band, one.audio, one.corrupt, one.errors) == (True, ("PCMU",), 0, {})
@@ -393,14 +393,14 @@ def test_what_cannot_be_opened_is_an_answer_too(address: str, reason: str) -> No
 
 
 GREETINGS = [
-    (b"HTTP/1.0 400 Bad Request\r\nServer: box\r\n\r\n", Description("http", 400, "box")),
-    (b"SSH-2.0-OpenSSH_9.2\r\n", Description("other")),
-    (b"", Description("mute")),
+    (b"HTTP/1.0 400 Bad Request\r\nServer: box\r\n\r\n", RtspDescription("http", 400, "box")),
+    (b"SSH-2.0-OpenSSH_9.2\r\n", RtspDescription("other")),
+    (b"", RtspDescription("mute")),
 ]
 
 
 @pytest.mark.parametrize(("greeting", "said"), GREETINGS)
-def test_a_port_that_speaks_something_else_is_recognised(greeting: bytes, said: Description) -> None:
+def test_a_port_that_speaks_something_else_is_recognised(greeting: bytes, said: RtspDescription) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
 
         def speak() -> None:
@@ -433,5 +433,5 @@ def test_every_login_is_answered_with_its_status(clip: Clip, auth: str) -> None:
         assert {each.authentication for each in found} == {auth.capitalize()}
         server.status = {"DESCRIBE": "454 Session Not Found"}
         assert describe(server.url("live"), HANG_S).status == 454
-    assert describe(server.url("live"), 2) == Description()
-    assert describe("rtsp://host:99999/", 1) == Description()
+    assert describe(server.url("live"), 2) == RtspDescription()
+    assert describe("rtsp://host:99999/", 1) == RtspDescription()

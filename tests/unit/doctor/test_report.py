@@ -120,11 +120,11 @@ def test_a_mistake_is_told_in_a_line(arguments: list[str], said: str, capsys: py
 NOTED = """
 import sys
 from pathlib import Path
-from pipeline.doctor.packet_probe import Observed
+from pipeline.doctor.packet_probe import PacketProbe
 from pipeline.cli import main
 
 reads = []
-read = Observed.read
+read = PacketProbe.read
 
 def noted(source):
     reads.append(source)
@@ -132,7 +132,7 @@ def noted(source):
         Path(sys.argv[1]).touch()
     return read(source)
 
-Observed.read = noted
+PacketProbe.read = noted
 sys.exit(main(sys.argv[2:]))
 """
 """The program, which makes a file as soon as a first picture was measured."""

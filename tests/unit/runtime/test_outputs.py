@@ -6,7 +6,7 @@ import pytest
 
 from pipeline.clock import SystemClock
 from pipeline.config import root as config
-from pipeline.outputs.dispatch import Outlet
+from pipeline.outputs.dispatch import OutputWorker
 from pipeline.outputs.events.jsonl import EventsOutput
 from pipeline.outputs.hls.live_stream import Broadcasts
 from pipeline.outputs.hls.output import CopyHlsOutput, HlsOutput
@@ -67,7 +67,7 @@ def test_an_output_is_polled_though_no_view_comes_and_gets_every_view_of_a_file(
     scene = Scene(stats.clock, "door", stats, live=False)
     output = Noting()
     kept: Output = output
-    outlet = Outlet(kept, stats)
+    outlet = OutputWorker(kept, stats)
     thread = threading.Thread(target=outlet.run)
     thread.start()
     assert until(lambda: output.polled >= 2)

@@ -13,7 +13,7 @@ import pytest
 from pipeline.frames import Packet
 from pipeline.media.nal import codec_name
 from pipeline.web.page_queue import Feed, Message
-from pipeline.web.passthrough import Relay, Stamps
+from pipeline.web.passthrough import Passthrough, TimestampMap
 from tests.support.scenes import HandClock, Scene
 
 KEY = b"\0\0\0\1\x67\x42\xc0\x1e\xda\0\0\0\1\x68\xce\0\0\0\1\x65data"
@@ -35,14 +35,14 @@ def packet(pts: float | None, captured: float, key: bool = False, name: str = "h
     ids=["even", "jump ahead", "jump back", "out of order", "one in 20 s"],
 )
 def test_stamps_follow_the_stream_and_go_on_where_it_jumps(times: list[tuple[float, float]], stamps: list[int]) -> None:
-    made = Stamps()
+    made = TimestampMap()
     assert [made.place(packet(pts, captured, not place)) for place, (pts, captured) in enumerate(times)] == stamps
     assert made.find(times[-1][0]) == stamps[-1]
     assert made.find(times[-1][0]) is None
 
 
 def test_a_camera_that_starts_its_clock_again_never_gets_the_same_stamp_twice() -> None:
-    made = Stamps()
+    made = TimestampMap()
     first = [made.place(packet(number / 30, number / 30, number % 10 == 0)) for number in range(20)]
     again = [made.place(packet(number / 30, 3 + number / 30, number % 10 == 0)) for number in range(20)]
     assert first + again == sorted({*first, *again})
@@ -51,7 +51,7 @@ def test_a_camera_that_starts_its_clock_again_never_gets_the_same_stamp_twice() 
 
 
 def test_pictures_without_a_time_keep_their_order() -> None:
-    made = Stamps()
+    made = TimestampMap()
     stamps = [made.place(packet(None, number / 30, not number)) for number in range(4)]
     assert stamps == sorted(set(stamps))
     made.settle(stamps[1])
@@ -69,7 +69,7 @@ class Joined:
     def __init__(self, clock: HandClock) -> None:
         self.clock = clock
         self.scene = Scene(clock)
-        self.relay = Relay(["door"], clock)
+        self.relay = Passthrough(["door"], clock)
         self.feed = Feed(clock, lambda: None)
 
     def told(self) -> list[dict[str, Any]]:

@@ -10,7 +10,7 @@ import pytest
 
 from pipeline.capture import open_source
 from pipeline.capture.decode import on_demand as nap
-from pipeline.capture.health.monitor import Watch
+from pipeline.capture.health.monitor import LiveHealthMonitor
 from pipeline.capture.source import Sample, Source
 from pipeline.capture.sources.ffmpeg import FfmpegSource
 from pipeline.capture.sources.synthetic.source import DemoSource
@@ -141,13 +141,13 @@ def test_lost_data_is_noticed_without_decoding_until_the_next_keyframe(server: R
 
 
 def test_no_camera_is_called_frozen_for_what_nobody_looks_at() -> None:
-    watch = Watch(Capture(frozen_after=1))
+    watch = LiveHealthMonitor(Capture(frozen_after=1))
     found = [watch.judge(Sample(None, float(second), 0.0), float(second), float(second)) for second in range(10)]
     assert {state for state, _ in found} == {State.LIVE}
 
 
 def test_a_camera_that_falls_behind_is_late_without_decoding() -> None:
-    watch = Watch(Capture())
+    watch = LiveHealthMonitor(Capture())
     watch.opened(0.0)
     states = []
     for number in range(240):

@@ -8,7 +8,7 @@ from itertools import pairwise
 import av
 import pytest
 
-from pipeline.capture.health.frame_gaps import Numbering
+from pipeline.capture.health.frame_gaps import FrameGapDetector
 from pipeline.media.nal import Bits
 from tests.support.clips import Clip, street
 
@@ -41,14 +41,14 @@ WAYS = [
 
 @pytest.mark.parametrize("options", WAYS, ids=str)
 def test_a_whole_stream_has_no_gaps(options: dict[str, str]) -> None:
-    numbering = Numbering()
+    numbering = FrameGapDetector()
     assert [number for number, data in enumerate(encoded(**options)) if numbering.gap(data)] == []
 
 
 @pytest.mark.parametrize("options", [{"bf": "0"}, {"profile": "high", "x264-params": "cqm=jvt", "bf": "0"}], ids=str)
 @pytest.mark.parametrize("missing", [range(40, 41), range(40, 45), range(45, 55)], ids=str)
 def test_missing_pictures_are_noticed_at_the_next_one(options: dict[str, str], missing: range) -> None:
-    numbering, stream = Numbering(), encoded(**options)
+    numbering, stream = FrameGapDetector(), encoded(**options)
     left = [number for number in range(len(stream)) if number not in missing]
     assert [number for number in left if numbering.gap(stream[number])] == [missing.stop]
 
@@ -56,30 +56,30 @@ def test_missing_pictures_are_noticed_at_the_next_one(options: dict[str, str], m
 def test_a_missing_picture_that_no_other_needs_is_no_gap() -> None:
     stream = encoded(bf="2", **{"x264-params": "b-pyramid=none"})
     disposable = [number for number, data in enumerate(stream) if data[4] >> 5 & 3 == 0 and number > 30]
-    numbering = Numbering()
+    numbering = FrameGapDetector()
     assert disposable
     assert not any(numbering.gap(data) for number, data in enumerate(stream) if number != disposable[0])
 
 
 def test_a_stream_whose_numbers_are_never_in_order_is_left_alone() -> None:
-    numbering, stream = Numbering(), encoded(bf="0")
+    numbering, stream = FrameGapDetector(), encoded(bf="0")
     every_other = [data for number, data in enumerate(stream) if number % 2 == 0 or number % 25 == 0]
     assert sum(numbering.gap(data) for data in every_other) == 0
 
 
 def test_announced_parameter_sets_are_enough(clip: Clip) -> None:
     announced = b"\0\0\0\1" + clip.sps + b"\0\0\0\1" + clip.pps
-    numbering = Numbering(announced)
+    numbering = FrameGapDetector(announced)
     pictures = [b"\0\0\0\1" + units[-1] for units in clip.units]
     assert [number for number, data in enumerate(pictures) if number != 26 and numbering.gap(data)] == [27]
 
 
 def test_rubbish_is_no_gap_and_no_error() -> None:
-    numbering, stream = Numbering(), encoded(bf="0")
+    numbering, stream = FrameGapDetector(), encoded(bf="0")
     for before, data in pairwise(stream):
         assert not numbering.gap(before[:5])
         assert not numbering.gap(data[: len(data) // 100])
-    assert not Numbering(b"\0\0\1\x67\x64").gap(b"\0\0\1\x41\x9a")
+    assert not FrameGapDetector(b"\0\0\1\x67\x64").gap(b"\0\0\1\x41\x9a")
 
 
 def test_exponential_golomb_numbers_are_read() -> None:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from pipeline.capture.decode.pictures import ArrayPicture
-from pipeline.capture.health.monitor import Lag, Watch
+from pipeline.capture.health.monitor import Lag, LiveHealthMonitor
 from pipeline.capture.source import Sample
 from pipeline.config.root import Capture
 from pipeline.errors import SourceError
@@ -23,7 +23,7 @@ def sample(value: int, *, damaged: bool = False) -> Sample:
 
 def seen(*moments: tuple[float, float | None], **settings: object) -> list[tuple[float, State]]:
     """Changes of state of a camera whose pictures arrive at these times with these stamps; the error, too."""
-    watch = Watch(Capture.model_validate(settings))
+    watch = LiveHealthMonitor(Capture.model_validate(settings))
     watch.opened(moments[0][0])
     found: list[tuple[float, State]] = []
     for number, (now, pts) in enumerate(moments):
@@ -98,7 +98,7 @@ def test_streams_without_times_are_never_late() -> None:
 
 
 def test_a_picture_that_never_changes_is_frozen_until_it_does() -> None:
-    watch = Watch(Capture(frozen_after=5))
+    watch = LiveHealthMonitor(Capture(frozen_after=5))
     watch.opened(0)
     states = [watch.judge(sample(1 if second < 10 else 2), None, second) for second in range(12)]
     assert [state for state, _ in states] == [State.LIVE] * 5 + [State.FROZEN] * 5 + [State.LIVE] * 2
@@ -107,7 +107,7 @@ def test_a_picture_that_never_changes_is_frozen_until_it_does() -> None:
 
 def test_a_change_in_one_corner_is_enough() -> None:
     pixels = np.zeros((90, 160, 3), np.uint8)
-    watch = Watch(Capture(frozen_after=5))
+    watch = LiveHealthMonitor(Capture(frozen_after=5))
     watch.opened(0)
     for second in range(20):
         changed = pixels.copy()
@@ -116,13 +116,13 @@ def test_a_change_in_one_corner_is_enough() -> None:
 
 
 def test_nothing_is_frozen_where_that_is_switched_off() -> None:
-    watch = Watch(Capture(frozen_after=0))
+    watch = LiveHealthMonitor(Capture(frozen_after=0))
     watch.opened(0)
     assert {watch.judge(sample(1), None, second)[0] for second in range(1000)} == {State.LIVE}
 
 
 def test_a_frozen_camera_is_opened_anew_only_where_that_is_asked_for() -> None:
-    watch = Watch(Capture(frozen_after=5, frozen_reconnect=True))
+    watch = LiveHealthMonitor(Capture(frozen_after=5, frozen_reconnect=True))
     watch.opened(0)
     for second in range(5):
         watch.judge(sample(1), None, second)
@@ -132,7 +132,7 @@ def test_a_frozen_camera_is_opened_anew_only_where_that_is_asked_for() -> None:
 
 
 def test_damaged_pictures_are_corrupt_and_nothing_else_for_the_stall_limit_is_silence() -> None:
-    watch = Watch(Capture(stall_timeout=3))
+    watch = LiveHealthMonitor(Capture(stall_timeout=3))
     watch.opened(0)
     watch.judge(sample(0), None, 0)
     assert watch.judge(sample(1, damaged=True), None, 0.1)[0] is State.CORRUPT
@@ -145,7 +145,7 @@ def test_damaged_pictures_are_corrupt_and_nothing_else_for_the_stall_limit_is_si
 
 
 def test_two_damaged_pictures_of_a_slow_camera_are_no_stall() -> None:
-    watch = Watch(Capture())
+    watch = LiveHealthMonitor(Capture())
     watch.opened(0)
     watch.judge(sample(0), None, 0)
     assert [watch.judge(sample(n, damaged=True), None, n * 5.0)[0] for n in (1, 2)] == [State.CORRUPT] * 2

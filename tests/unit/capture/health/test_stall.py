@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from pipeline.capture.health.stall import Silence
+from pipeline.capture.health.stall import StallTimeouts
 from pipeline.config.root import Capture
 
 
-def waits(silence: Silence, *arrivals: float, fps: float = 0.0, start: float = 0.0) -> list[float]:
+def waits(silence: StallTimeouts, *arrivals: float, fps: float = 0.0, start: float = 0.0) -> list[float]:
     """How long each wait may take, from the opening on."""
     silence.opened(start, fps)
     found = [silence.deadline() - start]
@@ -23,17 +23,17 @@ def every(seconds: float, count: int, start: float = 0.0) -> list[float]:
 
 
 def test_the_first_picture_has_its_own_limit() -> None:
-    assert waits(Silence(Capture()), fps=30) == [10]
+    assert waits(StallTimeouts(Capture()), fps=30) == [10]
 
 
 def test_a_fast_camera_is_stalled_after_three_seconds() -> None:
-    assert waits(Silence(Capture()), *every(1 / 30, 20), fps=30)[1:] == pytest.approx([3.0] * 20)
+    assert waits(StallTimeouts(Capture()), *every(1 / 30, 20), fps=30)[1:] == pytest.approx([3.0] * 20)
 
 
 @pytest.mark.parametrize("fps", [1.0, 0.5, 0.2])
 @pytest.mark.parametrize("declared", [0.0, 25.0])
 def test_a_slow_camera_is_at_most_misjudged_once_because_of_what_it_declares(fps: float, declared: float) -> None:
-    silence, stalls, start = Silence(Capture()), 0, 0.0
+    silence, stalls, start = StallTimeouts(Capture()), 0, 0.0
     for _ in range(10):
         for arrival, limit in zip(every(1 / fps, 8, start), waits(silence, fps=declared, start=start), strict=False):
             assert arrival - start <= limit
@@ -47,17 +47,17 @@ def test_a_slow_camera_is_at_most_misjudged_once_because_of_what_it_declares(fps
 
 
 def test_five_intervals_are_measured() -> None:
-    assert waits(Silence(Capture()), *every(2.0, 9))[-1] == pytest.approx(10)
-    assert waits(Silence(Capture(start_timeout=1, stall_timeout=1)), *every(0.1, 9))[-1] == pytest.approx(1)
+    assert waits(StallTimeouts(Capture()), *every(2.0, 9))[-1] == pytest.approx(10)
+    assert waits(StallTimeouts(Capture(start_timeout=1, stall_timeout=1)), *every(0.1, 9))[-1] == pytest.approx(1)
 
 
 def test_pauses_of_a_second_change_nothing() -> None:
     arrivals = [second + tenth / 100 for second in range(20) for tenth in range(10)]
-    assert max(waits(Silence(Capture()), *arrivals)[4:]) == pytest.approx(3)
+    assert max(waits(StallTimeouts(Capture()), *arrivals)[4:]) == pytest.approx(3)
 
 
 def test_a_burst_at_the_start_does_not_hide_a_slow_pace() -> None:
-    silence = Silence(Capture())
+    silence = StallTimeouts(Capture())
     silence.opened(0)
     for number in range(8):
         silence.picture(0.01 * number, 5.0 * number)
@@ -65,7 +65,7 @@ def test_a_burst_at_the_start_does_not_hide_a_slow_pace() -> None:
 
 
 def test_the_pace_is_known_from_the_connection_before() -> None:
-    silence = Silence(Capture())
+    silence = StallTimeouts(Capture())
     waits(silence, *every(2.0, 9))
     silence.opened(100)
     silence.picture(101)
@@ -73,7 +73,7 @@ def test_the_pace_is_known_from_the_connection_before() -> None:
 
 
 def test_data_that_becomes_no_picture_does_not_extend_the_limit() -> None:
-    silence = Silence(Capture(read_timeout=2, stall_timeout=3))
+    silence = StallTimeouts(Capture(read_timeout=2, stall_timeout=3))
     waits(silence, *every(0.1, 10))
     assert silence.deadline() == pytest.approx(3.0)
     silence.data(3.5)
@@ -81,6 +81,6 @@ def test_data_that_becomes_no_picture_does_not_extend_the_limit() -> None:
 
 
 def test_a_stream_in_pieces_may_be_silent_between_them() -> None:
-    silence = Silence(Capture())
+    silence = StallTimeouts(Capture())
     waits(silence, *every(0.1, 10))
     assert silence.deadline(in_pieces=True) == pytest.approx(11)

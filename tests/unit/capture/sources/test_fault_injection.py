@@ -12,7 +12,7 @@ import pytest
 from pipeline.address.faults import parse
 from pipeline.capture import open_source
 from pipeline.capture.source import Sample
-from pipeline.capture.sources.fault_injection import Rehearsal
+from pipeline.capture.sources.fault_injection import FaultInjector
 from pipeline.capture.sources.ffmpeg import FfmpegSource
 from pipeline.capture.sources.synthetic.source import DemoSource
 from pipeline.config.load import load
@@ -26,15 +26,15 @@ from tests.support.clock import ManualClock
 from tests.support.wait import HANG_S, until
 
 
-def rehearsed(address: str, clock: ManualClock, **settings: float) -> Rehearsal:
+def rehearsed(address: str, clock: ManualClock, **settings: float) -> FaultInjector:
     """The drawn street or a file with faults, in a time that only waiting moves."""
     faults, real = parse(address)
     capture = Capture.model_validate(settings)
     source = DemoSource(clock=clock) if real == "demo" else FfmpegSource(real, capture)
-    return Rehearsal(address, faults, source, capture, clock=clock)
+    return FaultInjector(address, faults, source, capture, clock=clock)
 
 
-def played(source: Rehearsal, clock: ManualClock, until: float) -> list[tuple[float, Sample]]:
+def played(source: FaultInjector, clock: ManualClock, until: float) -> list[tuple[float, Sample]]:
     """Each picture with the time it came at, counted from the clock's beginning."""
     found = []
     while clock.monotonic() - 1000 < until:
@@ -130,7 +130,7 @@ class Sluggish(DemoSource):
 def test_what_is_to_come_later_comes_to_a_stream_that_runs_however_slow_its_start() -> None:
     clock = ManualClock()
     faults, _ = parse("fault:refuse=4+disconnect=2@1:demo")
-    source = Rehearsal("demo", faults, Sluggish(clock), Capture(), clock=clock)
+    source = FaultInjector("demo", faults, Sluggish(clock), Capture(), clock=clock)
     with pytest.raises(SourceError, match="nobody answers"):
         source.open()
     clock.advance(4)

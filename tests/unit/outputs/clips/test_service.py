@@ -22,7 +22,7 @@ from pipeline.clock import SystemClock
 from pipeline.config import root as config
 from pipeline.errors import OutputError
 from pipeline.frames import Packet
-from pipeline.media.muxer import Splice
+from pipeline.media.muxer import Remuxer
 from pipeline.outputs.clips import ring_buffer as past
 from pipeline.outputs.clips.memory_budget import CROWDED, Budget, Share
 from pipeline.outputs.clips.service import Clip as Clip_
@@ -349,7 +349,7 @@ def test_a_slow_reader_is_given_up_in_the_end(
 def test_memory_keeps_whole_groups_of_pictures_for_so_many_seconds_and_bytes(
     clip: Clip, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    kept = past.Past(2.0)
+    kept = past.PacketRingBuffer(2.0)
     for packet in packets(clip, COUNT):
         kept.put(packet)
         groups = list(kept._groups)
@@ -469,17 +469,17 @@ def test_a_clip_waits_for_nothing_once_no_picture_will_come(clip: Clip, tmp_path
 
 
 def test_what_came_before_an_outage_is_in_no_clip(clip: Clip) -> None:
-    kept = past.Past(15.0)
+    kept = past.PacketRingBuffer(15.0)
     for packet in packets(clip, 30):
         kept.put(replace(packet, captured=packet.captured - 6))
     during, after = kept.want(7.0, 10.0, free), kept.want(3.0, 10.0, free)
-    with pytest.raises(OutputError, match="no picture came in that time"), Splice(io.BytesIO()) as splice:
+    with pytest.raises(OutputError, match="no picture came in that time"), Remuxer(io.BytesIO()) as splice:
         during.pour(splice)
     for packet in packets(clip, 45):
         kept.put(packet)
     for wanted in (during, after, kept.want(6.5, 10.0, free)):
         memory = io.BytesIO()
-        with Splice(memory) as splice:
+        with Remuxer(memory) as splice:
             wanted.pour(splice)
         assert [number for _, number in played(memory.getvalue())] == list(range(45))
 
@@ -504,8 +504,8 @@ def test_a_clip_that_fails_leaves_what_is_there(clip: Clip, monkeypatch: pytest.
 @pytest.mark.parametrize("count", [1, 3000])
 def test_the_index_stands_in_front_however_many_pictures_there_are(clip: Clip, count: int) -> None:
     memory = io.BytesIO()
-    with Splice(memory) as splice:
-        kept = past.Remembered(list(packets(clip, count)), 0.0, 1000.0, free, lambda wanted: None)
+    with Remuxer(memory) as splice:
+        kept = past.BufferedClip(list(packets(clip, count)), 0.0, 1000.0, free, lambda wanted: None)
         kept.pour(splice)
     film = memory.getvalue()
     assert film.index(b"moov") < film.index(b"mdat")

@@ -25,12 +25,12 @@ from pipeline.config import root as config
 from pipeline.draw.primitives import colour
 from pipeline.errors import ConfigError, OutputError
 from pipeline.frames import Packet
-from pipeline.media.muxer import Segment, Splice
+from pipeline.media.muxer import Remuxer, Segment
 from pipeline.outputs.clips.service import Clips
 from pipeline.outputs.record import footage as clip_module
 from pipeline.outputs.record.footage import Recorded, Take
 from pipeline.outputs.record.output import CopyOutput, RecordOutput
-from pipeline.outputs.record.retention import Shelf
+from pipeline.outputs.record.retention import RecordingStore
 from pipeline.outputs.record.sidecar import Found
 from pipeline.stats.registry import Stats
 from tests.support.clips import Clip, encode, number_in
@@ -258,7 +258,7 @@ def test_the_oldest_recordings_go_and_nothing_else(
     foreign = [tmp_path / name for name in ("door-2026.mp4", "yard-2026-01-01T10-00-00Z.mp4", "notes.txt")]
     for path in (*old, *foreign, old[0].with_suffix(".jsonl")):
         path.write_bytes(b"x" * 1000)
-    made = shelf.Shelf(str(tmp_path / "{camera}-{time}.mp4"), ("door",), 1_000_000)
+    made = shelf.RecordingStore(str(tmp_path / "{camera}-{time}.mp4"), ("door",), 1_000_000)
     made.open()
     free = shelf.shutil.disk_usage(tmp_path)
 
@@ -383,14 +383,14 @@ def test_a_clip_reads_only_its_own_part_of_a_recording(
     read: list[object] = []
     real = clip_module._seconds
     monkeypatch.setattr(clip_module, "_seconds", lambda ticks, packet: read.append(packet) or real(ticks, packet))
-    shelf = Shelf(str(tmp_path / "{time}.mp4"), ("door",), 0)
+    shelf = RecordingStore(str(tmp_path / "{time}.mp4"), ("door",), 0)
     span = began + timedelta(seconds=100.2), began + timedelta(seconds=102)
-    with Splice(tmp_path / "clip.mp4") as splice:
+    with Remuxer(tmp_path / "clip.mp4") as splice:
         Recorded("door", [Take(path, began)], shelf, *span).pour(splice)
     assert [number for _, number in played(tmp_path / "clip.mp4")] == [each % 90 for each in range(3000, 3061)]
     assert len(read) < 600
     gone = Recorded("door", [Take(path, began)], shelf, *span)
-    splice = Splice(tmp_path / "gone.mp4")
+    splice = Remuxer(tmp_path / "gone.mp4")
     monkeypatch.setattr(splice, "add", lambda piece: gone.release())
     with pytest.raises(OutputError, match="nobody waits"), splice:
         gone.pour(splice)
@@ -403,9 +403,9 @@ import sys, threading
 sys.path[:0] = [{str(Path(__file__).parents[4])!r}]
 from pathlib import Path
 from tests.unit.outputs.record.test_output import encode, packets, pictures, recording, replace, until, written
-from pipeline.concurrency.threads import Crew
+from pipeline.concurrency.threads import ThreadGroup
 clip = encode(pictures(90, 320, 180), 30, 15)
-output = recording(Crew(lambda: None).start, Path(sys.argv[1]) / ("{{time}}" + sys.argv[2]), seconds=2)
+output = recording(ThreadGroup(lambda: None).start, Path(sys.argv[1]) / ("{{time}}" + sys.argv[2]), seconds=2)
 for number, packet in enumerate(packets(clip, 3000)):
     output.packet(replace(packet, captured=1000 + number / 30))
     until(lambda: written(output))

@@ -27,7 +27,7 @@ from pipeline.config import root as config
 from pipeline.config.load import parse
 from pipeline.errors import ConfigError
 from pipeline.web.auth import middleware as access
-from pipeline.web.auth.login_code import Invitation
+from pipeline.web.auth.login_code import LoginCode
 from pipeline.web.limits import BoundedSocket
 from pipeline.web.origin_check import own_names
 from pipeline.web.tls import context
@@ -551,7 +551,7 @@ def test_a_code_grows_old(monkeypatch: pytest.MonkeyPatch) -> None:
             return self.seconds
 
     clock: Any = Clock()
-    invitation = Invitation(clock)
+    invitation = LoginCode(clock)
     assert not invitation.accepts("")
     code = invitation.renew()
     assert len(code.replace("-", "")) == 16
