@@ -29,6 +29,11 @@ def nothing_denied(begin: float, end: float) -> float:
     return 0.0
 
 
+WAITS_S = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 10.0)
+"""Seconds between a camera's tries, give or take JITTER; the last for ever."""
+JITTER = 0.2
+
+
 @dataclass(frozen=True)
 class Change:
     """A line of the events file that tells a state."""
@@ -137,8 +142,25 @@ class Circumstances:
     """How many pictures there are until they begin again."""
     slack: float = SLACK
     denied: Denied = nothing_denied
-    overtime: float = 0.0
-    """Seconds that the fault lasted longer than planned, after which the next try may be as much later."""
+    planned: float = float("inf")
+    """Seconds that the fault was to last, for which the verdict was made."""
+
+    @property
+    def allowance(self) -> float:
+        """Seconds by which the next try may be later because the fault lasted longer than planned."""
+        lasted = self.healed - self.spoilt
+        if lasted <= self.planned:
+            return 0.0
+        return max(lasted - self.planned, longest_wait(lasted) - longest_wait(self.planned))
+
+
+def longest_wait(outage: float) -> float:
+    """The longest pause between tries in which a camera may be that has been away for so many seconds."""
+    tried, waits = 0.0, iter(WAITS_S)
+    wait = next(waits)
+    while (tried := tried + wait * (1 - JITTER)) <= outage:
+        wait = next(waits, wait)
+    return wait * (1 + JITTER)
 
 
 def complaints(verdict: Verdict, history: History, done: Circumstances) -> list[str]:
@@ -177,7 +199,7 @@ def _of_return(verdict: Verdict, history: History, done: Circumstances) -> list[
         return ["no picture came after the healing"]
     last = history.changes[-1] if history.changes else Change(0.0, "", "")
     found = [] if last.state == "live" else [f"ended as {last.word} although it was healed"]
-    if shown - healed > verdict.back + done.overtime + done.slack + done.denied(healed, shown):
+    if shown - healed > verdict.back + done.allowance + done.slack + done.denied(healed, shown):
         found.append(f"first picture {shown - healed:.1f} s after the healing, not within {verdict.back:g} s")
     return found
 

@@ -20,6 +20,7 @@ from tests.faults.oracle import (
     Verdict,
     complaints,
     leaks,
+    longest_wait,
     slope,
     uneven,
     unharmed,
@@ -124,7 +125,15 @@ def test_what_the_machine_denied_is_not_held_against_the_program(spoil: Callable
 def test_a_fault_that_lasted_longer_than_planned_may_be_outlived_later() -> None:
     history = right()
     spoil_return(history)
-    assert complaints(VERDICT, history, replace(DONE, overtime=3.0)) == []
+    assert complaints(VERDICT, history, replace(DONE, planned=7.0)) == []
+    assert complaints(VERDICT, history, replace(DONE, planned=10.0))
+
+
+@pytest.mark.parametrize(
+    ("outage", "wait"), [(0.0, 0.3), (0.2, 0.6), (5.0, 4.8), (8.0, 9.6), (13.0, 12.0), (99.0, 12.0)]
+)
+def test_the_pause_between_tries_grows_with_the_outage(outage: float, wait: float) -> None:
+    assert longest_wait(outage) == pytest.approx(wait)
 
 
 def test_a_size_that_never_came_is_found() -> None:

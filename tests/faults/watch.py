@@ -124,8 +124,7 @@ def _watched(
         history = histories.get(case.name, History())
         since = history.first("connecting") or 0.0 if spoilt_first else spoilt[case.name]
         rig = rigs[case.name]
-        overtime = max(0.0, healed[case.name] - spoilt[case.name] - case.lasts)
-        done = Circumstances(since, healed[case.name], rig.began, FPS, PICTURES, slack, denied, overtime)
+        done = Circumstances(since, healed[case.name], rig.began, FPS, PICTURES, slack, denied, case.lasts)
         told = complaints(case.verdict, history, done)
         asked = rig.server.verbs.count("DESCRIBE")
         if case.tries is not None and asked > case.tries:
