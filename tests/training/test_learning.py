@@ -51,7 +51,7 @@ def test_the_loss_falls_in_a_few_steps_on_drawn_pictures(drawn: Path, tmp_path: 
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(3600)
 def test_200_steps_on_eight_drawn_pictures_find_people_in_them(drawn: Path, tmp_path: Path) -> None:
     recipe = Recipe("adamw", 2e-3, 2e-3, 1e-4, 2, 20, 0.1, sizes=((512, 1.0),), average=0.95)
     run = trainer(drawn, tmp_path, recipe)
@@ -117,7 +117,7 @@ def fit(data: Path, folder: Path) -> list[str]:
     return [*command, "--threads", "1", "--seed", "3"]
 
 
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(1800)
 def test_a_killed_run_ends_where_an_unbroken_one_does(drawn: Path, tmp_path: Path) -> None:
     torch.manual_seed(1)
     start = tmp_path / "start.pt"
