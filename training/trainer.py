@@ -168,6 +168,12 @@ class Trainer:
         self._optimiser.step()
         return {"loss": float(loss.detach()), **{name: float(value.detach()) for name, value in parts.items()}}
 
+    def _autocast(self) -> torch.autocast:
+        """Compute in bfloat16, unless this is a processor without it, where it is emulated, which is far slower than float32."""
+        kind = self._device.split(":")[0]
+        able = kind != "cpu" or torch.ops.mkldnn._is_mkldnn_bf16_supported()
+        return torch.autocast(kind, torch.bfloat16, enabled=able)
+
     def _parts(self, batch: Batch, alone: bool) -> dict[str, Tensor]:
         size = batch.pictures.shape[-1]
         pictures = batch.pictures.to(self._device).float().contiguous(memory_format=torch.channels_last)
@@ -178,7 +184,7 @@ class Trainer:
         wanted = [b.to(self._device).contiguous(memory_format=torch.channels_last) for b in lesson.blocks]
         parts: dict[str, Tensor] = {}
         if alone and self._apprentice is not None:
-            with torch.autocast(self._device.split(":")[0], torch.bfloat16):
+            with self._autocast():
                 raw, parts["blocks"] = self._apprentice(pictures, wanted)
             prediction, target = _single(raw), as_taught(lesson)
         else:
@@ -190,7 +196,7 @@ class Trainer:
         return parts
 
     def _predict(self, pictures: Tensor) -> Prediction:
-        with torch.autocast(self._device.split(":")[0], torch.bfloat16):
+        with self._autocast():
             raw = self._forward(pictures)
         return _single(raw)
 
