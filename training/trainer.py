@@ -169,7 +169,7 @@ class Trainer:
         return {"loss": float(loss.detach()), **{name: float(value.detach()) for name, value in parts.items()}}
 
     def _autocast(self) -> torch.autocast:
-        """Compute in bfloat16, unless this is a processor without it, where it is emulated, which is far slower than float32."""
+        """Compute in bfloat16, or in float32 on a processor that would only emulate bfloat16, far more slowly."""
         kind = self._device.split(":")[0]
         able = kind != "cpu" or torch.ops.mkldnn._is_mkldnn_bf16_supported()
         return torch.autocast(kind, torch.bfloat16, enabled=able)
