@@ -25,12 +25,21 @@ class Picture(Protocol):
         """Pixels."""
         ...
 
+    @property
+    def turned(self) -> bool:
+        """Whether the stream asks for a rotation, so that its packets alone show it the wrong way up."""
+        ...
+
     def bgr(self) -> Image:
         """The picture at full size: height x width x 3, uint8, BGR, not writeable, converted once."""
         ...
 
     def resized(self, width: int, height: int) -> Image:
         """The picture scaled to `width` x `height` in one step from its original format, aspect not kept."""
+        ...
+
+    def glance(self) -> bytes:
+        """A few of its values at almost no cost, to compare two pictures; empty where none can be had."""
         ...
 
 

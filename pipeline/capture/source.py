@@ -28,6 +28,8 @@ class Source(Protocol):
     """Whether pictures are lost if nobody reads them in time: cameras are, files are not."""
     local: bool
     """Whether it is on this machine, so that failing at the first opening is a mistake to report, not to retry."""
+    gives_packets: bool
+    """Whether it reads compressed pictures that can be kept and passed on as they are."""
     fps: float
     """Declared frames a second, or 0 where unknown."""
     description: str
@@ -35,7 +37,7 @@ class Source(Protocol):
     tap: Callable[[Packet], None] | None
     """Hears every compressed picture, with an empty camera, during `read` and before it is decoded; None costs nothing.
 
-    Sources that do not read compressed pictures never call it.
+    A source that does not give packets never calls it.
     """
     wanted: Callable[[], bool] | None
     """Asked at each picture whether it is wanted: where not, it is read but not unpacked. None: all are wanted.

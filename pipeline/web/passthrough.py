@@ -148,7 +148,7 @@ class Passthrough:
             reel = self._reels[frame.camera]
             width, height = frame.picture.width, frame.picture.height
             # Browsers do not turn what they decode as the stream asks.
-            reel.turned = getattr(frame.picture, "turned", False)
+            reel.turned = frame.picture.turned
             if not result.detected:
                 return
             if not reel.codec or (stamp := reel.stamps.find(frame.pts)) is None:

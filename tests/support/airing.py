@@ -12,6 +12,7 @@ from urllib.parse import urljoin
 import av
 import numpy as np
 
+from pipeline.capture.decode.pictures import ArrayPicture
 from pipeline.clock import Clock
 from pipeline.config import root as config
 from pipeline.frames import Frame, Image, Packet, Result
@@ -57,7 +58,7 @@ class Airing(Serving):
         scene = self.scenes[camera]
         plain = scene.result(*self.size, age=0)
         image = stamped(np.full((self.size[1], self.size[0], 3), 90, np.uint8), self.number % 4096)
-        frame = Frame(camera, self.number, self.number / 30, plain.frame.captured, _Array(image))
+        frame = Frame(camera, self.number, self.number / 30, plain.frame.captured, ArrayPicture(image))
         result = Result(frame, plain.detections)
         self.captured[self.number % 4096] = frame.captured
         self.number += 1
@@ -116,18 +117,6 @@ class Airing(Serving):
         self._halt.set()
         self.output.close()
         self.web.close()
-
-
-class _Array:
-    def __init__(self, image: Image) -> None:
-        self._image = image
-        self.height, self.width = image.shape[:2]
-
-    def bgr(self) -> Image:
-        return self._image
-
-    def resized(self, width: int, height: int) -> Image:
-        raise NotImplementedError
 
 
 def stretches(playlist: str) -> list[tuple[float, str]]:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import threading
 from datetime import UTC, datetime, timedelta
 
-import cv2
 import numpy as np
 
+from pipeline.capture.decode import pictures
 from pipeline.config import root as config
 from pipeline.draw.overlay import Overlay
 from pipeline.frames import Detections, Frame, Image, Result
@@ -34,28 +34,16 @@ class HandClock:
         return event.is_set()
 
 
-class ArrayPicture:
-    """A picture that is an array already."""
+class ArrayPicture(pictures.ArrayPicture):
+    """A picture that is an array already, and counts how often its pixels were asked for."""
 
     def __init__(self, image: Image) -> None:
-        self._image = image
-        self._image.flags.writeable = False
+        super().__init__(image)
         self.asked = 0
-
-    @property
-    def width(self) -> int:
-        return int(self._image.shape[1])
-
-    @property
-    def height(self) -> int:
-        return int(self._image.shape[0])
 
     def bgr(self) -> Image:
         self.asked += 1
-        return self._image
-
-    def resized(self, width: int, height: int) -> Image:
-        return np.asarray(cv2.resize(self._image, (width, height)), np.uint8)
+        return super().bgr()
 
 
 class Scene:

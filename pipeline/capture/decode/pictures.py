@@ -30,6 +30,11 @@ class ArrayPicture:
         """Pixels."""
         return int(self._pixels.shape[0])
 
+    @property
+    def turned(self) -> bool:
+        """Never."""
+        return False
+
     def bgr(self) -> Image:
         """The array itself."""
         return self._pixels

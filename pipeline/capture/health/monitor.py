@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Protocol, runtime_checkable
-
 from pipeline.capture.source import Sample
 from pipeline.config.root import Capture
 from pipeline.errors import SourceError
@@ -24,15 +22,6 @@ STEADY = 3e-4
 _CLOCK = 5e-3
 _ALIKE = 0.3
 _JUMP = 1.0
-
-
-@runtime_checkable
-class Glanced(Protocol):
-    """A picture that can be compared at almost no cost."""
-
-    def glance(self) -> bytes:
-        """A few of its values."""
-        ...
 
 
 class Lag:
@@ -125,7 +114,7 @@ class LiveHealthMonitor:
             self._picture, self._glance = None, b""
             return 0.0
         if picture is not self._picture:
-            glance = picture.glance() if self._settings.frozen_after and isinstance(picture, Glanced) else b""
+            glance = picture.glance() if self._settings.frozen_after else b""
             if not glance or glance != self._glance:
                 self._glance, self._same_since = glance, now
         self._picture = picture

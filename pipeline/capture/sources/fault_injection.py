@@ -42,6 +42,7 @@ class FaultInjector:
     ) -> None:
         """Take the whole address, what it asks for, and the source inside it."""
         self.local = source.local
+        self.gives_packets = source.gives_packets
         self.fps = source.fps
         self.description = ""
         self._name = redacted(address)

@@ -78,6 +78,8 @@ setattr(av.container.core, "time", DeadlineClock())  # noqa: B010
 class FfmpegSource:
     """A network stream or a file, read with FFmpeg."""
 
+    gives_packets = True
+
     def __init__(self, source: str, settings: Capture, stopping: threading.Event | None = None) -> None:
         """Take an address or a path; once `stopping` is set, a blocked `open` or `read` ends within 0.2 s."""
         address.remember(source)

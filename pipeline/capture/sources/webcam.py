@@ -32,6 +32,7 @@ class WebcamSource:
     """A webcam, asked for compressed pictures because USB has no room for others at full rate."""
 
     live = True
+    gives_packets = False
     local = True
 
     def __init__(self, source: str, settings: Capture, stopping: threading.Event | None = None) -> None:

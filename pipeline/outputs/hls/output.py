@@ -42,7 +42,7 @@ class HlsOutput:
         """Encode one picture, where players want it and its own packet does not go out; True if they do."""
         frame = view.result.frame
         broadcast = self._broadcasts[frame.camera]
-        if getattr(frame.picture, "turned", False):
+        if frame.picture.turned:
             # Players do not turn what they decode as the stream asks.
             self._turned.add(frame.camera)
             self._copied.discard(frame.camera)

@@ -31,6 +31,7 @@ class ScriptedSource:
 
     fps = 10.0
     description = "scripted"
+    gives_packets = False
 
     def __init__(
         self, *script: object, live: bool = True, local: bool = False, clock: ManualClock | None = None

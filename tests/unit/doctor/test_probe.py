@@ -323,6 +323,7 @@ class Slow:
     """A source whose opening takes 30 s and whose first picture another 20 s; then thirty come each second."""
 
     live, local, fps, description = True, True, 30.0, "slow"
+    gives_packets = False
     tap = wanted = None
 
     def __init__(self, clock: ManualClock) -> None:

@@ -21,7 +21,7 @@ from tests.support.wait import HANG_S
 class Plain:
     """A picture that carries its number in every pixel."""
 
-    width, height = 64, 48
+    width, height, turned = 64, 48, False
 
     def __init__(self, value: int) -> None:
         self.value = value % 256
@@ -31,6 +31,9 @@ class Plain:
 
     def resized(self, width: int, height: int) -> Image:
         return np.full((height, width, 3), self.value, np.uint8)
+
+    def glance(self) -> bytes:
+        return b""
 
 
 class Request:

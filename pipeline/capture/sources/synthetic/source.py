@@ -156,6 +156,7 @@ class DemoSource:
     """The street as a source: a camera of 30 frames a second, or a file without end where `live` is False."""
 
     local = True
+    gives_packets = False
     fps = FPS
 
     def __init__(self, *, live: bool = True, seed: int = 7, clock: Clock | None = None) -> None:
