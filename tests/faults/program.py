@@ -183,4 +183,4 @@ class Program:
         """End it whatever it does."""
         if self.process.poll() is None:
             self.process.kill()
-            self.process.wait(5)
+            self.process.wait(HANG_S)

@@ -19,6 +19,14 @@ from tests.support.clips import Clip, encode, street, write_file
 from tests.support.servers.rtsp import RtspServer
 from tests.support.wait import HANG_S
 
+PATIENT = dict.fromkeys(("open_timeout", "read_timeout", "start_timeout", "stall_timeout"), HANG_S)
+"""Limits of a source that no slow machine reaches."""
+
+
+def shorten(settings: config.Capture, **limits: float) -> None:
+    """Let limits of a source be shorter from now on, though settings never change otherwise."""
+    vars(settings).update(limits)
+
 
 @pytest.fixture(scope="session")
 def clip() -> Clip:

@@ -9,6 +9,8 @@ import threading
 import time
 from dataclasses import dataclass
 
+from tests.support.wait import HANG_S
+
 _POLL = 0.02
 _PIECE = 16384
 
@@ -44,14 +46,14 @@ class Proxy:
     def start(self) -> None:
         """Listen on a free port."""
         self._thread.start()
-        if not self._ready.wait(5) or not self.port:
+        if not self._ready.wait(HANG_S) or not self.port:
             raise RuntimeError("the proxy cannot listen")
 
     def stop(self) -> None:
         """Cut everything and end."""
         if self._thread.is_alive():
             self._loop.call_soon_threadsafe(self._ended.set)
-            self._thread.join(5)
+            self._thread.join(HANG_S)
 
     def reset(self) -> None:
         """Cut every connection with a reset, as a router does that has forgotten it."""

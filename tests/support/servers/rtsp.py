@@ -15,6 +15,7 @@ from urllib.parse import quote
 
 from tests.support.clips import Clip, record
 from tests.support.servers.session import Session
+from tests.support.wait import HANG_S
 
 
 class RtspServer:
@@ -79,7 +80,7 @@ class RtspServer:
         ready = threading.Event()
         self._thread = threading.Thread(target=self._run, args=(ready,), name="rtsp-server")
         self._thread.start()
-        if not ready.wait(5) or self._server is None:
+        if not ready.wait(HANG_S) or self._server is None:
             raise RuntimeError(f"the camera cannot listen on port {self.port}")
 
     def stop(self) -> None:
@@ -87,7 +88,7 @@ class RtspServer:
         loop, thread = self._loop, self._thread
         if loop is not None and thread is not None and thread.is_alive():
             loop.call_soon_threadsafe(self._stop_serving)
-            thread.join(5)
+            thread.join(HANG_S)
         self._thread = self._server = None
 
     def cut(self) -> None:

@@ -9,6 +9,7 @@ import time
 from types import TracebackType
 
 from tests.support.servers.login import Login
+from tests.support.wait import HANG_S
 
 _START = b"\0\0\0\1"
 
@@ -38,14 +39,14 @@ class RtspSink:
         ready = threading.Event()
         self._thread = threading.Thread(target=lambda: asyncio.run(self._serve(ready)), name="rtsp-sink")
         self._thread.start()
-        if not ready.wait(5):
+        if not ready.wait(HANG_S):
             raise RuntimeError(f"the server cannot listen on port {self.port}")
 
     def stop(self) -> None:
         """Cut every connection and close the port, as a killed server does."""
         if self._loop is not None and self._thread is not None:
             self._loop.call_soon_threadsafe(self._end.set)
-            self._thread.join(5)
+            self._thread.join(HANG_S)
         self._loop = self._thread = None
 
     @property

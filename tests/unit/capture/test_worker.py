@@ -17,7 +17,7 @@ from pipeline.capture.worker import Camera
 from pipeline.concurrency.backoff import DELAYS, LOCKED_OUT
 from pipeline.errors import SourceError
 from pipeline.stats.registry import State
-from tests.support.cameras import Running
+from tests.support.cameras import PATIENT, Running
 from tests.support.clips import Clip, number_in
 from tests.support.clock import ManualClock
 from tests.support.servers.rtsp import RtspServer
@@ -230,7 +230,7 @@ def test_a_real_file_loops(running: Build, video: Path) -> None:
 
 def test_a_server_that_was_killed_is_found_again(running: Build, clip: Clip) -> None:
     with RtspServer({"live": clip}) as server:
-        camera = running(server.url("live"), latest=True, capacity=1)
+        camera = running(server.url("live"), latest=True, capacity=1, **PATIENT)
         camera.start()
         camera.next()
         server.stop()

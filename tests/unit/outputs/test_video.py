@@ -145,7 +145,7 @@ def test_a_bit_rate_can_be_asked_for(scene: Scene, tmp_path: Path) -> None:
         output = opened(tmp_path / f"{bitrate}.mp4", bitrate=bitrate, overlay=False)
         for shift in range(40):
             result = scene.result(320, 180)
-            result.frame.picture._image = np.roll(noise, shift, 1)  # type: ignore[attr-defined]
+            result.frame.picture._pixels = np.roll(noise, shift, 1)  # type: ignore[attr-defined]
             output.show(scene.view(result))
             scene.clock.seconds += 0.05
         output.close()

@@ -180,7 +180,7 @@ def test_a_viewer_that_does_not_read_holds_up_nobody_and_then_skips_to_the_newes
         result = scene.result(1280, 720, [])
         picture = noise.copy()
         picture[600:] = shade * 6
-        result.frame.picture._image = picture  # type: ignore[attr-defined]
+        result.frame.picture._pixels = picture  # type: ignore[attr-defined]
         assert served.web.show(scene.view(result))
         while abs(int(brisk.picture()[700, 600, 0]) - shade * 6) > 3:
             pass
@@ -204,7 +204,7 @@ def test_a_viewer_that_never_reads_is_dropped_in_the_end(
 
         def gone() -> bool:
             result = served.scenes["door"].result(1280, 720, [])
-            result.frame.picture._image = noise  # type: ignore[attr-defined]
+            result.frame.picture._pixels = noise  # type: ignore[attr-defined]
             served.web.show(served.scenes["door"].view(result))
             return served.card()["viewers"] == 0
 
@@ -388,7 +388,7 @@ def test_closing_ends_the_server_though_viewers_look_and_one_does_not_read(serve
     for _ in range(10):
         scene = served.scenes["door"]
         result = scene.result(1280, 720, [])
-        result.frame.picture._image = noise.copy()  # type: ignore[attr-defined]
+        result.frame.picture._pixels = noise.copy()  # type: ignore[attr-defined]
         served.web.show(scene.view(result))
         brisk.picture()
     served.web.close()

@@ -18,6 +18,7 @@ from pipeline.capture.worker import Camera
 from pipeline.config.root import Capture
 from pipeline.errors import SourceError
 from pipeline.stats.registry import State
+from tests.support.cameras import PATIENT, shorten
 from tests.support.clips import number_in, street, write_file
 from tests.support.servers.rtsp import RtspServer
 from tests.support.wait import HANG_S
@@ -109,13 +110,13 @@ def test_where_keyframes_are_too_far_apart_the_next_one_is_waited_for(
 
 
 def test_a_camera_that_falls_silent_is_noticed_without_decoding(server: RtspServer, wish: Wish) -> None:
-    camera = FfmpegSource(
-        server.url("live"), Capture(stall_timeout=0.5, read_timeout=0.5, start_timeout=HANG_S, open_timeout=HANG_S)
-    )
+    limits = Capture.model_validate(PATIENT)
+    camera = FfmpegSource(server.url("live"), limits)
     camera.wanted = wish
     camera.open()
     assert numbers(samples(camera, 20))[1:] == [None] * 19
     server.stalled = True
+    shorten(limits, stall_timeout=0.5, read_timeout=0.5)
     with pytest.raises(SourceError) as caught:
         samples(camera, 200)
     assert caught.value.reason == "timed out"

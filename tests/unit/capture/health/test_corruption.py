@@ -14,9 +14,9 @@ from pipeline.capture.source import Sample
 from pipeline.capture.sources.ffmpeg import FfmpegSource
 from pipeline.config.root import Capture
 from pipeline.errors import SourceError
+from tests.support.cameras import PATIENT, shorten
 from tests.support.clips import Clip, encode, street
 from tests.support.servers.rtsp import RtspServer
-from tests.support.wait import HANG_S
 
 
 @pytest.fixture(scope="module")
@@ -30,9 +30,6 @@ def played(source: FfmpegSource) -> Iterator[Sample]:
         sample = source.read()
         assert sample is not None
         yield sample
-
-
-PATIENT = dict.fromkeys(("open_timeout", "read_timeout", "start_timeout", "stall_timeout"), HANG_S)
 
 
 def print_of(sample: Sample) -> str:
@@ -78,11 +75,14 @@ def test_no_picture_that_differs_from_what_was_sent_is_given_out_as_good(
 
 def test_a_stream_that_stays_damaged_is_a_stall(rich: Clip) -> None:
     with RtspServer({"live": rich}) as server:
-        source = FfmpegSource(server.url("live"), Capture.model_validate(PATIENT | {"stall_timeout": 0.8}))
+        limits = Capture.model_validate(PATIENT)
+        source = FfmpegSource(server.url("live"), limits)
         source.open()
         assert source.read() is not None
         server.change = lambda place, units: units if place % 5 else ()
         server.lost = lambda sequence: sequence % 40 == 0
+        assert any(sample.damaged for sample in played(source))
+        shorten(limits, stall_timeout=0.8)
         with pytest.raises(SourceError) as caught:
             deque(played(source), maxlen=0)
         source.close()

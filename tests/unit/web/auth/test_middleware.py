@@ -493,7 +493,7 @@ def test_a_viewer_that_reads_nothing_cannot_stay_by_talking(
         def given_up() -> bool:
             scene = served.scenes["door"]
             result = scene.result(1280, 720, [])
-            result.frame.picture._image = noise.copy()  # type: ignore[attr-defined]
+            result.frame.picture._pixels = noise.copy()  # type: ignore[attr-defined]
             served.web.show(scene.view(result))
             line.sendall(b"G")
             return False
