@@ -42,6 +42,7 @@ EDGES: dict[str, set[str]] = {
         "outputs/stream/child.py",
     },
     "cv2": {
+        "capture/__init__.py",
         "capture/decode/pictures.py",
         "capture/sources/synthetic/*",
         "capture/sources/webcam.py",

@@ -7,6 +7,7 @@ import os
 import re
 import socket
 import sys
+from pathlib import Path
 
 import cv2
 
@@ -32,7 +33,11 @@ def missing_display() -> str:
     display = os.environ.get("DISPLAY", "")
     if not display:
         return "there is no display (DISPLAY is not set)"
-    return "" if _answers(display) else f"the display {display} does not answer"
+    if not _answers(display):
+        return f"the display {display} does not answer"
+    if _spoilt():
+        return "PyAV was imported before OpenCV, whose windows hang then; import cv2 before av"
+    return ""
 
 
 def window_toolkit() -> str:
@@ -40,6 +45,15 @@ def window_toolkit() -> str:
     line = next((each for each in cv2.getBuildInformation().splitlines() if each.strip().startswith("GUI:")), "")
     name = line.partition(":")[2].strip()
     return "" if name == "NONE" else name or "unknown"
+
+
+def _spoilt() -> bool:
+    """Tell whether this process has the libxcb-shm of PyAV, which speaks to another libxcb than OpenCV's Qt does."""
+    try:
+        mapped = Path("/proc/self/maps").read_text()
+    except OSError:
+        return False
+    return re.search(r"/av\.libs/libxcb-shm", mapped) is not None
 
 
 def _answers(display: str) -> bool:

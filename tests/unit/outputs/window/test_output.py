@@ -289,3 +289,49 @@ def test_a_platform_that_opencv_lacks_is_never_tried(monkeypatch: pytest.MonkeyP
     monkeypatch.setenv("DISPLAY", ":0")
     if cv2.currentUIFramework().startswith("QT"):
         assert missing_display().startswith("QT_QPA_PLATFORM names another platform")
+
+
+EMBEDDED = """
+import sys
+import pipeline
+
+section = {"source": "demo", "detect": {"enabled": False}}
+pipeline.run(pipeline.Config.model_validate({"cameras": {"demo": section}, "outputs": [{"window": {"width": 640}}]}))
+print("closed")
+"""
+
+
+def embedded(screen: str, folder: Path, program: str) -> subprocess.Popen[str]:
+    """Start a program that opens a window by itself."""
+    environment = os.environ | {"DISPLAY": screen, "QT_LOGGING_RULES": "*=false", "PYTHONPATH": str(ROOT)}
+    environment.pop("WAYLAND_DISPLAY", None)
+    command = [sys.executable, "-c", program]
+    return subprocess.Popen(command, env=environment, cwd=folder, stdout=-1, stderr=subprocess.STDOUT, text=True)
+
+
+@needs_screen
+def test_a_python_program_may_open_the_window_without_loading_opencv_first(screen: str, tmp_path: Path) -> None:
+    with embedded(screen, tmp_path, EMBEDDED) as program:
+        try:
+            search = ["xdotool", "search", "--onlyvisible", "--name", "^Lookout$"]
+            environment = os.environ | {"DISPLAY": screen}
+
+            def there() -> str:
+                assert program.poll() is None
+                return subprocess.run(search, env=environment, capture_output=True, text=True, check=False).stdout
+
+            number = until(there).split()[0]
+            subprocess.run(["xdotool", "key", "--window", number, "q"], env=environment, check=True)
+            assert program.communicate(timeout=HANG_S)[0] == "closed\n"
+        finally:
+            program.kill()
+
+
+@needs_screen
+def test_a_program_that_loads_pyav_before_opencv_is_told_so_instead_of_hanging(screen: str, tmp_path: Path) -> None:
+    with embedded(screen, tmp_path, f"import av\n{EMBEDDED}") as program:
+        try:
+            printed = program.communicate(timeout=HANG_S)[0]
+        finally:
+            program.kill()
+    assert "cannot open a window: PyAV was imported before OpenCV" in printed
