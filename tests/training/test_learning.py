@@ -53,7 +53,7 @@ def test_the_loss_falls_in_a_few_steps_on_drawn_pictures(drawn: Path, tmp_path: 
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
 def test_200_steps_on_eight_drawn_pictures_find_people_in_them(drawn: Path, tmp_path: Path) -> None:
-    recipe = Recipe("adamw", 2e-3, 2e-3, 1e-4, 2, 20, 0.1, sizes=((512, 1.0),), average=0.95)
+    recipe = Recipe("adamw", 2e-3, 2e-3, 1e-4, 2, 20, 0.1, sizes=((320, 1.0),), average=0.95)
     run = trainer(drawn, tmp_path, recipe)
     run.run(Pace(steps=200, journal=20, checkpoint=1000, workers=0), lambda step, text: None, lambda network: {})
     losses = [event["loss"] for event in run.journal.events()]
