@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 import pytest
 
-from training.street import draw_scene
+from pipeline.training.data.street import draw_scene
 
 if importlib.util.find_spec("torch"):
     import torch

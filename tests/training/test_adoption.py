@@ -12,13 +12,13 @@ import numpy as np
 import openvino as ov
 import torch
 
-from training.adoption import adopt, settle
-from training.collage import to_planes
-from training.detection import detect
-from training.export import build_model, save
-from training.network import Detector
-from training.street import draw_scene
-from training.teacher import Teacher
+from pipeline.training.model.ir_weights import adopt, settle
+from pipeline.training.data.mosaic import to_planes
+from pipeline.training.evaluation.detection import detect
+from pipeline.training.export.network import build_model, save
+from pipeline.training.model.network import Detector
+from pipeline.training.data.street import draw_scene
+from pipeline.training.learn.teacher import Teacher
 
 
 def street(seed: int) -> np.ndarray:

@@ -11,18 +11,18 @@ import numpy as np
 import torch
 
 from tests.training.test_adoption import street
-from training.adoption import settle
-from training.blocks import BLOCK_STAGES, Apprentice, BlockMatching
-from training.collage import Composer, Variety
-from training.errors import TrainingError
-from training.export import build_model, save
-from training.network import Detector, initialise_heads
-from training.pictures import read_coco
-from training.recipe import DISTIL, Recipe
-from training.sources import BUNDLED_FILE, find_weights
-from training.stream import Batches
-from training.teacher import Teacher
-from training.trainer import Pace, Trainer
+from pipeline.training.model.ir_weights import settle
+from pipeline.training.model.blocks import BLOCK_STAGES, Apprentice, BlockMatching
+from pipeline.training.data.mosaic import Composer, Variety
+from pipeline.training.errors import TrainingError
+from pipeline.training.export.network import build_model, save
+from pipeline.training.model.network import Detector, initialise_heads
+from pipeline.training.data.pictures import read_coco
+from pipeline.training.learn.recipe import DISTIL, Recipe
+from pipeline.training.model.initial_weights import BUNDLED_FILE, find_weights
+from pipeline.training.data.batches import Batches
+from pipeline.training.learn.teacher import Teacher
+from pipeline.training.learn.trainer import Pace, Trainer
 
 PLAIN = Variety(drawn=0, unlabelled=0, collages=0, pasted=0, stepped_back=0, cuts=0, degraded=False)
 

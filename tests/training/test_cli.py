@@ -9,8 +9,8 @@ pytest.importorskip("pycocotools", reason="training needs pycocotools: pip insta
 
 import torch
 
-from training.cli import main
-from training.network import Detector
+from pipeline.training.cli import main
+from pipeline.training.model.network import Detector
 
 
 def refuse(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, *arguments: str) -> str:

@@ -12,10 +12,10 @@ import openvino as ov
 import torch
 
 from tests.training.test_adoption import rows, street
-from training.adoption import settle
-from training.detection import detect
-from training.export import build_model, save
-from training.network import Detector, initialise_heads
+from pipeline.training.model.ir_weights import settle
+from pipeline.training.evaluation.detection import detect
+from pipeline.training.export.network import build_model, save
+from pipeline.training.model.network import Detector, initialise_heads
 
 
 def lively() -> Detector:

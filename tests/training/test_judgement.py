@@ -16,9 +16,9 @@ import openvino as ov
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from training.errors import TrainingError
-from training.judgement import Labels
-from training.measurement import measure_model
+from pipeline.training.errors import TrainingError
+from pipeline.training.evaluation.evaluation import Labels
+from pipeline.training.evaluation.measurement import measure_model
 
 
 def test_the_truth_itself_scores_one(drawn: Path) -> None:

@@ -16,19 +16,19 @@ import numpy as np
 import torch
 
 from tests.support.wait import HANG_S
-from training.collage import Composer, Variety
-from training.detection import detect
-from training.journal import Journal
-from training.judgement import Labels
-from training.measurement import measure_network
-from training.network import Detector, Prediction, initialise_heads
-from training.pictures import read_coco
-from training.priors import encode, prior_boxes
-from training.recipe import CARD, Recipe
-from training.stream import Batches
-from training.targets import correct, match
-from training.teacher import Lesson
-from training.trainer import Pace, Trainer
+from pipeline.training.data.mosaic import Composer, Variety
+from pipeline.training.evaluation.detection import detect
+from pipeline.training.learn.journal import Journal
+from pipeline.training.evaluation.evaluation import Labels
+from pipeline.training.evaluation.measurement import measure_network
+from pipeline.training.model.network import Detector, Prediction, initialise_heads
+from pipeline.training.data.pictures import read_coco
+from pipeline.training.model.priors import encode, prior_boxes
+from pipeline.training.learn.recipe import CARD, Recipe
+from pipeline.training.data.batches import Batches
+from pipeline.training.learn.targets import correct, match
+from pipeline.training.learn.teacher import Lesson
+from pipeline.training.learn.trainer import Pace, Trainer
 
 PLAIN = Variety(drawn=0, unlabelled=0, collages=0, pasted=0, stepped_back=0, cuts=0, degraded=False)
 QUICK = Recipe("adamw", 4e-3, 1e-2, 1e-4, batch=1, warm_up=2, warm_up_start=0.1, sizes=((160, 1.0),), average=0.9)
@@ -53,7 +53,7 @@ def test_the_loss_falls_in_a_few_steps_on_drawn_pictures(drawn: Path, tmp_path: 
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
 def test_200_steps_on_eight_drawn_pictures_find_people_in_them(drawn: Path, tmp_path: Path) -> None:
-    recipe = Recipe("adamw", 2e-3, 2e-3, 1e-4, 2, 20, 0.1, sizes=((320, 1.0),), average=0.95)
+    recipe = Recipe("adamw", 2e-3, 2e-3, 1e-4, 1, 20, 0.1, sizes=((512, 1.0),), average=0.95)
     run = trainer(drawn, tmp_path, recipe)
     run.run(Pace(steps=200, journal=20, checkpoint=1000, workers=0), lambda step, text: None, lambda network: {})
     losses = [event["loss"] for event in run.journal.events()]
@@ -112,7 +112,7 @@ def test_the_same_seed_composes_the_same_pictures(drawn: Path) -> None:
 
 
 def fit(data: Path, folder: Path) -> list[str]:
-    command = [sys.executable, "-m", "training.cli", "fit", str(data), "--out", str(folder), "--from", "imagenet.pt"]
+    command = [sys.executable, "-m", "pipeline.training.cli", "fit", str(data), "--out", str(folder), "--from", "imagenet.pt"]
     command += ["--recipe", "tune", "--steps", "6", "--batch", "1", "--size", "64", "--checkpoint-every", "2"]
     return [*command, "--threads", "1", "--seed", "3"]
 
@@ -144,8 +144,8 @@ def test_a_killed_run_ends_where_an_unbroken_one_does(drawn: Path, tmp_path: Pat
 
 
 def test_a_prediction_equal_to_its_target_costs_nothing() -> None:
-    from training.losses import distillation_loss
-    from training.targets import Target
+    from pipeline.training.learn.losses import distillation_loss
+    from pipeline.training.learn.targets import Target
 
     people = torch.rand(1, 50) * 0.98 + 0.01
     margin = torch.logit(people)

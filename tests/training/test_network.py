@@ -7,8 +7,8 @@ pytest.importorskip("pycocotools", reason="training needs pycocotools: pip insta
 
 import torch
 
-from training.export import folded
-from training.network import Detector, count_operations
+from pipeline.training.export.network import folded
+from pipeline.training.model.network import Detector, count_operations
 
 CARD_PARAMETERS = 1.817e6
 CARD_OPERATIONS = 3.143e9

@@ -12,8 +12,8 @@ import openvino as ov
 import torch
 from openvino import opset13 as opset
 
-from training.graph import dissect
-from training.priors import VARIANCES, corners, decode, encode, intersection_over_union, prior_boxes
+from pipeline.training.model.ir_graph import dissect
+from pipeline.training.model.priors import VARIANCES, corners, decode, encode, intersection_over_union, prior_boxes
 
 
 def test_the_first_and_last_priors_stand_where_the_layers_say() -> None:

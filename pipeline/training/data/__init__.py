@@ -1,0 +1,1 @@
+"""Pictures to learn from: read, drawn, put together, and damaged on purpose."""

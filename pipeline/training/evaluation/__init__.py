@@ -1,0 +1,1 @@
+"""How good a detector is on labelled pictures, and how fast."""

@@ -1,0 +1,1 @@
+"""The steps of a run: targets, losses, teacher, optimiser, and what is kept of them."""

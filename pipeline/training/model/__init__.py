@@ -1,0 +1,1 @@
+"""The network, its priors, and where its first weights come from."""
