@@ -6,6 +6,8 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+# Before any test loads PyAV, as the package does it: the windows of OpenCV hang otherwise.
+import cv2  # noqa: F401
 import pytest
 
 from pipeline.concurrency.threads import alive

@@ -53,9 +53,9 @@ def fit(
 ) -> None:
     """Train on one's own pictures."""
     from pipeline.training.learn.recipe import RECIPES, VARIETIES
+    from pipeline.training.learn.trainer import Schedule
     from pipeline.training.run import Run
     from pipeline.training.run import fit as carry_out
-    from pipeline.training.learn.trainer import Pace
 
     if recipe not in RECIPES:
         raise TrainingError(f"--recipe {recipe}: not one of {', '.join(RECIPES)}")
@@ -84,7 +84,7 @@ def fit(
         folder=out,
         start=start,
         recipe=chosen,
-        pace=Pace(steps, checkpoint=checkpoint_every, score=score_every, workers=workers),
+        pace=Schedule(steps, checkpoint=checkpoint_every, score=score_every, workers=workers),
         seed=seed,
         teacher=teacher,
         mirrored=mirrored,
@@ -121,9 +121,8 @@ def evaluate(
     models: Models = None,
 ) -> None:
     """Judge a model on labelled pictures."""
-    from pipeline.training.evaluation.evaluation import Labels
+    from pipeline.training.evaluation.evaluation import Labels, as_table
     from pipeline.training.evaluation.measurement import measure_model
-    from pipeline.training.evaluation.report import as_table
     from pipeline.training.model.initial_weights import find_model
 
     path = find_model(model, models)
@@ -140,10 +139,10 @@ def export(
 ) -> None:
     """Write the OpenVINO model of a run's weights."""
     from pipeline.training.export.network import build_model, save
-    from pipeline.training.model.network import Detector
+    from pipeline.training.model.network import DetectorNetwork
     from pipeline.training.model.weights import load_run
 
-    network = Detector().eval()
+    network = DetectorNetwork().eval()
     load_run(network, weights)
     save(build_model(network), _xml(target), half=not single)
     console.print(f"{target}")
@@ -160,12 +159,11 @@ def quantize(
     limit: Annotated[int, typer.Option(min=0, help="Pictures of val to judge on; 0 for all.")] = 0,
 ) -> None:
     """Write an INT8 model, and show how accurate both are."""
-    from pipeline.training.export.network import save
-    from pipeline.training.evaluation.evaluation import Labels
-    from pipeline.training.evaluation.measurement import measure_model
     from pipeline.training.data.pictures import read_coco
+    from pipeline.training.evaluation.evaluation import Labels, as_table
+    from pipeline.training.evaluation.measurement import measure_model
+    from pipeline.training.export.network import save
     from pipeline.training.export.quantization import quantise
-    from pipeline.training.evaluation.report import as_table
 
     _xml(target)
     save(quantise(model, read_coco(data, "train"), pictures, seed, accurate=not fast), target, half=False)

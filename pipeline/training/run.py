@@ -3,29 +3,29 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import platform
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
 
-from pipeline.training.data.video_frames import extract_frames
-from pipeline.training.data.mosaic import Composer, Variety
-from pipeline.training.evaluation.detection import detect
-from pipeline.training.errors import TrainingError
-from pipeline.training.learn.journal import plot
-from pipeline.training.evaluation.evaluation import Labels
-from pipeline.training.data.manifest import sha256, write_manifest
-from pipeline.training.evaluation.measurement import measure_network
-from pipeline.training.model.network import Detector
-from pipeline.training.data.pictures import SUFFIXES, Entry, read_coco, read_folders
-from pipeline.training.learn.recipe import Recipe
-from pipeline.training.model.initial_weights import BUNDLED, SCRATCH, find_weights, first_weights
 from pipeline.training.data.batches import Batches
+from pipeline.training.data.mosaic import Composer, Variety
+from pipeline.training.data.pictures import SUFFIXES, Entry, read_coco, read_folders
+from pipeline.training.data.video_frames import extract_frames
+from pipeline.training.errors import TrainingError
+from pipeline.training.evaluation.detection import detect
+from pipeline.training.evaluation.evaluation import Labels
+from pipeline.training.evaluation.measurement import measure_network
+from pipeline.training.learn.journal import plot
+from pipeline.training.learn.recipe import Recipe
 from pipeline.training.learn.teacher import Teacher
-from pipeline.training.learn.trainer import CHECKPOINT, Pace, Trainer
+from pipeline.training.learn.trainer import CHECKPOINT, Schedule, Trainer
+from pipeline.training.model.initial_weights import BUNDLED, SCRATCH, find_weights, first_weights
+from pipeline.training.model.network import DetectorNetwork
 
 SCORED_PICTURES = 200
 
@@ -42,7 +42,7 @@ class Run:
     folder: Path
     start: str
     recipe: Recipe
-    pace: Pace
+    pace: Schedule
     seed: int = 0
     teacher: Path | None = None
     mirrored: bool = False
@@ -68,7 +68,7 @@ def fit(run: Run, resume: bool, progress: Callable[[int, str], None]) -> Path:
     if run.threads:
         torch.set_num_threads(run.threads)
     torch.manual_seed(run.seed)
-    network = Detector()
+    network = DetectorNetwork()
     teacher = Teacher(run.teacher, run.mirrored, run.threads or torch.get_num_threads()) if run.teacher else None
     composer = Composer(labelled, unlabelled, run.variety, run.seed)
     resuming = resume and (run.folder / CHECKPOINT).exists()
@@ -82,13 +82,13 @@ def fit(run: Run, resume: bool, progress: Callable[[int, str], None]) -> Path:
         trainer.compile()
     labels = Labels(run.data, "val", SCORED_PICTURES) if has_validation and run.pace.score else None
 
-    def score(averaged: Detector) -> dict[str, float]:
+    def score(averaged: DetectorNetwork) -> dict[str, float]:
         if labels is None:
             return {}
-        judgement = labels.judge(measure_network(averaged, run.data, "val", labels, detect))
+        evaluation = labels.judge(measure_network(averaged, run.data, "val", labels, detect))
         return {
-            "average_precision": judgement.average_precision,
-            "average_precision_50": judgement.average_precision_50,
+            "average_precision": evaluation.average_precision,
+            "average_precision_50": evaluation.average_precision_50,
         }
 
     trainer.run(run.pace, progress, score)
@@ -156,3 +156,17 @@ def _open_journal(run: Run, trainer: Trainer, entries: list[Entry]) -> None:
 def _shown(argument: str) -> str:
     """An argument without the folders of this machine."""
     return Path(argument).name if "/" in argument else argument
+
+
+def sha256(path: Path) -> str:
+    """Hexadecimal SHA-256 of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def write_manifest(target: Path, files: Iterable[tuple[str, Path]]) -> str:
+    """Write `hash  name` for every file, sorted by name, as sha256sum does; returns the hash of the list itself."""
+    lines = sorted(f"{sha256(path)}  {name}" for name, path in files)
+    lines.sort(key=lambda line: line.split("  ", 1)[1])
+    target.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return sha256(target)

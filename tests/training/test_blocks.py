@@ -10,44 +10,44 @@ pytest.importorskip("pycocotools", reason="training needs pycocotools: pip insta
 import numpy as np
 import torch
 
-from tests.training.test_adoption import street
-from pipeline.training.model.ir_weights import settle
-from pipeline.training.model.blocks import BLOCK_STAGES, Apprentice, BlockMatching
+from pipeline.training.data.batches import Batches
 from pipeline.training.data.mosaic import Composer, Variety
+from pipeline.training.data.pictures import read_coco
 from pipeline.training.errors import TrainingError
 from pipeline.training.export.network import build_model, save
-from pipeline.training.model.network import Detector, initialise_heads
-from pipeline.training.data.pictures import read_coco
 from pipeline.training.learn.recipe import DISTIL, Recipe
-from pipeline.training.model.initial_weights import BUNDLED_FILE, find_weights
-from pipeline.training.data.batches import Batches
 from pipeline.training.learn.teacher import Teacher
-from pipeline.training.learn.trainer import Pace, Trainer
+from pipeline.training.learn.trainer import Schedule, Trainer
+from pipeline.training.model.blocks import BLOCK_STAGES, BlockMatching, Student
+from pipeline.training.model.initial_weights import BUNDLED_FILE, find_weights
+from pipeline.training.model.ir_weights import settle
+from pipeline.training.model.network import DetectorNetwork, initialise_heads
+from tests.training.test_ir_weights import street
 
 PLAIN = Variety(drawn=0, unlabelled=0, collages=0, pasted=0, stepped_back=0, cuts=0, degraded=False)
 
 
 @pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> tuple[Detector, Path]:
+def model(tmp_path_factory: pytest.TempPathFactory) -> tuple[DetectorNetwork, Path]:
     """A network of random weights with features that vary, and the OpenVINO model of it."""
     torch.manual_seed(2)
-    network = Detector().eval()
+    network = DetectorNetwork().eval()
     settle(network, [torch.from_numpy(np.concatenate([street(1), street(2)])).float()])
     path = tmp_path_factory.mktemp("teacher") / "model.xml"
     save(build_model(network), path, half=False)
     return network, path
 
 
-def test_a_teacher_shows_what_each_block_of_its_network_gives(model: tuple[Detector, Path]) -> None:
+def test_a_teacher_shows_what_each_block_of_its_network_gives(model: tuple[DetectorNetwork, Path]) -> None:
     network, path = model
     pictures = np.concatenate([street(seed) for seed in (1, 2)])
-    lesson = Teacher(path, exact=True).teach(pictures, blocks=True)
+    taught = Teacher(path, exact=True).teach(pictures, blocks=True)
     with torch.no_grad():
         raw = network(torch.from_numpy(pictures).float())
-    assert len(lesson.blocks) == len(raw.blocks) == 18
-    for shown, block in zip(lesson.blocks, raw.blocks, strict=True):
+    assert len(taught.blocks) == len(raw.blocks) == 18
+    for shown, block in zip(taught.blocks, raw.blocks, strict=True):
         assert torch.allclose(shown, block[: len(shown)], atol=2e-3 * float(block.abs().max()))
-    assert [len(shown) for shown in lesson.blocks] == [1] * 3 + [2] * 15
+    assert [len(shown) for shown in taught.blocks] == [1] * 3 + [2] * 15
 
 
 def test_a_teacher_of_blocks_must_be_a_model_of_floats() -> None:
@@ -59,7 +59,7 @@ def test_a_teacher_of_blocks_must_be_a_model_of_floats() -> None:
         Teacher(path).teach(street(1), blocks=True)
 
 
-def test_units_are_the_deviations_of_the_teachers_channels(model: tuple[Detector, Path]) -> None:
+def test_units_are_the_deviations_of_the_teachers_channels(model: tuple[DetectorNetwork, Path]) -> None:
     matching = BlockMatching()
     pictures = torch.from_numpy(street(1))
     teacher = Teacher(model[1], exact=True)
@@ -71,7 +71,7 @@ def test_units_are_the_deviations_of_the_teachers_channels(model: tuple[Detector
         assert 0.9 < sum(stages) / len(stages) < 1.01
 
 
-def test_blocks_equal_to_the_teachers_have_no_gap_and_every_other_has(model: tuple[Detector, Path]) -> None:
+def test_blocks_equal_to_the_teachers_have_no_gap_and_every_other_has(model: tuple[DetectorNetwork, Path]) -> None:
     network, path = model
     matching = BlockMatching()
     pictures = street(1)
@@ -84,40 +84,40 @@ def test_blocks_equal_to_the_teachers_have_no_gap_and_every_other_has(model: tup
             assert float(matching(changed, wanted)) > 1 / 19
 
 
-def test_a_block_that_learns_alone_is_not_disturbed_by_those_before_it(model: tuple[Detector, Path]) -> None:
+def test_a_block_that_learns_alone_is_not_disturbed_by_those_before_it(model: tuple[DetectorNetwork, Path]) -> None:
     network, path = model
-    apprentice = Apprentice(Detector().eval(), BlockMatching())
-    apprentice.network.load_state_dict(network.state_dict())
+    student = Student(DetectorNetwork().eval(), BlockMatching())
+    student.network.load_state_dict(network.state_dict())
     pictures = street(1)
     wanted = Teacher(path, exact=True).teach(pictures, blocks=True).blocks
     with torch.no_grad():
-        before, gap = apprentice(torch.from_numpy(pictures).float(), wanted)
+        before, gap = student(torch.from_numpy(pictures).float(), wanted)
         assert float(gap) < 1e-4
-        apprentice.network.shallow[3].project[1].weight.zero_()
-        after, gap = apprentice(torch.from_numpy(pictures).float(), wanted)
+        student.network.shallow[3].project[1].weight.zero_()
+        after, gap = student(torch.from_numpy(pictures).float(), wanted)
         # One block of eighteen is wrong: no error reaches those after it, nor the heads.
-        wrong = (apprentice.network.shallow[3](wanted[2]) - wanted[3]).square().mean()
+        wrong = (student.network.shallow[3](wanted[2]) - wanted[3]).square().mean()
         assert float(gap) == pytest.approx(float(wrong) / 18, rel=0.01)
     assert torch.equal(before.logits, after.logits)
 
 
 def test_blocks_learn_from_nothing_to_give_what_the_teachers_give(
-    model: tuple[Detector, Path], drawn: Path, tmp_path: Path
+    model: tuple[DetectorNetwork, Path], drawn: Path, tmp_path: Path
 ) -> None:
     recipe = Recipe(
         "adamw", 8e-4, 8e-4, 0.0, 2, 2, 0.1, sizes=((96, 1.0),), block_weight=4, alone_steps=18, alone_rate=1e-2,
         alone_batch=1,
     )  # fmt: skip
     torch.manual_seed(0)
-    network = Detector()
+    network = DetectorNetwork()
     initialise_heads(network)
     batches = Batches(Composer(read_coco(drawn, "train"), [], PLAIN, seed=0), recipe, 0)
     run = Trainer(network, recipe, batches, tmp_path, Teacher(model[1], exact=True))
-    run.run(Pace(steps=24, journal=6, workers=0), lambda step, text: None, lambda network: {})
+    run.run(Schedule(steps=24, journal=6, workers=0), lambda step, text: None, lambda network: {})
     gaps = [event["blocks"] for event in run.journal.events()]
     assert gaps[2] < 0.85 * gaps[0]
 
-    again = Trainer(Detector(), recipe, batches, tmp_path, Teacher(model[1], exact=True))
+    again = Trainer(DetectorNetwork(), recipe, batches, tmp_path, Teacher(model[1], exact=True))
     assert again.resume()
     assert torch.equal(again._matching.unit3, run._matching.unit3)
     assert float(run._matching.unit3.std()) > 0

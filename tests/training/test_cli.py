@@ -10,7 +10,7 @@ pytest.importorskip("pycocotools", reason="training needs pycocotools: pip insta
 import torch
 
 from pipeline.training.cli import main
-from pipeline.training.model.network import Detector
+from pipeline.training.model.network import DetectorNetwork
 
 
 def refuse(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, *arguments: str) -> str:
@@ -69,7 +69,7 @@ def test_a_folder_that_holds_a_run_is_not_overwritten(
 def test_export_and_evaluate_go_through(
     drawn: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    torch.save(Detector().state_dict(), tmp_path / "weights.pt")
+    torch.save(DetectorNetwork().state_dict(), tmp_path / "weights.pt")
     model = str(tmp_path / "model.xml")
     for arguments in (["export", str(tmp_path / "weights.pt"), model], ["evaluate", model, str(drawn), "--limit", "3"]):
         monkeypatch.setattr("sys.argv", ["lookout-train", *arguments])

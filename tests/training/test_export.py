@@ -11,17 +11,17 @@ import numpy as np
 import openvino as ov
 import torch
 
-from tests.training.test_adoption import rows, street
-from pipeline.training.model.ir_weights import settle
 from pipeline.training.evaluation.detection import detect
 from pipeline.training.export.network import build_model, save
-from pipeline.training.model.network import Detector, initialise_heads
+from pipeline.training.model.ir_weights import settle
+from pipeline.training.model.network import DetectorNetwork, initialise_heads
+from tests.training.test_ir_weights import rows, street
 
 
-def lively() -> Detector:
+def lively() -> DetectorNetwork:
     """A network of random weights whose confidences are neither all high nor all low."""
     torch.manual_seed(7)
-    network = Detector().eval()
+    network = DetectorNetwork().eval()
     settle(network, [torch.from_numpy(np.concatenate([street(1), street(2)])).float()])
     initialise_heads(network, 0.05)
     with torch.no_grad():
@@ -45,7 +45,7 @@ def test_the_exported_model_detects_what_the_network_detects(tmp_path: Path) -> 
 
 
 def test_the_exported_model_has_the_published_contract(tmp_path: Path) -> None:
-    save(build_model(Detector().eval()), tmp_path / "model.xml")
+    save(build_model(DetectorNetwork().eval()), tmp_path / "model.xml")
     model = ov.Core().read_model(tmp_path / "model.xml")
     assert model.input(0).get_any_name() == "image"
     assert list(model.input(0).shape) == [1, 3, 512, 512]

@@ -15,20 +15,20 @@ pytest.importorskip("pycocotools", reason="training needs pycocotools: pip insta
 import numpy as np
 import torch
 
-from tests.support.wait import HANG_S
+from pipeline.training.data.batches import Batches
 from pipeline.training.data.mosaic import Composer, Variety
+from pipeline.training.data.pictures import read_coco
 from pipeline.training.evaluation.detection import detect
-from pipeline.training.learn.journal import Journal
 from pipeline.training.evaluation.evaluation import Labels
 from pipeline.training.evaluation.measurement import measure_network
-from pipeline.training.model.network import Detector, Prediction, initialise_heads
-from pipeline.training.data.pictures import read_coco
-from pipeline.training.model.priors import encode, prior_boxes
+from pipeline.training.learn.journal import Journal
 from pipeline.training.learn.recipe import CARD, Recipe
-from pipeline.training.data.batches import Batches
 from pipeline.training.learn.targets import correct, match
-from pipeline.training.learn.teacher import Lesson
-from pipeline.training.learn.trainer import Pace, Trainer
+from pipeline.training.learn.teacher import TeacherOutput
+from pipeline.training.learn.trainer import Schedule, Trainer
+from pipeline.training.model.network import DetectorNetwork, Prediction, initialise_heads
+from pipeline.training.model.priors import encode, prior_boxes
+from tests.support.wait import HANG_S
 
 PLAIN = Variety(drawn=0, unlabelled=0, collages=0, pasted=0, stepped_back=0, cuts=0, degraded=False)
 QUICK = Recipe("adamw", 4e-3, 1e-2, 1e-4, batch=1, warm_up=2, warm_up_start=0.1, sizes=((160, 1.0),), average=0.9)
@@ -36,7 +36,7 @@ QUICK = Recipe("adamw", 4e-3, 1e-2, 1e-4, batch=1, warm_up=2, warm_up_start=0.1,
 
 def trainer(data: Path, folder: Path, recipe: Recipe, variety: Variety = PLAIN) -> Trainer:
     torch.manual_seed(0)
-    network = Detector()
+    network = DetectorNetwork()
     initialise_heads(network)
     composer = Composer(read_coco(data, "train"), [], variety, seed=0)
     return Trainer(network, recipe, Batches(composer, recipe, 0), folder, None)
@@ -44,10 +44,22 @@ def trainer(data: Path, folder: Path, recipe: Recipe, variety: Variety = PLAIN) 
 
 def test_the_loss_falls_in_a_few_steps_on_drawn_pictures(drawn: Path, tmp_path: Path) -> None:
     run = trainer(drawn, tmp_path, QUICK)
-    run.run(Pace(steps=16, journal=4, checkpoint=100, workers=0), lambda step, text: None, lambda network: {})
+    run.run(Schedule(steps=16, journal=4, checkpoint=100, workers=0), lambda step, text: None, lambda network: {})
     losses = [event["loss"] for event in run.journal.events()]
     assert len(losses) == 4
     assert losses[-1] < 0.85 * losses[0]
+
+
+@pytest.mark.parametrize(("able", "dtype"), [(True, torch.bfloat16), (False, torch.float32)])
+def test_a_processor_that_only_emulates_bfloat16_computes_in_float32(
+    drawn: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, able: bool, dtype: torch.dtype
+) -> None:
+    monkeypatch.setattr("pipeline.training.learn.trainer.processor_has_bfloat16", lambda: able)
+    seen: set[torch.dtype] = set()
+    run = trainer(drawn, tmp_path, QUICK)
+    run.network.register_forward_hook(lambda network, given, raw: seen.add(raw.offsets.dtype))
+    run.run(Schedule(steps=1, journal=1, checkpoint=100, workers=0), lambda step, text: None, lambda network: {})
+    assert seen == {dtype}
 
 
 @pytest.mark.slow
@@ -55,7 +67,7 @@ def test_the_loss_falls_in_a_few_steps_on_drawn_pictures(drawn: Path, tmp_path: 
 def test_200_steps_on_eight_drawn_pictures_find_people_in_them(drawn: Path, tmp_path: Path) -> None:
     recipe = Recipe("adamw", 2e-3, 2e-3, 1e-4, 1, 20, 0.1, sizes=((512, 1.0),), average=0.95)
     run = trainer(drawn, tmp_path, recipe)
-    run.run(Pace(steps=200, journal=20, checkpoint=1000, workers=0), lambda step, text: None, lambda network: {})
+    run.run(Schedule(steps=200, journal=20, checkpoint=1000, workers=0), lambda step, text: None, lambda network: {})
     losses = [event["loss"] for event in run.journal.events()]
     labels = Labels(drawn, "val")
     judged = labels.judge(measure_network(run.averaged(), drawn, "val", labels, detect))
@@ -87,15 +99,15 @@ def test_priors_in_an_ignored_region_are_left_out() -> None:
 
 def test_labels_move_the_teacher_only_as_far_as_they_are_trusted() -> None:
     priors = prior_boxes(512)
-    lesson = Lesson(torch.full((1, 5376), 0.4), torch.zeros(1, 5376, 4), [])
+    taught = TeacherOutput(torch.full((1, 5376), 0.4), torch.zeros(1, 5376, 4), [])
     box = torch.tensor([[100.0, 100.0, 165.0, 300.0, 1.0]])
-    half = correct(lesson, [box], torch.full((1, 32, 32), 0.5), 512)
+    half = correct(taught, [box], torch.full((1, 32, 32), 0.5), 512)
     hit = match(box, 512, 0.5, force=False).label >= 0
     assert torch.allclose(half.people[0, hit], torch.tensor(0.7))
     assert torch.allclose(half.offsets[0, hit], encode(box[:, :4], priors[hit]) / 2)
     assert float(half.people[0, ~hit].min()) == pytest.approx(0.3)
-    assert torch.equal(correct(lesson, [box], torch.zeros(1, 32, 32), 512).people, lesson.people)
-    assert float(correct(lesson, [box[:0]], torch.ones(1, 32, 32), 512).people.max()) == 0
+    assert torch.equal(correct(taught, [box], torch.zeros(1, 32, 32), 512).people, taught.people)
+    assert float(correct(taught, [box[:0]], torch.ones(1, 32, 32), 512).people.max()) == 0
 
 
 def test_the_same_seed_composes_the_same_pictures(drawn: Path) -> None:
@@ -112,7 +124,17 @@ def test_the_same_seed_composes_the_same_pictures(drawn: Path) -> None:
 
 
 def fit(data: Path, folder: Path) -> list[str]:
-    command = [sys.executable, "-m", "pipeline.training.cli", "fit", str(data), "--out", str(folder), "--from", "imagenet.pt"]
+    command = [
+        sys.executable,
+        "-m",
+        "pipeline.training.cli",
+        "fit",
+        str(data),
+        "--out",
+        str(folder),
+        "--from",
+        "imagenet.pt",
+    ]
     command += ["--recipe", "tune", "--steps", "6", "--batch", "1", "--size", "64", "--checkpoint-every", "2"]
     return [*command, "--threads", "1", "--seed", "3"]
 
@@ -121,7 +143,7 @@ def fit(data: Path, folder: Path) -> list[str]:
 def test_a_killed_run_ends_where_an_unbroken_one_does(drawn: Path, tmp_path: Path) -> None:
     torch.manual_seed(1)
     start = tmp_path / "start.pt"
-    torch.save(Detector().state_dict(), start)
+    torch.save(DetectorNetwork().state_dict(), start)
     whole, broken = tmp_path / "whole", tmp_path / "broken"
     commands = [
         [str(start) if argument == "imagenet.pt" else argument for argument in fit(drawn, folder)]

@@ -42,8 +42,8 @@ def test_overlap_of_halves_is_a_third() -> None:
 
 
 def test_priors_are_those_of_the_official_model(official: Path) -> None:
-    anatomy = dissect(official)
-    model = ov.Model([opset.result(anatomy.decoder.input_value(2))], anatomy.model.get_parameters())
+    parts = dissect(official)
+    model = ov.Model([opset.result(parts.decoder.input_value(2))], parts.model.get_parameters())
     values = ov.Core().compile_model(model, "CPU")(np.zeros((1, 3, 512, 512), np.float32))[0].reshape(2, -1, 4)
     assert np.abs(values[0] - (corners(prior_boxes(512)) / 512).numpy()).max() < 1e-4
     assert np.abs(values[1] - np.array(VARIANCES)).max() < 1e-6

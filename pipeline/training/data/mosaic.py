@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.training.data.augmentation import degrade
+from pipeline.training.data.crops import cut, fit, mirror, random_cut, step_back
 from pipeline.training.data.pictures import Boxes, Entry, Picture, Scene
 from pipeline.training.data.street import draw_scene
-from pipeline.training.data.crops import cut, fit, mirror, random_cut, step_back
 
 CELL = 16
 

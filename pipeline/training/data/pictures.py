@@ -30,7 +30,7 @@ def no_boxes() -> Boxes:
 class Scene:
     """A BGR picture, its boxes [N,5] and how far its labels are to be trusted (0: no labels, 1: nothing is missing).
 
-    A box is x_min, y_min, x_max, y_max in pixels and 1 for a person, 0 for a region to leave out of the judgement.
+    A box is x_min, y_min, x_max, y_max in pixels and 1 for a person, 0 for a region to leave out of the evaluation.
     """
 
     image: Picture

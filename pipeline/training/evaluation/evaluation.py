@@ -12,15 +12,16 @@ import numpy as np
 from numpy.typing import NDArray
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
+from rich.table import Table
 
-from pipeline.training.errors import TrainingError
 from pipeline.training.data.pictures import person_categories, read_json
+from pipeline.training.errors import TrainingError
 
 FALSE_ALARMS = (0.01, 0.1, 0.5)
 
 
 @dataclass(frozen=True, slots=True)
-class Judgement:
+class Evaluation:
     """Measures over a collection; -1 where there is nothing to measure.
 
     Average precisions are COCO's (100 detections a picture; small, medium and large split at 32 and 96 pixels square).
@@ -64,7 +65,7 @@ class Labels:
         except (KeyError, TypeError) as error:
             raise TrainingError(f"{path}: not in COCO form: {error!r}") from error
 
-    def judge(self, detections: dict[int, NDArray[np.float32]]) -> Judgement:
+    def judge(self, detections: dict[int, NDArray[np.float32]]) -> Evaluation:
         """Measures of detections by image id, each [N,5]: confidence and corners as fractions of the picture."""
         rows = [
             {"image_id": image["id"], "category_id": 1, "score": float(row[0]), "bbox": _pixels(row, image)}
@@ -79,7 +80,7 @@ class Labels:
         if not rows or not people:
             nothing = 0.0 if people else -1.0
             recall = dict.fromkeys(FALSE_ALARMS, nothing)
-            return Judgement(
+            return Evaluation(
                 len(self.images), people, nothing, nothing, nothing, nothing, nothing, recall, false_alarms
             )
         with contextlib.redirect_stdout(io.StringIO()):
@@ -89,7 +90,7 @@ class Labels:
             evaluation.summarize()
         stats = [float(value) for value in evaluation.stats]
         recall = self._recall(evaluation, people)
-        return Judgement(
+        return Evaluation(
             len(self.images), people, stats[0], stats[1], stats[3], stats[4], stats[5], recall, false_alarms
         )
 
@@ -120,3 +121,27 @@ def _pixels(row: NDArray[np.float32], image: dict[str, Any]) -> list[float]:
     width, height = image["width"], image["height"]
     _, x0, y0, x1, y1 = (float(value) for value in row)
     return [x0 * width, y0 * height, (x1 - x0) * width, (y1 - y0) * height]
+
+
+def as_table(rows: dict[str, tuple[Evaluation, float]]) -> Table:
+    """One column a model: its measures, and the milliseconds it takes for a picture."""
+    first = next(iter(rows.values()))[0]
+    table = Table(title=f"{first.pictures} pictures, {first.people} people")
+    table.add_column("")
+    for name in rows:
+        table.add_column(name, justify="right")
+    judged = [evaluation for evaluation, _ in rows.values()]
+    table.add_row("AP", *(_score(j.average_precision) for j in judged))
+    table.add_row("AP50", *(_score(j.average_precision_50) for j in judged))
+    table.add_row("AP small, under 32 x 32 pixels", *(_score(j.small) for j in judged))
+    table.add_row("AP medium", *(_score(j.medium) for j in judged))
+    table.add_row("AP large, over 96 x 96 pixels", *(_score(j.large) for j in judged))
+    for allowed in FALSE_ALARMS:
+        table.add_row(f"recall at {allowed:g} false alarms a picture", *(_score(j.recall[allowed]) for j in judged))
+    table.add_row("false alarms a picture without people", *(_score(j.false_alarms) for j in judged))
+    table.add_row("ms a picture", *(f"{milliseconds:.1f}" for _, milliseconds in rows.values()))
+    return table
+
+
+def _score(value: float) -> str:
+    return "-" if value < 0 else f"{value:.3f}"

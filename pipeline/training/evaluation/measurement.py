@@ -15,9 +15,9 @@ from torch import Tensor
 
 from pipeline.training.data.mosaic import to_planes
 from pipeline.training.errors import TrainingError
-from pipeline.training.model.ir_graph import read_model
 from pipeline.training.evaluation.evaluation import Labels
-from pipeline.training.model.network import INPUT_SIZE, Detector
+from pipeline.training.model.ir_graph import read_model
+from pipeline.training.model.network import INPUT_SIZE, DetectorNetwork
 
 Detections = dict[int, NDArray[np.float32]]
 Prepared = tuple[int, NDArray[np.uint8]]
@@ -34,7 +34,11 @@ def prepared(data: Path, part: str, labels: Labels, width: int, height: int) -> 
 
 
 def measure_network(
-    network: Detector, data: Path, part: str, labels: Labels, detect: Callable[[Tensor, Tensor, int], list[Tensor]]
+    network: DetectorNetwork,
+    data: Path,
+    part: str,
+    labels: Labels,
+    detect: Callable[[Tensor, Tensor, int], list[Tensor]],
 ) -> Detections:
     """Detections of a network in PyTorch, by image id."""
     found: Detections = {}

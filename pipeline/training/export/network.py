@@ -11,7 +11,14 @@ from openvino import opset13 as opset
 from torch import nn
 
 from pipeline.training.evaluation.detection import CONFIDENCE, KEPT, OVERLAP
-from pipeline.training.model.network import INPUT_SIZE, PIXEL_SCALE, Bottleneck, Branch, ConvolutionUnit, Detector
+from pipeline.training.model.network import (
+    INPUT_SIZE,
+    PIXEL_SCALE,
+    Bottleneck,
+    Branch,
+    ConvolutionUnit,
+    DetectorNetwork,
+)
 from pipeline.training.model.priors import LAYERS, VARIANCES
 
 Array = NDArray[np.float32]
@@ -32,7 +39,7 @@ def folded(unit: ConvolutionUnit) -> tuple[Array, Array]:
     return kernel.float().numpy(), bias.float().numpy()
 
 
-def build_model(network: Detector) -> ov.Model:
+def build_model(network: DetectorNetwork) -> ov.Model:
     """The OpenVINO model of a network: input `image` [1,3,512,512], output `detection_out` [1,1,200,7], both float32.
 
     A row is picture (0), label (0: person), confidence, x_min, y_min, x_max, y_max as fractions; rows end at a picture

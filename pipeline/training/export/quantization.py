@@ -12,10 +12,10 @@ import openvino as ov
 from numpy.typing import NDArray
 
 from pipeline.training.data.mosaic import Composer, Variety, to_planes
+from pipeline.training.data.pictures import Entry
 from pipeline.training.errors import TrainingError
 from pipeline.training.model.ir_graph import read_model
 from pipeline.training.model.network import INPUT_SIZE
-from pipeline.training.data.pictures import Entry
 
 FLOATING = ("Softmax", "SoftMax", "PriorBoxClustered", "DetectionOutput")
 CALM = Variety(drawn=0.1, unlabelled=0.1, collages=0.2, pasted=0.0, stepped_back=0.1, cuts=0.3)

@@ -6,9 +6,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from pipeline.training.learn.targets import Target, counted, match
 from pipeline.training.model.network import Prediction
 from pipeline.training.model.priors import encode, prior_boxes
-from pipeline.training.learn.targets import Target, counted, match
 
 MATCH_THRESHOLD = 0.4
 NEGATIVES_PER_POSITIVE = 3

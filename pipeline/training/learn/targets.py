@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from pipeline.training.learn.teacher import TeacherOutput
 from pipeline.training.model.priors import corners, encode, intersection_over_union, prior_boxes
-from pipeline.training.learn.teacher import Lesson
 
 LABEL_MATCH = 0.5  # overlap above which a label speaks to a prior that the teacher answers for as well
 LABEL_CLEAR = 0.3  # overlap below which a prior shows nobody, by the labels
@@ -67,12 +67,12 @@ class Target:
         return Target(self.people.to(device), self.offsets.to(device), self.box_weight.to(device))
 
 
-def as_taught(lesson: Lesson) -> Target:
+def as_taught(taught: TeacherOutput) -> Target:
     """The teacher's answers as they are; offsets count by the probability of a person."""
-    return Target(lesson.people, lesson.offsets, lesson.people * (lesson.people > 0.05))
+    return Target(taught.people, taught.offsets, taught.people * (taught.people > 0.05))
 
 
-def correct(lesson: Lesson, boxes: list[Tensor], trust: Tensor, size: int) -> Target:
+def correct(taught: TeacherOutput, boxes: list[Tensor], trust: Tensor, size: int) -> Target:
     """The teacher's answers moved towards the labels, by the trust [B,size/16,size/16] that the labels deserve there.
 
     Where a label overlaps a prior by half or more the probability rises towards 1 and the offsets towards those of the
@@ -80,7 +80,7 @@ def correct(lesson: Lesson, boxes: list[Tensor], trust: Tensor, size: int) -> Ta
     them. A trust of 1 leaves nothing of the teacher's in places without people.
     """
     priors = prior_boxes(size)
-    people, offsets = lesson.people.clone(), lesson.offsets.clone()
+    people, offsets = taught.people.clone(), taught.offsets.clone()
     cell = (priors[:, :2] // 16).long()
     for index, labels in enumerate(boxes):
         faith = trust[index, cell[:, 1], cell[:, 0]]

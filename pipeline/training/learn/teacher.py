@@ -20,7 +20,7 @@ EARLY_SHARE = 4
 
 
 @dataclass(frozen=True, slots=True)
-class Lesson:
+class TeacherOutput:
     """What the teacher says of B pictures: person probabilities [B,P], offsets [B,P,4], and what its blocks gave.
 
     The first blocks' outputs are kept for the first quarter of the pictures only.
@@ -46,8 +46,8 @@ class Teacher:
             self._settings["INFERENCE_PRECISION_HINT"] = "f32"
         self._requests: dict[tuple[bool, tuple[int, ...]], ov.InferRequest] = {}
 
-    def teach(self, pictures: NDArray[np.uint8], blocks: bool = False, alone: bool = False) -> Lesson:
-        """The lesson on uint8 pictures [B,3,S,S], with what the blocks gave if asked for.
+    def teach(self, pictures: NDArray[np.uint8], blocks: bool = False, alone: bool = False) -> TeacherOutput:
+        """The taught on uint8 pictures [B,3,S,S], with what the blocks gave if asked for.
 
         Where blocks learn `alone` the mirror image is left out: what a head is to say must follow from what it sees.
         """
@@ -60,9 +60,9 @@ class Teacher:
         people, offsets = _mirror_cells(people, size)[..., 0], _mirror_cells(offsets, size)
         first, second = plain.people[..., None] + 1e-6, people[..., None] + 1e-6
         merged = (plain.offsets * first + offsets * second) / (first + second)
-        return Lesson((plain.people + people) / 2, merged, plain.blocks)
+        return TeacherOutput((plain.people + people) / 2, merged, plain.blocks)
 
-    def _infer(self, pictures: NDArray[np.uint8], blocks: bool) -> Lesson:
+    def _infer(self, pictures: NDArray[np.uint8], blocks: bool) -> TeacherOutput:
         # Bytes would be scaled in bfloat16 where the processor has it, which costs the teacher some of its precision.
         request = self._request(blocks, pictures.shape)
         results = request.infer([pictures.astype(np.float32)], share_inputs=True, share_outputs=True)
@@ -73,14 +73,14 @@ class Teacher:
         ]
         offsets = torch.cat([_rows(array, 4) for array in arrays[0:2]], 1)
         logits = torch.cat([_rows(array, 2) for array in arrays[2:4]], 1)
-        return Lesson(logits.softmax(-1)[..., 0], offsets, arrays[4:])
+        return TeacherOutput(logits.softmax(-1)[..., 0], offsets, arrays[4:])
 
     def _request(self, blocks: bool, shape: tuple[int, ...]) -> ov.InferRequest:
         if (blocks, shape) not in self._requests:
-            anatomy = self._anatomy
-            outputs = [*anatomy.boxes, *anatomy.classes, *(bottlenecks(anatomy) if blocks else [])]
+            parts = self._anatomy
+            outputs = [*parts.boxes, *parts.classes, *(bottlenecks(parts) if blocks else [])]
             results = [opset.result(output) for output in outputs]
-            model = ov.Model(results, anatomy.model.get_parameters(), "teacher").clone()
+            model = ov.Model(results, parts.model.get_parameters(), "teacher").clone()
             model.reshape(list(shape))
             compiled = ov.Core().compile_model(model, "CPU", self._settings)
             self._requests[blocks, shape] = compiled.create_infer_request()

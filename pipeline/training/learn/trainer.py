@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,25 +13,25 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from pipeline.training.learn.moving_average import WeightAverage
-from pipeline.training.model.blocks import Apprentice, BlockMatching
-from pipeline.training.learn.checkpoint import read_checkpoint, save_checkpoint
+from pipeline.training.data.batches import Batch, Batches, stream
+from pipeline.training.errors import TrainingError
 from pipeline.training.learn.journal import Journal
 from pipeline.training.learn.losses import distillation_loss, label_loss
-from pipeline.training.model.network import Detector, Prediction
 from pipeline.training.learn.recipe import Recipe
-from pipeline.training.data.batches import Batch, Batches, stream
 from pipeline.training.learn.targets import as_taught, correct
 from pipeline.training.learn.teacher import Teacher
+from pipeline.training.model.blocks import BlockMatching, Student
+from pipeline.training.model.network import DetectorNetwork, Prediction
+from pipeline.training.model.weights import read_state
 
 CHECKPOINT = "checkpoint.pt"
 MEASURED_BATCHES = 4
 Progress = Callable[[int, str], None]
-Score = Callable[[Detector], dict[str, float]]
+Score = Callable[[DetectorNetwork], dict[str, float]]
 
 
 @dataclass(frozen=True, slots=True)
-class Pace:
+class Schedule:
     """How far to go and how often to stop: steps in all, between journal lines, checkpoints and scores (0: never)."""
 
     steps: int
@@ -45,7 +46,7 @@ class Trainer:
 
     def __init__(
         self,
-        network: Detector,
+        network: DetectorNetwork,
         recipe: Recipe,
         batches: Batches,
         folder: Path,
@@ -57,9 +58,9 @@ class Trainer:
         self.journal = Journal(folder / "journal.jsonl")
         self._batches, self._teacher, self._device = batches, teacher, device
         self._matching = BlockMatching().to(device) if teacher and recipe.block_weight else None
-        self._apprentice: Callable[..., tuple[Prediction, Tensor]] | None = None
+        self._student: Callable[..., tuple[Prediction, Tensor]] | None = None
         if self._matching is not None:
-            self._apprentice = Apprentice(network, self._matching)
+            self._student = Student(network, self._matching)
         self._freeze()
         self._optimiser = self._make_optimiser()
         self.average = WeightAverage(network, recipe.average)
@@ -68,8 +69,8 @@ class Trainer:
     def compile(self) -> None:
         """Let PyTorch generate code for the network: a minute or two at first, then about a sixth faster."""
         self._forward = torch.compile(self.network, dynamic=False)
-        if self._apprentice is not None:
-            self._apprentice = torch.compile(self._apprentice, dynamic=False)
+        if self._student is not None:
+            self._student = torch.compile(self._student, dynamic=False)
 
     def _freeze(self) -> None:
         for module in itertools.islice(self.network.shallow, self.recipe.frozen):
@@ -118,7 +119,7 @@ class Trainer:
         }
         save_checkpoint(self.folder / CHECKPOINT, content)
 
-    def run(self, pace: Pace, progress: Progress, score: Score) -> None:
+    def run(self, pace: Schedule, progress: Progress, score: Score) -> None:
         """Learn until `pace.steps`; `progress` hears of every step, `score` judges the averaged network."""
         if self._matching is not None and self._teacher is not None and self.step == 0:
             self._matching.measure(self._teacher, (self._batches[step].pictures for step in range(MEASURED_BATCHES)))
@@ -145,9 +146,9 @@ class Trainer:
                 self.journal.write("score", step=self.step, **score(self.averaged()))
                 since = time.monotonic()
 
-    def averaged(self) -> Detector:
+    def averaged(self) -> DetectorNetwork:
         """A copy of the network with the averaged weights, ready to be judged or exported."""
-        network = Detector()
+        network = DetectorNetwork()
         network.load_state_dict({name: value.cpu() for name, value in self.average.state.items()})
         return network.eval()
 
@@ -171,8 +172,7 @@ class Trainer:
     def _autocast(self) -> torch.autocast:
         """Compute in bfloat16, or in float32 on a processor that would only emulate bfloat16, far more slowly."""
         kind = self._device.split(":")[0]
-        able = kind != "cpu" or torch.ops.mkldnn._is_mkldnn_bf16_supported()
-        return torch.autocast(kind, torch.bfloat16, enabled=able)
+        return torch.autocast(kind, torch.bfloat16, enabled=kind != "cpu" or processor_has_bfloat16())
 
     def _parts(self, batch: Batch, alone: bool) -> dict[str, Tensor]:
         size = batch.pictures.shape[-1]
@@ -180,16 +180,16 @@ class Trainer:
         if self._teacher is None:
             classes, boxes = label_loss(self._predict(pictures), batch.boxes, size)
             return {"classes": classes, "boxes": boxes}
-        lesson = self._teacher.teach(batch.pictures.numpy(), self._matching is not None, alone)
-        wanted = [b.to(self._device).contiguous(memory_format=torch.channels_last) for b in lesson.blocks]
+        taught = self._teacher.teach(batch.pictures.numpy(), self._matching is not None, alone)
+        wanted = [b.to(self._device).contiguous(memory_format=torch.channels_last) for b in taught.blocks]
         parts: dict[str, Tensor] = {}
-        if alone and self._apprentice is not None:
+        if alone and self._student is not None:
             with self._autocast():
-                raw, parts["blocks"] = self._apprentice(pictures, wanted)
-            prediction, target = _single(raw), as_taught(lesson)
+                raw, parts["blocks"] = self._student(pictures, wanted)
+            prediction, target = _single(raw), as_taught(taught)
         else:
             prediction = self._predict(pictures)
-            target = correct(lesson, batch.boxes, batch.trust, size)
+            target = correct(taught, batch.boxes, batch.trust, size)
             if self._matching is not None:
                 parts["blocks"] = self._matching(prediction.blocks, wanted)
         parts["classes"], parts["boxes"] = distillation_loss(prediction, target.to(self._device))
@@ -201,6 +201,52 @@ class Trainer:
         return _single(raw)
 
 
+def processor_has_bfloat16() -> bool:
+    """Tell whether this processor computes in bfloat16 faster than in float32; PyTorch has no public way to ask."""
+    return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+
+
 def _single(raw: Prediction) -> Prediction:
     """The same answers in single precision."""
     return Prediction(raw.offsets.float(), raw.logits.float(), raw.blocks)
+
+
+class WeightAverage:
+    """Exponential average of a network's floating-point state; the first updates count for more."""
+
+    def __init__(self, network: nn.Module, decay: float) -> None:
+        self._decay = decay
+        self.updates = 0
+        self.state: dict[str, Tensor] = {name: value.clone() for name, value in network.state_dict().items()}
+
+    @torch.no_grad()
+    def update(self, network: nn.Module) -> None:
+        """Move the average towards the network's present weights."""
+        self.updates += 1
+        decay = min(self._decay, (1 + self.updates) / (10 + self.updates))
+        for name, value in network.state_dict().items():
+            if value.is_floating_point():
+                self.state[name].lerp_(value, 1 - decay)
+            else:
+                self.state[name].copy_(value)
+
+
+FORMAT = 1
+
+
+def save_checkpoint(path: Path, content: dict[str, Any]) -> None:
+    """Replace the file at a path in one move, so that a kill at any moment leaves the old file or the new one."""
+    temporary = path.with_suffix(".partial")
+    with temporary.open("wb") as file:
+        torch.save({"format": FORMAT, **content}, file)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(temporary, path)
+
+
+def read_checkpoint(path: Path) -> dict[str, Any]:
+    """What save_checkpoint wrote; raises TrainingError for any other file."""
+    content: dict[str, Any] = read_state(path)
+    if content.get("format") != FORMAT:
+        raise TrainingError(f"{path}: not a checkpoint of lookout-train")
+    return content

@@ -7,8 +7,8 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor, nn
 
-from pipeline.training.model.network import PIXEL_SCALE, STAGES, STEM_CHANNELS, Detector, Prediction
 from pipeline.training.learn.teacher import Teacher
+from pipeline.training.model.network import PIXEL_SCALE, STAGES, STEM_CHANNELS, DetectorNetwork, Prediction
 
 # A channel that hardly varies is measured by this share of its stage's mean variance, not by its own noise.
 LEAST_VARIANCE = 0.01
@@ -53,10 +53,10 @@ class BlockMatching(nn.Module):
         return torch.stack(gaps).mean()
 
 
-class Apprentice(nn.Module):
+class Student(nn.Module):
     """A network whose blocks each see what the teacher's block before them gave: none waits for another to learn."""
 
-    def __init__(self, network: Detector, matching: BlockMatching) -> None:
+    def __init__(self, network: DetectorNetwork, matching: BlockMatching) -> None:
         super().__init__()
         self.network, self.matching = network, matching
 

@@ -10,11 +10,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pipeline.training.model.ir_weights import adopt, settle
-from pipeline.training.errors import TrainingError
-from pipeline.training.model.network import INPUT_SIZE, Detector, initialise_heads
-from pipeline.training.data.pictures import Entry
 from pipeline.training.data.crops import fit
+from pipeline.training.data.pictures import Entry
+from pipeline.training.errors import TrainingError
+from pipeline.training.model.ir_weights import adopt, settle
+from pipeline.training.model.network import INPUT_SIZE, DetectorNetwork, initialise_heads
 from pipeline.training.model.weights import load_torchvision_layout, read_state
 
 SCRATCH = "scratch"
@@ -26,7 +26,7 @@ BUNDLED_FILE = "infer/models/bundled/lookout-person.xml"
 SETTLING_PICTURES = 48
 
 
-def first_weights(network: Detector, start: str, models: Path | None, entries: Sequence[Entry]) -> None:
+def first_weights(network: DetectorNetwork, start: str, models: Path | None, entries: Sequence[Entry]) -> None:
     """Give a network the weights named by `start`; raises TrainingError in one line where they are not to be had.
 
     `entries` are pictures to take statistics from, for weights that come without.

@@ -13,7 +13,7 @@ CONVOLUTIONS = ("Convolution", "GroupConvolution")
 
 
 @dataclass(frozen=True, slots=True)
-class Anatomy:
+class GraphParts:
     """Nodes of a detector: the two taps, the last convolution (with bias) of each box and class branch, the decoder."""
 
     model: ov.Model
@@ -33,8 +33,8 @@ def read_model(path: Path) -> ov.Model:
         raise TrainingError(f"{path}: not a readable OpenVINO model") from error
 
 
-def dissect(path: Path) -> Anatomy:
-    """Anatomy of the detector at a path; raises TrainingError where it is not one of person-detection-0202's make."""
+def dissect(path: Path) -> GraphParts:
+    """Take the detector at a path apart; raises TrainingError where it is not of person-detection-0202's make."""
     model = read_model(path)
     decoders = [node for node in model.get_ordered_ops() if node.get_type_name() == "DetectionOutput"]
     if len(decoders) != 1:
@@ -46,21 +46,21 @@ def dissect(path: Path) -> Anatomy:
     if shapes != [(16, 20), (8, 10)]:
         raise TrainingError(f"{path}: its heads give {shapes[0]} and {shapes[1]} channels, not (16, 20) and (8, 10)")
     taps = [_ancestor(output, "GroupConvolution").get_node().input_value(0) for output in boxes]
-    return Anatomy(model, (taps[0], taps[1]), (boxes[0], boxes[1]), (classes[0], classes[1]), decoder)
+    return GraphParts(model, (taps[0], taps[1]), (boxes[0], boxes[1]), (classes[0], classes[1]), decoder)
 
 
-def backbone(anatomy: Anatomy) -> list[ov.Node]:
+def backbone(parts: GraphParts) -> list[ov.Node]:
     """The convolutions of a detector's backbone, in the order of the graph."""
-    inside = _ancestors(anatomy.taps[1].get_node())
-    nodes = anatomy.model.get_ordered_ops()
+    inside = _ancestors(parts.taps[1].get_node())
+    nodes = parts.model.get_ordered_ops()
     return [node for node in nodes if node.get_type_name() in CONVOLUTIONS and node.get_friendly_name() in inside]
 
 
-def bottlenecks(anatomy: Anatomy) -> list[ov.Output]:
+def bottlenecks(parts: GraphParts) -> list[ov.Output]:
     """What the stem and each of the 17 bottlenecks give; raises TrainingError where a model is laid out differently."""
-    if any(node.get_type_name() == "FakeQuantize" for node in anatomy.model.get_ordered_ops()):
+    if any(node.get_type_name() == "FakeQuantize" for node in parts.model.get_ordered_ops()):
         raise TrainingError("teacher: is quantised; to teach single blocks it must be a model of floats, FP16 or FP32")
-    convolutions = backbone(anatomy)
+    convolutions = backbone(parts)
     if len(convolutions) != 52:
         raise TrainingError(f"teacher: its backbone has {len(convolutions)} convolutions, not 52")
     outputs = [_following(_following(convolutions[0], "Add"), "Clamp").output(0)]

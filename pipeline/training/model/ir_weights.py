@@ -14,19 +14,19 @@ from torch import Tensor, nn
 
 from pipeline.training.errors import TrainingError
 from pipeline.training.model.ir_graph import CONVOLUTIONS, backbone, dissect
-from pipeline.training.model.network import PIXEL_SCALE, Branch, ConvolutionUnit, Detector
+from pipeline.training.model.network import PIXEL_SCALE, Branch, ConvolutionUnit, DetectorNetwork
 
 
-def adopt(network: Detector, path: Path) -> None:
+def adopt(network: DetectorNetwork, path: Path) -> None:
     """Copy the weights of the OpenVINO model at a path, so that the network's outputs are the model's.
 
     Weights of INT8 models come back as the numbers they stand for; the rounding of activations does not. Normalisation
     layers become plain scales: call settle before training them. Raises TrainingError for a model of another layout.
     """
-    anatomy = dissect(path)
+    parts = dissect(path)
     modules = [*network.shallow.modules(), *network.deep.modules()]
     units = [module for module in modules if isinstance(module, ConvolutionUnit)]
-    nodes = backbone(anatomy)
+    nodes = backbone(parts)
     if len(nodes) != len(units):
         raise TrainingError(f"{path}: its backbone has {len(nodes)} convolutions, not {len(units)}")
     for unit, node in zip(units, nodes, strict=True):
@@ -35,7 +35,7 @@ def adopt(network: Detector, path: Path) -> None:
     assert isinstance(stem, nn.Conv2d)
     with torch.no_grad():
         stem.weight.mul_(_input_scale(nodes[0]) / PIXEL_SCALE)
-    for branches, outputs in ((network.boxes, anatomy.boxes), (network.classes, anatomy.classes)):
+    for branches, outputs in ((network.boxes, parts.boxes), (network.classes, parts.classes)):
         for branch, output in zip(branches, outputs, strict=True):
             assert isinstance(branch, Branch)
             predict = _before(output.get_node())
@@ -48,7 +48,7 @@ def adopt(network: Detector, path: Path) -> None:
 
 
 @torch.no_grad()
-def settle(network: Detector, batches: Iterable[Tensor]) -> None:
+def settle(network: DetectorNetwork, batches: Iterable[Tensor]) -> None:
     """Give every normalisation layer the statistics of pictures [B,3,H,W], and scales that leave its output as it was.
 
     Without this, training in batches would change what an adopted network computes.

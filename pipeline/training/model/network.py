@@ -80,7 +80,7 @@ class Prediction:
     blocks: list[Tensor]
 
 
-class Detector(nn.Module):
+class DetectorNetwork(nn.Module):
     """Person detector: BGR pictures of 0..255, [B,3,H,W] with H and W multiples of 32, to a Prediction.
 
     Class 0 is person and class 1 background. The heads look at two taps: 96 channels at stride 16, 320 at stride 32.
@@ -127,7 +127,7 @@ class Detector(nn.Module):
         return [module for module in self.modules() if isinstance(module, ConvolutionUnit)]
 
 
-def initialise_heads(network: Detector, person_probability: float = 0.01) -> None:
+def initialise_heads(network: DetectorNetwork, person_probability: float = 0.01) -> None:
     """Reset both heads so that every prior starts near the given person probability (Lin et al. 2017, section 3.3)."""
     for branch in [*network.boxes, *network.classes]:
         assert isinstance(branch, Branch)
@@ -144,7 +144,7 @@ def initialise_heads(network: Detector, person_probability: float = 0.01) -> Non
                 branch.predict.bias[1::2] = -person
 
 
-def count_operations(network: Detector, size: int = INPUT_SIZE) -> tuple[int, int]:
+def count_operations(network: DetectorNetwork, size: int = INPUT_SIZE) -> tuple[int, int]:
     """Parameters with batch normalisation folded, and floating-point operations (two a multiply-add) of one picture."""
     parameters = operations = 0
 

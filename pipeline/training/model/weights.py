@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from pipeline.training.errors import TrainingError
-from pipeline.training.model.network import PIXEL_SCALE, Bottleneck, Branch, ConvolutionUnit, Detector
+from pipeline.training.model.network import PIXEL_SCALE, Bottleneck, Branch, ConvolutionUnit, DetectorNetwork
 
 # Mean and deviation of ImageNet in RGB, on a scale of 0..1: the published weights expect pictures normalised by them.
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
@@ -34,7 +34,7 @@ def read_state(path: Path) -> State:
     return state
 
 
-def load_run(network: Detector, path: Path) -> None:
+def load_run(network: DetectorNetwork, path: Path) -> None:
     """Load the weights.pt of a run, or the averaged weights of its checkpoint; raises TrainingError for other files."""
     state = read_state(path)
     state = state.get("average", state)
@@ -44,7 +44,7 @@ def load_run(network: Detector, path: Path) -> None:
         raise TrainingError(f"{path}: not the weights of a run of lookout-train") from error
 
 
-def load_torchvision_layout(network: Detector, state: State) -> bool:
+def load_torchvision_layout(network: DetectorNetwork, state: State) -> bool:
     """Copy weights of a MobileNetV2 in torchvision's layout, and of heads `h1` and `h2` where the state has them.
 
     The layout has no expansion in the first bottleneck and takes normalised RGB: the missing expansion becomes an

@@ -12,13 +12,13 @@ import numpy as np
 import openvino as ov
 import torch
 
-from pipeline.training.model.ir_weights import adopt, settle
 from pipeline.training.data.mosaic import to_planes
+from pipeline.training.data.street import draw_scene
 from pipeline.training.evaluation.detection import detect
 from pipeline.training.export.network import build_model, save
-from pipeline.training.model.network import Detector
-from pipeline.training.data.street import draw_scene
 from pipeline.training.learn.teacher import Teacher
+from pipeline.training.model.ir_weights import adopt, settle
+from pipeline.training.model.network import DetectorNetwork
 
 
 def street(seed: int) -> np.ndarray:
@@ -33,7 +33,7 @@ def rows(path: Path, pictures: np.ndarray) -> np.ndarray:
 
 
 def test_the_official_weights_in_our_network_give_the_official_detections(official: Path) -> None:
-    network = Detector().eval()
+    network = DetectorNetwork().eval()
     adopt(network, official)
     for seed in (1, 2):
         pictures = street(seed)
@@ -48,8 +48,8 @@ def test_the_official_weights_in_our_network_give_the_official_detections(offici
 
 def test_official_raw_outputs_decoded_here_are_its_own_detections(official: Path) -> None:
     pictures = street(3)
-    lesson = Teacher(official, exact=True).teach(pictures)
-    ours = detect(lesson.people, lesson.offsets)[0].numpy()
+    taught = Teacher(official, exact=True).teach(pictures)
+    ours = detect(taught.people, taught.offsets)[0].numpy()
     theirs = rows(official, pictures)
     assert len(ours) > 3
     assert ours.shape == theirs[:, 2:].shape
@@ -60,17 +60,17 @@ def test_a_mirrored_lesson_is_the_same_on_the_mirror_image(official: Path) -> No
     teacher = Teacher(official, mirrored=True, exact=True)
     pictures = street(3)
     here, there = teacher.teach(pictures), teacher.teach(np.ascontiguousarray(pictures[..., ::-1]))
-    found = [detect(lesson.people, lesson.offsets)[0] for lesson in (here, there)]
+    found = [detect(taught.people, taught.offsets)[0] for taught in (here, there)]
     assert torch.allclose(found[0][:, 0], found[1][:, 0], atol=1e-4)
     assert torch.allclose(found[0][:, [1, 3]], 1 - found[1][:, [3, 1]], atol=1e-4)
 
 
 def test_a_model_of_ours_comes_back_as_it_was(tmp_path: Path) -> None:
     torch.manual_seed(4)
-    network = Detector().eval()
+    network = DetectorNetwork().eval()
     settle(network, [torch.from_numpy(street(4)).float()])
     save(build_model(network), tmp_path / "model.xml", half=False)
-    again = Detector().eval()
+    again = DetectorNetwork().eval()
     adopt(again, tmp_path / "model.xml")
     pictures = torch.from_numpy(street(5)).float()
     with torch.no_grad():
@@ -81,7 +81,7 @@ def test_a_model_of_ours_comes_back_as_it_was(tmp_path: Path) -> None:
 
 def test_settling_changes_statistics_but_no_output() -> None:
     torch.manual_seed(5)
-    network = Detector().eval()
+    network = DetectorNetwork().eval()
     pictures = torch.from_numpy(street(6)).float()
     with torch.no_grad():
         before = network(pictures)
