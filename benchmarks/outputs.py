@@ -25,8 +25,9 @@ from pipeline.config import root as config
 from pipeline.draw.overlay import Overlay
 from pipeline.frames import Detections, Frame, Result
 from pipeline.outputs.dispatch import OutputWorker, fan_out
+from pipeline.outputs.hls.live_stream import Broadcasts
 from pipeline.outputs.protocols import View
-from pipeline.runtime.outputs import Broadcasts, open_output
+from pipeline.runtime.outputs import open_output
 from pipeline.stats.registry import Stats
 
 OUTPUTS = ("none", "record beside", "record burnt", "stream no", "stream burnt")

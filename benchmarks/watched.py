@@ -107,9 +107,9 @@ def main() -> None:
     for who, text in (("nobody", "nobody looks"), ("direct", "one viewer, H.264"), ("mjpeg", "one viewer, MJPEG")):
         words, costs = [], []
         for name in ("detected", "watched"):
-            load, rate = (statistics.median(each[place] for each in found[name, who]) for place in (0, 1))
-            words.append(f"{name} {load:.2f} % of a core at {rate:.1f} pictures a second")
-            costs.append(load / max(rate, 0.1))
+            share, rate = (statistics.median(each[place] for each in found[name, who]) for place in (0, 1))
+            words.append(f"{name} {share:.2f} % of a core at {rate:.1f} pictures a second")
+            costs.append(share / max(rate, 0.1))
         print(f"{text}: {', '.join(words)}; a picture costs 1 to {costs[0] / costs[1]:.0f}")
     rounds = {" ".join(key): [round(load, 2) for load, _ in each] for key, each in found.items()}
     print(f"all rounds: {rounds}")

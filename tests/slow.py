@@ -17,7 +17,7 @@ from pathlib import Path
 from tests.support import reaper
 
 ROOT = Path(__file__).parents[1]
-RUNS = ([], ["-n", "0", "-m", "faults", "tests/faults"])
+RUNS: tuple[list[str], ...] = ([], ["-n", "0", "-m", "faults", "tests/faults"])
 """Arguments of pytest for the default tests, and for the fault suite."""
 BUSY = "while True: pass"
 

@@ -60,12 +60,12 @@ class Request:
 def device(fault: str) -> None:
     """From the sixth picture on the device does what `fault` says."""
     real = Detector.request
-    Detector.request = lambda self: Request(real(self), fault)  # type: ignore[method-assign, assignment, return-value]
+    Detector.request = lambda self: Request(real(self), fault)  # type: ignore[method-assign]
 
 
 def nonsense() -> None:
     """The model gives boxes that are no numbers, endless, upside down or far outside."""
-    real = model.parse_rows
+    real: Any = getattr(model, "parse_rows")  # noqa: B009
     strange = [
         [0, 0, 0.9, np.nan, 0.1, 0.2, 0.3],
         [0, 0, np.nan, 0.1, 0.1, 0.2, 0.3],
@@ -79,7 +79,7 @@ def nonsense() -> None:
     def parsed(rows: Any, *rest: Any) -> Any:
         return real(np.concatenate([np.asarray(strange, rows.dtype), rows]), *rest)
 
-    model.parse_rows = parsed
+    setattr(model, "parse_rows", parsed)  # noqa: B010
 
 
 def dies(owner: Any, name: str) -> None:
@@ -115,7 +115,7 @@ def slow(output: str) -> None:
 
 def eager(leak: bool) -> None:
     """A lost camera is tried again at once, so that it can be lost hundreds of times; `leak` loses memory each time."""
-    ladder.DELAYS = (0.02,)
+    setattr(ladder, "DELAYS", (0.02,))  # noqa: B010
     if leak:
         real = FfmpegSource.open
         lost: list[bytearray] = []

@@ -6,6 +6,7 @@ import base64
 import json
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from urllib.parse import quote
 
@@ -111,13 +112,16 @@ def test_a_planted_failure_is_found(spoil: object, said: str) -> None:
     assert any(said in each for each in complaints(VERDICT, history, DONE)), complaints(VERDICT, history, DONE)
 
 
+def denied(share: float, begin: float, end: float) -> float:
+    """What a machine denied that gave only the rest of a share of the time."""
+    return share * (end - begin)
+
+
 @pytest.mark.parametrize("spoil", [spoil_late, spoil_return, spoil_age], ids=lambda value: value.__name__)
 def test_what_the_machine_denied_is_not_held_against_the_program(spoil: Callable[[History], None]) -> None:
     history = right()
     spoil(history)
-    enough, little = (
-        replace(DONE, denied=lambda begin, end, share=share: share * (end - begin)) for share in (0.9, 0.1)
-    )
+    enough, little = (replace(DONE, denied=partial(denied, share)) for share in (0.9, 0.1))
     assert complaints(VERDICT, history, enough) == []
     assert complaints(VERDICT, history, little)
 
@@ -173,7 +177,7 @@ def test_a_healthy_camera_may_wait_for_a_machine_that_is_busy() -> None:
     del gap.shown[40:60]
     for share, harmless in ((0.5, True), (0.05, False)):
         for history in (slow, gap):
-            told = unharmed(history, 8.0, 1001.0, 1021.0, denied=lambda begin, end, share=share: share * (end - begin))
+            told = unharmed(history, 8.0, 1001.0, 1021.0, denied=partial(denied, share))
             assert (told == []) is harmless
 
 

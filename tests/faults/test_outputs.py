@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -49,7 +50,7 @@ def _wait_for_pictures(program: Program, since: float) -> None:
 
 
 @pytest.fixture
-def door() -> Rig:
+def door() -> Iterator[Rig]:
     rig = Rig("door")
     yield rig
     rig.stop()

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Any
 
 import pytest
 
@@ -35,7 +36,7 @@ class Ended:
     """From the last thing that it told to its end, less those that the machine denied."""
     errors: str
     history: History
-    summary: dict[str, object]
+    summary: dict[str, Any]
     toll: Toll
     ours: Toll
     """That of the process that plays the camera."""
@@ -52,14 +53,15 @@ def ended(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
 
     def run(kind: str) -> Ended:
         outputs = [{"video": {"path": str(folder / kind / "boxed.mp4")}}] if kind == "slow" else []
-        sections = {"infer": {**CALM["infer"], "timeout": PATIENCE}} if kind == "hangs" else {}
+        sections: dict[str, Any] = {"infer": {**CALM["infer"], "timeout": PATIENCE}} if kind == "hangs" else {}
         command = ("-m", "tests.faults.broken", kind)
         told = ("--frames", str(FRAMES[kind])) if kind in FRAMES else ()
         program = Program(folder / kind, {"well": rig.address}, *told, command=command, outputs=outputs, **sections)
         code = program.wait()
         ended = time.time()
         history = program.histories().get("well", History())
-        last = max((each.at for each in (*history.changes, *history.shown)), default=program.began)
+        times = [change.at for change in history.changes] + [shown.at for shown in history.shown]
+        last = max(times, default=program.began)
         took = ended - last - program.toll.denied(last, ended)
         return Ended(code, took, program.errors, history, program.summary(), program.toll, ours)
 

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from tests.faults.oracle import SLACK, Circumstances, Denied, History, complaints, leaks, uneven, unharmed
 from tests.faults.program import WITNESS, Program, Sample
@@ -74,7 +75,7 @@ def watch(
         cameras = {HEALTHY: {"source": healthy or well.address, "capture": {"loop": True, "pace": "realtime"}}}
         for case in cases:
             cameras[case.name] = {"source": case.address or rigs[case.name].address, "capture": case.capture}
-        sections = {} if model is None else {"model": model}
+        sections: dict[str, Any] = {} if model is None else {"model": model}
         program = Program(folder, cameras, "-v", command=WITNESS, environment=environment, **sections)
         return _watched(program, cases, rigs, healings, well, healthy_pictures, spoilt_first)
     finally:

@@ -40,7 +40,8 @@ def iou(box: Boxes, others: Boxes) -> Boxes:
     """Intersection over union of one box with many."""
     low, high = np.maximum(box[:2], others[:, :2]), np.minimum(box[2:], others[:, 2:])
     both = np.clip(high - low, 0, None).prod(1)
-    return both / ((box[2:] - box[:2]).prod() + (others[:, 2:] - others[:, :2]).prod(1) - both)
+    overlap: Boxes = both / ((box[2:] - box[:2]).prod() + (others[:, 2:] - others[:, :2]).prod(1) - both)
+    return overlap
 
 
 def share_found(sure: list[tuple[Boxes, Boxes]], other: list[tuple[Boxes, Boxes]]) -> float:
@@ -61,7 +62,7 @@ def test_boxes_equal_those_of_a_plain_synchronous_run(
 ) -> None:
     xml = official_models / "person-detection-0202/FP16-INT8/person-detection-0202.xml"
     overrides = ("model.name=person-detection-0202", f"model.folder={official_models}", "detect.threshold=0.05")
-    ours = []
+    ours: list[tuple[Boxes, Boxes]] = []
     with pipeline.open(None, f"cameras={{clip: '{real_clips / clip}'}}", *overrides) as results:
         for result in results:
             assert result.frame.seq == len(ours)

@@ -84,6 +84,7 @@ def screencast(page: Any, enough: Callable[[list[Image]], bool]) -> list[Image]:
         page.wait_for_timeout(100)
         for at, shot_ in shots[len(images) :]:
             whole = cv2.imdecode(np.frombuffer(base64.b64decode(shot_), np.uint8), cv2.IMREAD_COLOR)
+            assert whole is not None
             left, top, wide, tall = (round(box[key]) for key in ("x", "y", "width", "height"))
             images[at] = np.asarray(whole[top : top + tall, left : left + wide], np.uint8)
         return enough([images[at] for at in sorted(images)])
@@ -255,7 +256,7 @@ def test_what_the_browser_cannot_show_right_comes_as_jpeg(
 ) -> None:
     path = tmp_path / "door.mp4"
     options = {"x265-params": "keyint=20:log-level=none"}
-    write_file(path, pictures(90), encoder="libx265" if kind == "hevc" else "libx264", **options)
+    write_file(path, pictures(90), 30, encoder="libx265" if kind == "hevc" else "libx264", **options)
     if kind == "turned":
         path = turned(path)
     watched = watch(str(path), paced=True, loop=True)
@@ -375,7 +376,9 @@ def test_a_hidden_tab_decodes_nothing_and_is_back_at_once(watch: Callable[..., W
         other = tabs.open("about:blank")
         other.front()
         assert until(lambda: tab.value("document.hidden"))
-        assert until(lambda: watched.web.show(View(watched.newest, datetime.now(UTC), watched.draw, True)) is False)
+        newest = watched.newest
+        assert newest is not None
+        assert until(lambda: watched.web.show(View(newest, datetime.now(UTC), watched.draw, True)) is False)
         before, count = tab.value("decoded"), len(watched.tapped)
         assert until(lambda: len(watched.tapped) > count + 30)
         assert tab.value("decoded") == before

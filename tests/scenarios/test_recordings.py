@@ -94,9 +94,9 @@ def test_a_camera_is_recorded_streamed_and_clipped_at_once(server: RtspServer, m
     beside = [event for file in files for event in lines(file)]
     assert len(beside) >= len(found) - 2
     for event in beside:
-        if result := found.get(event["pts"]):
-            assert event["seq"] == result.frame.seq
-            boxes = [[round(each, 2) for each in one.box] for one in result.detections]
+        if (known := found.get(event["pts"])) is not None:
+            assert event["seq"] == known.frame.seq
+            boxes = [[round(each, 2) for each in one.box] for one in known.detections]
             assert [one["box"] for one in event["detections"]] == boxes
     assert len(numbers(cut)) > 30
     assert len(Found(cut)) > 15
@@ -125,6 +125,7 @@ def test_clips_and_snapshots_of_a_camera_that_nobody_records(server: RtspServer,
     assert 25 <= before <= 30 + 15 + 6
     assert 12 <= len(cut_numbers) - before <= 15 + 8
     image = cv2.imread(str(still))
+    assert image is not None
     assert image.shape == (180, 320, 3)
     # The title covers the number; the boxes are those of the model.
     found = next(iter(result.detections))

@@ -14,6 +14,7 @@ import threading
 import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 import pytest
@@ -67,7 +68,7 @@ def camera(clip: Clip) -> Iterator[Callable[..., RtspServer]]:
     """Starts cameras that want the canary."""
     started: list[RtspServer] = []
 
-    def begin(**options: str) -> RtspServer:
+    def begin(**options: Any) -> RtspServer:
         started.append(RtspServer({"live": clip}, user="cam", password=PASSWORD, **options))
         started[-1].start()
         return started[-1]

@@ -22,7 +22,7 @@ from pipeline.capture.sources.ffmpeg import FfmpegSource
 from pipeline.config.root import Config
 from pipeline.errors import ModelError
 from pipeline.frames import Image
-from pipeline.runtime import detection as inference
+from pipeline.infer.backends.openvino.detector import load as real
 from pipeline.runtime.runtime import Runtime
 from tests.support.clips import Clip, encode, number_in, street, write_file
 from tests.support.models import rows_model, write_ir
@@ -210,8 +210,9 @@ def test_a_watched_camera_does_not_wait_for_the_model_of_others(
     server: RtspServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     there = threading.Event()
-    real = inference.load
-    monkeypatch.setattr(inference, "load", lambda *args, **more: there.wait(HANG_S) and real(*args, **more))
+    monkeypatch.setattr(
+        "pipeline.runtime.detection.load", lambda *args, **more: there.wait(HANG_S) and real(*args, **more)
+    )
     model = {"name": str(write_ir(rows_model(), tmp_path / "two.xml"))}
     camera = {"source": server.url("live"), "detect": {"enabled": False}, "overlay": {"enabled": False}}
     run = Run({"door": {"source": server.url("live")}, "yard": camera}, model=model)

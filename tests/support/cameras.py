@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.capture.source import Source
+from pipeline.capture.source import Sample, Source
 from pipeline.capture.worker import Camera
 from pipeline.clock import Clock, SystemClock
 from pipeline.concurrency.queues import Funnel, Lane
 from pipeline.concurrency.threads import ThreadGroup
 from pipeline.config import root as config
-from pipeline.frames import Frame, Packet
+from pipeline.frames import Frame, Packet, Picture
 from pipeline.stats.registry import CameraStats, Stats
 from tests.support.clips import Clip, encode, street, write_file
 from tests.support.servers.rtsp import RtspServer
@@ -21,6 +21,13 @@ from tests.support.wait import HANG_S
 
 PATIENT = dict.fromkeys(("open_timeout", "read_timeout", "start_timeout", "stall_timeout"), HANG_S)
 """Limits of a source that no slow machine reaches."""
+
+
+def picture_of(sample: Sample | None) -> Picture:
+    """Return the picture of a sample that must have one."""
+    assert sample is not None
+    assert sample.picture is not None
+    return sample.picture
 
 
 def shorten(settings: config.Capture, **limits: float) -> None:

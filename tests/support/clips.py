@@ -8,10 +8,12 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import av
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from pipeline.capture.sources.synthetic.source import Street
 from pipeline.frames import Image
@@ -29,7 +31,7 @@ def stamped(picture: Image, number: int) -> Image:
     return marked
 
 
-def number_in(picture: Image) -> int:
+def number_in(picture: NDArray[Any]) -> int:
     """The number that `stamped` wrote."""
     cell = picture.shape[0] // 16
     middles = picture[cell // 2, cell // 2 : BITS * cell : cell].mean(axis=1)
@@ -102,6 +104,7 @@ def write_file(path: Path, pictures: Iterable[Image], fps: int = 30, encoder: st
     """Encode pictures into a file whose ending names the container."""
     with av.open(str(path), "w") as container:
         stream = container.add_stream(encoder, rate=fps, options={"preset": "ultrafast", **options})
+        assert isinstance(stream, av.VideoStream)
         stream.pix_fmt = "yuv420p"
         for number, picture in enumerate(pictures):
             frame = av.VideoFrame.from_ndarray(picture, format="bgr24")

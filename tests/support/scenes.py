@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import threading
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from pipeline.capture.decode import pictures
 from pipeline.config import root as config
@@ -92,7 +94,7 @@ class Scene:
         return View(result, self.clock.now() - age, self.draw, self.live)
 
 
-def share(image: Image, colour: tuple[int, int, int], tolerance: int = 40) -> float:
+def share(image: NDArray[Any], colour: tuple[int, int, int], tolerance: int = 40) -> float:
     """The part of an image, 0 to 1, that has a colour."""
     if not image.size:
         return 0.0

@@ -42,7 +42,7 @@ class Serving:
         self.scenes = {name: Scene(self.stats.clock, name, self.stats) for name in cameras}
         camera = config.Camera(source="rtsp://camera.example/live", capture=config.Capture(keep=3))
         self.clips = Clips(dict.fromkeys(cameras, camera), self.stats.clock)
-        made = config.Web(**{"port": 0, "token": TOKEN} | settings)
+        made = config.Web.model_validate({"port": 0, "token": TOKEN} | settings)
         self.web = WebOutput(made, self.stats, start, clips=self.clips, broadcasts=broadcasts)
         self.web.open()
         self.port = int(self.web.address.rsplit(":", 1)[1].strip("/"))
@@ -74,7 +74,7 @@ class Serving:
 
     def bearer(self, path: str, **headers: str) -> Answer:
         """One request with the token."""
-        return self.ask(path, authorization=f"Bearer {TOKEN}", **headers)
+        return self.ask(path, "GET", None, authorization=f"Bearer {TOKEN}", **headers)
 
     def log_in(self, token: str = TOKEN, **headers: str) -> Answer:
         """Send the form of the login page."""

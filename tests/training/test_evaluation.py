@@ -72,7 +72,9 @@ def test_the_official_precision_is_what_pycocotools_says(official: Path, people:
         results = []
         taken = [image["id"] for image in labels.images]
         for image in truth.loadImgs(taken):
-            picture = cv2.resize(cv2.imread(str(people / "val" / image["file_name"])), (512, 512))
+            read = cv2.imread(str(people / "val" / image["file_name"]))
+            assert read is not None
+            picture = cv2.resize(read, (512, 512))
             for row in compiled(picture.transpose(2, 0, 1)[None].astype(np.float32))[0][0, 0]:
                 if row[0] < 0:
                     break

@@ -18,6 +18,7 @@ from tests.support.servers.rtsp import RtspServer
 def decoded(packets: list[Packet]) -> list[tuple[float | None, int]]:
     """Times and numbers of the pictures in packets, decoded without anything else."""
     decoder = av.CodecContext.create(packets[0].codec, "r")
+    assert isinstance(decoder, av.VideoCodecContext)
     decoder.thread_count = 1
     found, times = [], sorted(packet.pts for packet in packets if packet.pts is not None)
     for packet in packets:

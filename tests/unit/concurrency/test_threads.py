@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import threading
+from functools import partial
 
 import pytest
 
 from pipeline.concurrency.threads import ThreadGroup, alive
 from tests.support.wait import HANG_S
+
+
+def wait_for(release: threading.Event) -> None:
+    release.wait(HANG_S)
 
 
 def test_the_first_error_stops_everybody_and_is_kept() -> None:
@@ -31,7 +36,7 @@ def test_the_first_error_stops_everybody_and_is_kept() -> None:
 def test_a_thread_that_will_not_end_is_named() -> None:
     release = threading.Event()
     crew = ThreadGroup(lambda: None)
-    crew.start("stuck", lambda: release.wait(HANG_S) and None)
+    crew.start("stuck", partial(wait_for, release))
     crew.stop()
     assert crew.working() == ["stuck"]
     assert crew.join(0.05) == ["stuck"]
@@ -52,7 +57,7 @@ def test_stopping_twice_calls_the_owner_once() -> None:
 def test_every_thread_is_known_while_it_runs(name: str) -> None:
     release = threading.Event()
     crew = ThreadGroup(lambda: None)
-    crew.start(name, lambda: release.wait(HANG_S) and None)
+    crew.start(name, partial(wait_for, release))
     assert name in alive()
     release.set()
     assert crew.join(HANG_S) == []

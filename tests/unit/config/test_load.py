@@ -42,7 +42,7 @@ VALIDATOR = Draft202012Validator(schema())
 class Yaml12(yaml.SafeLoader):
     """YAML as editors read it: only true and false are truth values, and 12:30 is text."""
 
-    yaml_implicit_resolvers: ClassVar[dict[str, Any]] = {}
+    yaml_implicit_resolvers: ClassVar[dict[str, Any]] = {}  # type: ignore[misc]
 
 
 for name, pattern, first in (

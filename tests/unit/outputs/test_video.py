@@ -193,7 +193,7 @@ def test_a_killed_recording_plays_up_to_its_last_second(tmp_path: Path, name: st
 @pytest.mark.parametrize("name", ["v.mp4", "v.mkv"])
 def test_a_file_that_cannot_grow_ends_in_one_line_and_plays_up_to_there(tmp_path: Path, name: str) -> None:
     path = tmp_path / name
-    command = [sys.executable, "-c", RECORDING, path, "30000"]
+    command = [sys.executable, "-c", RECORDING, str(path), "30000"]
     ended = subprocess.run(command, capture_output=True, text=True, check=False)
     assert ended.returncode == 5, ended.stderr
     assert set(ended.stdout.splitlines()) == {

@@ -184,7 +184,7 @@ def test_a_viewer_that_does_not_read_holds_up_nobody_and_then_skips_to_the_newes
         assert served.web.show(scene.view(result))
         while abs(int(brisk.picture()[700, 600, 0]) - shade * 6) > 3:
             pass
-    shades = []
+    shades: list[float] = []
     while not shades or shades[-1] < (count - 1) * 6 - 3:
         shades.append(int(slow.picture()[700, 600, 0]))
     assert len(shades) < count / 2
@@ -206,7 +206,7 @@ def test_a_viewer_that_never_reads_is_dropped_in_the_end(
             result = served.scenes["door"].result(1280, 720, [])
             result.frame.picture._pixels = noise  # type: ignore[attr-defined]
             served.web.show(served.scenes["door"].view(result))
-            return served.card()["viewers"] == 0
+            return bool(served.card()["viewers"] == 0)
 
         assert until(gone)
 

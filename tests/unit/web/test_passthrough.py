@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import itertools
 import json
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -81,7 +80,7 @@ class Joined:
 
 
 @pytest.fixture
-def joined(clock: HandClock) -> Iterator[Joined]:
+def joined(clock: HandClock) -> Joined:
     return Joined(clock)
 
 

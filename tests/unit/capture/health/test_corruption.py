@@ -14,7 +14,7 @@ from pipeline.capture.source import Sample
 from pipeline.capture.sources.ffmpeg import FfmpegSource
 from pipeline.config.root import Capture
 from pipeline.errors import SourceError
-from tests.support.cameras import PATIENT, shorten
+from tests.support.cameras import PATIENT, picture_of, shorten
 from tests.support.clips import Clip, encode, street
 from tests.support.servers.rtsp import RtspServer
 
@@ -33,7 +33,7 @@ def played(source: FfmpegSource) -> Iterator[Sample]:
 
 
 def print_of(sample: Sample) -> str:
-    return hashlib.md5(sample.picture.bgr().tobytes()).hexdigest()
+    return hashlib.md5(picture_of(sample).bgr().tobytes()).hexdigest()
 
 
 @pytest.mark.parametrize(

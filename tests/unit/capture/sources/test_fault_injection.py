@@ -20,7 +20,7 @@ from pipeline.config.root import Capture
 from pipeline.errors import SourceError
 from pipeline.runtime.runtime import Runtime
 from pipeline.stats.registry import State
-from tests.support.cameras import Running
+from tests.support.cameras import Running, picture_of
 from tests.support.clips import number_in
 from tests.support.clock import ManualClock
 from tests.support.wait import HANG_S, until
@@ -193,7 +193,7 @@ def test_a_file_plays_like_a_camera_over_and_over(video: Path) -> None:
     assert sorted(gaps)[-1] == pytest.approx(1, abs=0.1)
     assert sorted(gaps)[-2] < 0.1
     assert len(found) == pytest.approx(5 * 30, abs=5)
-    numbers = [number_in(sample.picture.bgr()) for _, sample in found]
+    numbers = [number_in(picture_of(sample).bgr()) for _, sample in found]
     assert (numbers[0], numbers[59], numbers[60]) == (0, 59, 0)
     stamps = [sample.pts or 0 for _, sample in found]
     assert stamps == sorted(set(stamps))

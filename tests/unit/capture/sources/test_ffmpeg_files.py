@@ -14,6 +14,7 @@ from pipeline.capture import check_source
 from pipeline.capture.sources.ffmpeg import FfmpegSource
 from pipeline.config.root import Capture
 from pipeline.errors import SourceError
+from tests.support.cameras import picture_of
 from tests.support.clips import number_in, street, write_file
 
 NO_VIDEO = "this is no video, or it is cut off before its first picture"
@@ -28,7 +29,7 @@ def opened(path: Path) -> FfmpegSource:
 def numbers(source: FfmpegSource) -> list[int]:
     found = []
     while (sample := source.read()) is not None:
-        found.append(number_in(sample.picture.bgr()))
+        found.append(number_in(picture_of(sample).bgr()))
     source.close()
     return found
 
@@ -172,7 +173,7 @@ def test_colours_come_out_as_the_stream_declares_them(tmp_path: Path, matrix: st
         container.mux(stream.encode(None))
     sample = opened(path).read()
     assert sample is not None
-    for picture in (sample.picture.bgr(), sample.picture.resized(128, 32)):
+    for picture in (picture_of(sample).bgr(), picture_of(sample).resized(128, 32)):
         step = picture.shape[1] // 4
         seen = picture[picture.shape[0] // 2, step // 2 :: step].astype(int)
         assert np.abs(seen - colours[0].astype(int)).max() <= 6
@@ -191,15 +192,15 @@ def to_yuv(bgr: np.ndarray, matrix: str, extent: str) -> tuple[np.ndarray, np.nd
 def test_scaling_in_one_step_looks_like_scaling_the_whole_picture(video: Path) -> None:
     sample = opened(video).read()
     assert sample is not None
-    whole = sample.picture.bgr()
+    whole = picture_of(sample).bgr()
     assert whole.shape == (360, 640, 3)
-    assert whole is sample.picture.bgr()
-    assert sample.picture.resized(640, 360) is whole
-    for pixels in (whole, sample.picture.resized(512, 512)):
+    assert whole is picture_of(sample).bgr()
+    assert picture_of(sample).resized(640, 360) is whole
+    for pixels in (whole, picture_of(sample).resized(512, 512)):
         assert not pixels.flags.writeable
         assert pixels.flags.c_contiguous
     wanted = cv2.resize(whole, (512, 512), interpolation=cv2.INTER_AREA).astype(int)
-    assert np.abs(sample.picture.resized(512, 512).astype(int) - wanted).mean() < 4
+    assert np.abs(picture_of(sample).resized(512, 512).astype(int) - wanted).mean() < 4
 
 
 def test_a_rotated_recording_stands_upright(tmp_path: Path, video: Path) -> None:
@@ -221,9 +222,9 @@ def test_a_rotated_recording_stands_upright(tmp_path: Path, video: Path) -> None
     plain, sample = opened(video).read(), opened(turned).read()
     assert plain is not None
     assert sample is not None
-    assert (sample.picture.width, sample.picture.height) == (360, 640)
-    assert np.array_equal(sample.picture.bgr(), np.rot90(plain.picture.bgr(), -1))
-    assert sample.picture.resized(90, 160).shape == (160, 90, 3)
+    assert (picture_of(sample).width, picture_of(sample).height) == (360, 640)
+    assert np.array_equal(picture_of(sample).bgr(), np.rot90(picture_of(plain).bgr(), -1))
+    assert picture_of(sample).resized(90, 160).shape == (160, 90, 3)
 
 
 def test_a_file_that_changes_its_size_gives_pictures_of_both(tmp_path: Path) -> None:
@@ -234,7 +235,7 @@ def test_a_file_that_changes_its_size_gives_pictures_of_both(tmp_path: Path) -> 
     source = opened(path)
     sizes = []
     while (sample := source.read()) is not None:
-        sizes.append(sample.picture.resized(64, 64).shape and (sample.picture.width, sample.picture.height))
+        sizes.append(picture_of(sample).resized(64, 64).shape and (picture_of(sample).width, picture_of(sample).height))
     assert sizes == [(640, 360)] * 20 + [(320, 240)] * 20
 
 

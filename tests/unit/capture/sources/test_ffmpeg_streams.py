@@ -21,6 +21,7 @@ import pytest
 from pipeline.capture.sources.ffmpeg import FfmpegSource
 from pipeline.config.root import Capture
 from pipeline.errors import SourceError
+from tests.support.cameras import picture_of
 from tests.support.clips import Clip, encode, number_in, street, write_file
 from tests.support.servers.rtsp import RtspServer
 
@@ -76,7 +77,7 @@ def test_pictures_come_in_order_over_both_transports_and_logins(
             sample = source.read()
             assert sample is not None
             assert sample.pts is not None
-            numbers.append(number_in(sample.picture.bgr()))
+            numbers.append(number_in(picture_of(sample).bgr()))
             times.append(sample.pts)
         source.close()
         assert server.transports == [transport]
@@ -248,7 +249,7 @@ def test_a_new_size_in_mid_stream_is_passed_on(server: RtspServer) -> None:
     while not sizes or (sizes[-1] == (640, 360) and len(sizes) < 120):
         sample = source.read()
         assert sample is not None
-        sizes.append((sample.picture.width, sample.picture.height))
+        sizes.append((picture_of(sample).width, picture_of(sample).height))
         switched.set()
     source.close()
     assert (sizes[0], sizes[-1]) == ((640, 360), (320, 240))
@@ -329,7 +330,7 @@ def test_motion_jpeg_is_live(web: str) -> None:
     for number in range(30):
         sample = source.read()
         assert sample is not None
-        assert number_in(sample.picture.bgr()) == number
+        assert number_in(picture_of(sample).bgr()) == number
     error, _ = drained(source)
     assert (error.reason, str(error)) == ("ended", f"{web}/mjpeg: the stream broke off")
 

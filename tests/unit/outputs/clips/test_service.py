@@ -103,7 +103,7 @@ def cutting(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
 
 def played(film: bytes | Path) -> list[tuple[float, int]]:
     """Times and numbers of all pictures."""
-    with av.open(io.BytesIO(film) if isinstance(film, bytes) else str(film)) as container:
+    with av.open(io.BytesIO(film) if isinstance(film, bytes) else str(film), "r") as container:
         frames = container.decode(video=0)
         return [(float(frame.time or 0), number_in(frame.to_ndarray(format="bgr24"))) for frame in frames]
 
@@ -377,7 +377,7 @@ def test_pictures_of_another_size_begin_anew(clip: Clip) -> None:
         for packet in packets(encode(pictures(30, 160, 90), FPS, KEYFRAME_EVERY), 30):
             clips.packet(replace(packet, width=160, height=90, captured=packet.captured + 1))
         film = asked.data()
-    with av.open(io.BytesIO(film)) as container:
+    with av.open(io.BytesIO(film), "r") as container:
         assert {(each.width, each.height) for each in container.decode(video=0)} == {(160, 90)}
 
 
@@ -421,7 +421,8 @@ def test_more_than_the_memory_may_hold_is_refused(clip: Clip, monkeypatch: pytes
     for packet in packets(clip, 60):
         clips.packet(packet)
     monkeypatch.setattr(past, "MOST_BYTES", 1000)
-    for save in (lambda asked: asked.data(), lambda asked: asked.save(tmp_path / "clip.mp4")):
+    saves: list[Callable[[Clip_], object]] = [Clip_.data, lambda asked: asked.save(tmp_path / "clip.mp4")]
+    for save in saves:
         with clips.ask("door", 10, 0) as asked, pytest.raises(OutputError) as caught:
             save(asked)
         assert str(caught.value) == "door: no clip: more than 0.001 MB; ask for fewer seconds"
@@ -509,7 +510,7 @@ def test_the_index_stands_in_front_however_many_pictures_there_are(clip: Clip, c
         kept.pour(splice)
     film = memory.getvalue()
     assert film.index(b"moov") < film.index(b"mdat")
-    with av.open(io.BytesIO(film)) as container:
+    with av.open(io.BytesIO(film), "r") as container:
         assert sum(bool(packet.size) for packet in container.demux(video=0)) == count
 
 

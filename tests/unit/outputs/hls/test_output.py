@@ -389,7 +389,7 @@ def test_a_player_that_reads_nothing_holds_little_and_is_cut_off(
         line.sendall(f"GET /hls/door/{name} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
         server = served.web._server
         assert server is not None
-        connections = server.server_state.connections
+        connections: set[Any] = server.server_state.connections
         assert until(lambda: any(each.flow.write_paused for each in list(connections)))
         held = [each.transport.get_write_buffer_size() for each in list(connections)]
         assert max(held) < 500_000

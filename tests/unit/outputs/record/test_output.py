@@ -7,6 +7,7 @@ import json
 import os
 import random
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -260,18 +261,18 @@ def test_the_oldest_recordings_go_and_nothing_else(
         path.write_bytes(b"x" * 1000)
     made = shelf.RecordingStore(str(tmp_path / "{camera}-{time}.mp4"), ("door",), 1_000_000)
     made.open()
-    free = shelf.shutil.disk_usage(tmp_path)
+    free = shutil.disk_usage(tmp_path)
 
     def usage(folder: Path) -> object:
         there = sum(path.exists() for path in old)
         return free._replace(free=1_000_500 - 1000 * there + 1000)
 
-    monkeypatch.setattr(shelf.shutil, "disk_usage", usage)
+    monkeypatch.setattr(shutil, "disk_usage", usage)
     made.check([])
     assert [path.exists() for path in old] == [False, False, True]
     assert not old[0].with_suffix(".jsonl").exists()
     assert all(path.exists() for path in foreign)
-    monkeypatch.setattr(shelf.shutil, "disk_usage", lambda folder: free._replace(free=0))
+    monkeypatch.setattr(shutil, "disk_usage", lambda folder: free._replace(free=0))
     with pytest.raises(OutputError) as caught:
         made.check([old[2]])
     expected = f"cannot write {tmp_path}/{{camera}}-{{time}}.mp4: less than 1 MB of the disk are free; free some space"
@@ -342,6 +343,7 @@ def test_a_clip_holds_the_seconds_around_now_with_their_boxes(
         for _ in range(round(seconds * 30)):
             clock.advance(1 / 30)
             sent.append(replace(next(coming), captured=clock.monotonic()))
+            assert isinstance(output, CopyOutput)
             output.packet(sent[-1])
             number = (len(sent) - 1) % 90
             result = scene.result(320, 180, boxes=[(number, 10, number + 20, 60)], pts=sent[-1].pts)
@@ -351,7 +353,6 @@ def test_a_clip_holds_the_seconds_around_now_with_their_boxes(
 
     clock = Awaited(give)
     output = recording(crew, tmp_path / "{camera}-{time}.mp4", clock=clock, seconds=1)
-    assert isinstance(output, CopyOutput)
     give(2.7)
     asked = len(sent)
     clips = Clips({}, clock)
@@ -446,7 +447,7 @@ def test_a_disk_that_takes_nothing_is_told_and_delays_nobody(
     hung = threading.Event()
     wrote: list[bool] = []
     # A disk that hangs cannot be had in a test; what it does to a caller is to not return.
-    monkeypatch.setattr(record.Segment, "write", lambda *packet: wrote.append(hung.wait(HANG_S)) or 0.0)
+    monkeypatch.setattr(Segment, "write", lambda *packet: wrote.append(hung.wait(HANG_S)) or 0.0)
     output = recording(crew, tmp_path / "{time}.mp4")
     assert isinstance(output, CopyOutput)
     for packet in packets(clip, 90):

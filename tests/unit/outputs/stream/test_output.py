@@ -23,6 +23,7 @@ from pipeline.draw.primitives import colour
 from pipeline.errors import ConfigError
 from pipeline.frames import Image, Packet
 from pipeline.outputs.stream import publisher
+from pipeline.outputs.stream.child import HEAD
 from pipeline.outputs.stream.output import CopyStreamOutput, StreamOutput
 from pipeline.stats.registry import Stats
 from tests.support import marked
@@ -259,7 +260,7 @@ def test_the_process_ends_with_its_parent_even_while_it_is_stalled(clip: Clip, s
         data = b"".join(START + unit for unit in clip.units[number % 90]) + padding
         sink.stalled = number > 3
         try:
-            child.stdin.write(publisher.HEAD.pack(number % 15 == 0, number * 3000, number * 3000, len(data)) + data)
+            child.stdin.write(HEAD.pack(number % 15 == 0, number * 3000, number * 3000, len(data)) + data)
         except BrokenPipeError:
             break
     assert child.wait(HANG_S) == -14

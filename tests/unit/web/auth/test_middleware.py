@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from pydantic import SecretStr
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.protocol import State
 from websockets.sync.client import connect
@@ -34,8 +35,14 @@ from pipeline.web.tls import context
 from tests.support.serving import TOKEN, Answer, Serving, certificate
 from tests.support.wait import HANG_S, until
 
-GUARDED = ("/", "/page.js", "/page.css", "/openapi.json", "/api/cameras", "/api/cameras/door", "/metrics")
-GUARDED += (
+GUARDED = (
+    "/",
+    "/page.js",
+    "/page.css",
+    "/openapi.json",
+    "/api/cameras",
+    "/api/cameras/door",
+    "/metrics",
     "/api/cameras/door/snapshot.jpg",
     "/api/cameras/door/clip.mp4?after=0&before=1",
     "/cameras/door/stream.mjpg",
@@ -110,7 +117,7 @@ def test_the_token_is_taken_from_no_other_place(serve: Callable[..., Serving]) -
         ("/api/cameras", {"x_token": TOKEN}),
     ]
     for path, headers in places:
-        status, _, body = served.ask(path, **headers)
+        status, _, body = served.ask(path, "GET", None, **headers)
         assert status == 401, (path, headers)
         assert TOKEN.encode() not in body
     assert served.ask(f"/login?token={TOKEN}")[0] == 200
@@ -258,12 +265,12 @@ def test_another_site_may_link_here_but_not_load_anything(serve: Callable[..., S
 
 def test_a_server_for_all_machines_answers_to_its_addresses_and_names_only(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(socket, "gethostname", lambda: "Porch")
-    wide = own_names(config.Web(host="0.0.0.0", token=TOKEN, names=("Watch.Example",)))
+    wide = own_names(config.Web(host="0.0.0.0", token=SecretStr(TOKEN), names=("Watch.Example",)))
     for name in ("127.0.0.1", "192.168.1.20", "[2001:db8::1]", "localhost", "porch", "porch.local", "watch.example"):
         assert wide(name), name
     for name in ("evil.example", "porch.evil.example", "1.2.3", "0x7f000001", "2001:db8::1", "[1.2.3.4]", "", "[]"):
         assert not wide(name), name
-    narrow = own_names(config.Web(token=TOKEN, names=("watch.example",)))
+    narrow = own_names(config.Web(token=SecretStr(TOKEN), names=("watch.example",)))
     assert narrow("watch.example")
     assert not narrow("192.168.1.20")
 

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from pipeline.capture.sources.synthetic.source import FPS, DemoSource, Street
+from tests.support.cameras import picture_of
 from tests.support.clock import ManualClock
 
 Box = tuple[float, float, float, float]
@@ -65,9 +66,9 @@ def test_as_a_file_it_gives_every_frame_at_once(street: Street) -> None:
     samples = [source.read() for _ in range(3)]
     assert [sample.pts for sample in samples if sample] == [0, 1 / FPS, 2 / FPS]
     assert samples[2] is not None
-    assert np.array_equal(samples[2].picture.bgr(), street.picture(2))
-    assert samples[2].picture.resized(64, 32).shape == (32, 64, 3)
-    assert not samples[2].picture.bgr().flags.writeable
+    assert np.array_equal(picture_of(samples[2]).bgr(), street.picture(2))
+    assert picture_of(samples[2]).resized(64, 32).shape == (32, 64, 3)
+    assert not picture_of(samples[2]).bgr().flags.writeable
     source.close()
     source.close()
 
