@@ -9,7 +9,7 @@ from typing import Any
 
 from pipeline.config.root import Config
 from pipeline.outputs.dispatch import OutputWorker
-from pipeline.outputs.protocols import View
+from pipeline.outputs.protocols import Output, View
 from pipeline.outputs.snapshot import save
 from pipeline.runtime.runtime import Runtime
 from pipeline.stats.registry import CameraFigures
@@ -18,10 +18,11 @@ from .errors import OutputError
 from .frames import Frame, Result
 
 
-class _Reader:
+class _Reader(Output):
     """The output that is the caller's own loop."""
 
     name = "python"
+    asks_for_clips = True
 
     def __init__(self) -> None:
         self.newest: dict[str, Result] = {}
@@ -32,15 +33,8 @@ class _Reader:
 
     def missed(self, frame: Frame) -> None: ...
 
-    def open(self) -> None: ...
-
     def show(self, view: View) -> bool:
         return True
-
-    def poll(self) -> bool:
-        return True
-
-    def close(self) -> None: ...
 
 
 class Results:

@@ -1,13 +1,17 @@
-"""What every output does, and the view of a result that they share."""
+"""The contract of outputs, and the view of a result that they share."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable
 from datetime import datetime
-from typing import Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from pipeline.frames import Frame, Image, Packet, Result
+
+if TYPE_CHECKING:
+    from .clips.service import Recordings
 
 
 class View:
@@ -43,32 +47,52 @@ class View:
             return first
 
 
-class Output(Protocol):
-    """One place that results go to; all calls come from one thread."""
+class Output(ABC):
+    """One place that results go to; all calls come from one thread, and only `show` has to be written.
+
+    The attributes say what the run has to do for it; what else it can take is in the protocols below.
+    """
 
     name: str
     """Short name for threads, statistics and messages, such as `web` or `video`."""
+    paced: bool = False
+    """Whether somebody watches it live, so that a file has to play at its own speed."""
+    main_thread: bool = False
+    """Whether it belongs to the main thread, as a window does; at most one output of a run can."""
+    asks_for_clips: bool = False
+    """Whether clips may be asked for through it, so that the newest seconds of the cameras are kept."""
 
-    def open(self) -> None:
+    def open(self) -> None:  # noqa: B027
         """Take what it needs (port, file, window); raises OutputError in one line."""
-        ...
 
+    @abstractmethod
     def show(self, view: View) -> bool:
         """Take one view; True if it really went somewhere (a viewer, a file, the screen)."""
-        ...
 
     def poll(self) -> bool:
         """Do what time asks for though no view comes, a few times a second; False when the user wants to quit."""
-        ...
+        return True
 
-    def close(self) -> None:
+    def close(self) -> None:  # noqa: B027
         """Finish files, let viewers go; harmless when called twice."""
-        ...
+
+    def announcements(self) -> Iterable[str]:
+        """Return the lines that say where to look, for whoever has started the run; called once, after `open`."""
+        return ()
+
+    def invitation(self) -> str:
+        """Return a line with an address that lets one browser in, which is a secret; empty where none is needed."""
+        return ""
+
+    @property
+    def recordings(self) -> Recordings | None:
+        """Recordings of all cameras, of which clips can be made; None where it makes none."""
+        return None
 
 
 @runtime_checkable
 class PacketOutput(Protocol):
-    """An output that also wants the compressed pictures of the cameras."""
+    """An output that also takes the compressed pictures of the cameras."""
 
     def packet(self, packet: Packet) -> None:
         """Take one, from its camera's thread, at once: a queue inside keeps what cannot go on yet."""

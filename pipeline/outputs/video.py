@@ -9,10 +9,10 @@ from pipeline.media.encoder import Encoder
 from pipeline.media.muxer import MUXERS, Segment
 
 from .paths import check_ending, check_template, filled, make_room
-from .protocols import View
+from .protocols import Output, View
 
 
-class VideoOutput:
+class VideoOutput(Output):
     """One file a camera; a picture of another size starts NAME.2.mp4, then NAME.3.mp4."""
 
     name = "video"
@@ -44,10 +44,6 @@ class VideoOutput:
         if segment is None:
             segment = self._segments[frame.camera] = Segment(self._next(frame.camera), packet)
         segment.write(packet)
-        return True
-
-    def poll(self) -> bool:
-        """Nothing waits here."""
         return True
 
     def close(self) -> None:

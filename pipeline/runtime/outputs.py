@@ -17,7 +17,6 @@ from pipeline.outputs.video import VideoOutput
 from pipeline.outputs.window.display import display_available
 from pipeline.outputs.window.output import WindowOutput
 from pipeline.stats.registry import Stats
-from pipeline.web.auth.login_code import MINUTES
 from pipeline.web.output import WebOutput
 
 
@@ -94,10 +93,10 @@ class Opener:
                 raise
             output = self._made(Output(web=Web(port=0)))
             output.open()
-        for line in getattr(output, "announced", ()):
+        for line in output.announcements():
             self._notice(line)
-        if self._invite is not None and isinstance(output, WebOutput) and (address := output.invite()):
-            self._invite(f"without the token, once and within {MINUTES} minutes: {address}")
+        if self._invite is not None and (line := output.invitation()):
+            self._invite(line)
         return output
 
     def _made(self, settings: Output) -> Opened:

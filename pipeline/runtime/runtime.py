@@ -21,8 +21,6 @@ from pipeline.infer.backends.openvino.detector import Detector
 from pipeline.outputs.clips.service import Clips
 from pipeline.outputs.dispatch import OutputWorker, fan_out, losses, wanting
 from pipeline.outputs.protocols import View
-from pipeline.outputs.record.output import RecordOutput
-from pipeline.outputs.window.output import WindowOutput
 from pipeline.redaction import guard_logs
 from pipeline.stats.histogram import peak_memory
 from pipeline.stats.registry import Stats
@@ -94,7 +92,7 @@ class Runtime:
         try:
             self.start(self.config.outputs)
             ends = self.began + self._duration if self._duration else float("inf")
-            window = next((each for each in self._outlets if isinstance(each.output, WindowOutput)), None)
+            window = next((each for each in self._outlets if each.output.main_thread), None)
             while not self._stopped and (left := ends - self._clock.monotonic()) > 0:
                 if window is not None:
                     if not window.turn(_POLL / 10):
@@ -114,7 +112,7 @@ class Runtime:
             self._outlets.append(OutputWorker(opener.open(settings), self.stats))
         if reader is not None:
             self._outlets.append(reader)
-        recordings = [each.output for each in self._outlets if isinstance(each.output, RecordOutput)]
+        recordings = [made for each in self._outlets if (made := each.output.recordings) is not None]
         self.clips.recordings = recordings[0] if recordings else None
         self._mark("outputs_open")
         self._crew.start("status", self._tick)
@@ -122,7 +120,7 @@ class Runtime:
         if self._inference.passes:
             self._stage("pass-on", self._inference.pass_on, after=self._collected)
         for outlet in self._outlets:
-            if outlet is not reader and not isinstance(outlet.output, WindowOutput):
+            if outlet is not reader and not outlet.output.main_thread:
                 self._stage(f"render-{outlet.output.name}", outlet.run)
         feed = None
         if self._inference.detects:
@@ -197,8 +195,8 @@ class Runtime:
         }
 
     def _start_cameras(self) -> Literal["latency", "throughput"]:
-        seen = any(outlet.output.name in ("window", "web", "stream") for outlet in self._outlets)
-        asking = any(outlet.output.name in ("python", "web") for outlet in self._outlets)
+        seen = any(outlet.output.paced for outlet in self._outlets)
+        asking = any(outlet.output.asks_for_clips for outlet in self._outlets)
         copied = fan_out(self._outlets)
         wants = wanting(self._outlets)
         lose = losses(self._outlets, self.stats)

@@ -16,9 +16,9 @@ from pipeline.errors import OutputError
 from pipeline.frames import Frame, Packet, Result
 from pipeline.outputs.clips.service import Clips
 from pipeline.outputs.hls.live_stream import Broadcast
-from pipeline.outputs.protocols import View
+from pipeline.outputs.protocols import Output, View
 from pipeline.stats.registry import Stats
-from pipeline.web.auth.login_code import LoginCode
+from pipeline.web.auth.login_code import MINUTES, LoginCode
 from pipeline.web.auth.middleware import POSTS, Access
 from pipeline.web.auth.stream_keys import StreamKeys, address
 from pipeline.web.routes.clips import ClipEndpoint
@@ -35,7 +35,7 @@ _GONE_AFTER_MS = 15_000
 _HEADERS = 16 * 1024
 
 
-class WebOutput:
+class WebOutput(Output):
     """Serves the page from a thread of its own, which `start(name, body)` makes.
 
     `overlays` says how each camera's overlay is drawn: a page must know how much of a picture its title covers;
@@ -43,6 +43,8 @@ class WebOutput:
     """
 
     name = "web"
+    paced = True
+    asks_for_clips = True
 
     def __init__(
         self,
@@ -105,9 +107,8 @@ class WebOutput:
         self._orders.open()
         self._start("web-server", self._serve)
 
-    @property
-    def announced(self) -> Iterator[str]:
-        """Lines for who has started it: where to look. Addresses that hold a secret stand on the page only."""
+    def announcements(self) -> Iterator[str]:
+        """Return the lines that say where to look. Addresses that hold a secret stand on the page only."""
         yield f"watch on {self.address}"
         if self._gallery.broadcasts:
             secret = "" if self._settings.token is None else " with the token; the page has addresses that need none"
@@ -116,6 +117,11 @@ class WebOutput:
     def invite(self) -> str:
         """An address that lets one browser in without the token, once and for some minutes; empty without a token."""
         return f"{self.address}login#{self._invitation.renew()}" if self._settings.token is not None else ""
+
+    def invitation(self) -> str:
+        """Return the line with such an address; empty without a token."""
+        address = self.invite()
+        return f"without the token, once and within {MINUTES} minutes: {address}" if address else ""
 
     def show(self, view: View) -> bool:
         """Pass a view to whoever looks at that camera; True if somebody does."""
@@ -136,10 +142,6 @@ class WebOutput:
     def missed(self, frame: Frame) -> None:
         """Tell them that the detector left it out."""
         self._gallery.relay.missed(frame)
-
-    def poll(self) -> bool:
-        """Nothing waits here: the server keeps its own pace."""
-        return True
 
     def close(self) -> None:
         """Let viewers go and end the server; takes at most about a second."""

@@ -16,13 +16,13 @@ from pipeline.config import root as config
 from pipeline.errors import unwritable
 from pipeline.frames import Result, Timing
 from pipeline.outputs.paths import filled, make_room
-from pipeline.outputs.protocols import View
+from pipeline.outputs.protocols import Output, View
 from pipeline.stats.registry import Stats
 
 _STDOUT = "-"
 
 
-class EventsOutput:
+class EventsOutput(Output):
     """Appends whole lines, each in one write, so that a kill loses none that was written.
 
     Frames:  camera, seq, pts, captured, size, timings_ms, detections [{label, score, box}]

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pipeline.config import root as config
 from pipeline.frames import Packet
 from pipeline.media.encoder import Encoder
-from pipeline.outputs.protocols import View
+from pipeline.outputs.protocols import Output, View
 from pipeline.stats.registry import Stats
 
 from .live_stream import Broadcast
@@ -15,7 +15,7 @@ from .live_stream import Broadcast
 _TURN = 0.25
 
 
-class HlsOutput:
+class HlsOutput(Output):
     """Encodes pictures with their overlay, once a camera, while players ask for them."""
 
     name = "hls"
@@ -30,9 +30,6 @@ class HlsOutput:
         self._copied: set[str] = set()
         self._turned: set[str] = set()
         self._polled = float("-inf")
-
-    def open(self) -> None:
-        """Nothing to take: the page's server has the port."""
 
     def wants(self, camera: str) -> bool:
         """Whether players ask for a camera whose pictures have to be encoded."""

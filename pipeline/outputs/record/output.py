@@ -18,7 +18,7 @@ from pipeline.media.muxer import CODECS, MUXERS, DamagedError, Segment
 from pipeline.media.packet_queue import Backlog, Boxes
 from pipeline.outputs.events.jsonl import frame_event
 from pipeline.outputs.paths import check_ending, check_template
-from pipeline.outputs.protocols import View
+from pipeline.outputs.protocols import Output, View
 from pipeline.stats.registry import Stats
 
 from .footage import Recorded, Take
@@ -45,7 +45,7 @@ class _Reel:
         """Where the newest pictures stand in the file, by their pts."""
 
 
-class RecordOutput:
+class RecordOutput(Output):
     """Writes what it is given from a thread of its own; a full or missing disk stops nothing else."""
 
     name = "record"
@@ -126,6 +126,11 @@ class RecordOutput:
     def close(self) -> None:
         """Finish all files."""
         self._backlog.close()
+
+    @property
+    def recordings(self) -> RecordOutput:
+        """Itself: clips are cut out of its files."""
+        return self
 
     def footage(self, camera: str, before: float, after: float) -> Recorded:
         """What a clip of the last `before` seconds of a camera and the next `after` is made of."""

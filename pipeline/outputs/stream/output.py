@@ -12,16 +12,17 @@ from pipeline.errors import OutputError
 from pipeline.frames import Packet
 from pipeline.media.encoder import Encoder
 from pipeline.outputs.paths import check_template
-from pipeline.outputs.protocols import View
+from pipeline.outputs.protocols import Output, View
 from pipeline.stats.registry import Stats
 
 from .publisher import Publisher
 
 
-class StreamOutput:
+class StreamOutput(Output):
     """Encodes pictures with their overlay, once a camera, while its server takes them."""
 
     name = "stream"
+    paced = True
 
     def __init__(
         self,
@@ -66,10 +67,6 @@ class StreamOutput:
     def wants(self, camera: str) -> bool:
         """Only what is encoded here has to be decoded first, while its server takes it."""
         return camera in self._encoders and self._publishers[camera].wanted
-
-    def poll(self) -> bool:
-        """Nothing waits here."""
-        return True
 
     def close(self) -> None:
         """Let the servers go."""

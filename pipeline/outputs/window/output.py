@@ -17,7 +17,7 @@ from pipeline.draw.overlay import blank, stale
 from pipeline.draw.primitives import WHITE, letter_size, letters, printable
 from pipeline.errors import OutputError, unwritable
 from pipeline.frames import Image
-from pipeline.outputs.protocols import View
+from pipeline.outputs.protocols import Output, View
 from pipeline.stats.health import Level, Verdict, verdict
 from pipeline.stats.registry import Stats
 
@@ -44,13 +44,15 @@ class _Tile(NamedTuple):
     verdict: Verdict | None
 
 
-class WindowOutput:
+class WindowOutput(Output):
     """All cameras in one window; `poll()` draws, reads the keys and says when to quit.
 
     `say` hears a line for the terminal, such as the name of a saved snapshot.
     """
 
     name = "window"
+    paced = True
+    main_thread = True
 
     def __init__(self, settings: config.Window, stats: Stats, clock: Clock, say: Callable[[str], None] = print) -> None:
         self._settings = settings

@@ -39,7 +39,7 @@ def test_each_kind_of_output_has_its_class(settings: config.Output, kind: type) 
     assert output.name == settings.kind
 
 
-class Noting:
+class Noting(Output):
     """An output that notes what is asked of it."""
 
     name = "noting"
@@ -47,8 +47,6 @@ class Noting:
     def __init__(self) -> None:
         self.seen: list[int] = []
         self.polled = self.closed = 0
-
-    def open(self) -> None: ...
 
     def show(self, view: View) -> bool:
         self.seen.append(view.result.frame.seq)

@@ -23,7 +23,7 @@ import pytest
 import pipeline
 from pipeline.config.root import Config
 from pipeline.errors import OutputError, SourceError, StageStuckError
-from pipeline.outputs.protocols import View
+from pipeline.outputs.protocols import Output, View
 from pipeline.runtime.runtime import Runtime
 from tests.support.wait import HANG_S, until
 
@@ -62,7 +62,7 @@ def camera(source: object, **capture: Any) -> dict[str, Any]:
     return {"source": str(source), "capture": capture}
 
 
-class Recorder:
+class Recorder(Output):
     """An output of the test's own: slow, failing or stuck as told."""
 
     name = "recorder"
@@ -72,17 +72,12 @@ class Recorder:
         self.seen: list[tuple[str, int]] = []
         self.closed = 0
 
-    def open(self) -> None: ...
-
     def show(self, view: View) -> bool:
         if len(self.seen) == self.fails_at:
             raise OutputError("recorder: disk full")
         frame = view.result.frame
         self.seen.append((frame.camera, frame.seq))
         self.wait()
-        return True
-
-    def poll(self) -> bool:
         return True
 
     def close(self) -> None:

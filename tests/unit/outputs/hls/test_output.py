@@ -267,7 +267,7 @@ def test_without_an_output_hls_there_is_none(crew: Start, air: Callable[..., Air
 
 def test_the_address_is_announced_and_told_to_pages(air: Callable[..., Airing]) -> None:
     served = air(token=None)
-    assert list(served.web.announced) == [
+    assert list(served.web.announcements()) == [
         f"watch on http://127.0.0.1:{served.port}/",
         f"HLS on http://127.0.0.1:{served.port}/hls/{{camera}}/index.m3u8",
     ]
@@ -341,7 +341,7 @@ def test_the_secret_stands_on_the_page_only(air: Callable[..., Airing], caplog: 
     served.burst(100)
     secret = served.address().split("/")[2]
     assert served.ask(served.address())[0] == 200
-    lines = list(served.web.announced)
+    lines = list(served.web.announcements())
     told_token = "with the token; the page has addresses that need none"
     assert lines[1] == f"HLS on http://127.0.0.1:{served.port}/hls/{{camera}}/index.m3u8 {told_token}"
     everything = [*lines, json.dumps(served.stats.told()), served.bearer("/metrics")[2].decode(), caplog.text]
