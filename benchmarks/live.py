@@ -35,7 +35,7 @@ from pipeline.config.root import Capture, Config
 from pipeline.errors import SourceError
 from pipeline.frames import Frame
 from pipeline.outputs.dispatch import OutputWorker
-from pipeline.outputs.protocols import View
+from pipeline.outputs.protocols import Output, View
 from pipeline.runtime.runtime import Runtime
 from pipeline.stats.registry import State, Stats
 from tests.support.clips import Clip, encode, number_in, street
@@ -104,7 +104,7 @@ class Reader:
             time.sleep(self._pause)
 
 
-class Painted:
+class Painted(Output):
     """An output that is seen by nobody: it has the overlay drawn and keeps when each camera was last shown."""
 
     name = "painted"

@@ -22,11 +22,13 @@ from pipeline.capture.worker import Camera
 from pipeline.concurrency.queues import Funnel
 from pipeline.concurrency.threads import ThreadGroup
 from pipeline.config import root as config
+from pipeline.config.outputs import OutputSettings
 from pipeline.draw.overlay import Overlay
 from pipeline.frames import Detections, Frame, Result
 from pipeline.outputs.dispatch import OutputWorker, fan_out
-from pipeline.outputs.hls.live_stream import Broadcasts
-from pipeline.outputs.protocols import View
+from pipeline.outputs.protocols import OutputContext, View
+from pipeline.outputs.record.settings import Record
+from pipeline.outputs.stream.settings import Stream
 from pipeline.runtime.outputs import open_output
 from pipeline.stats.registry import Stats
 
@@ -42,17 +44,15 @@ def watch(address: str, what: str, server: int, seconds: float, folder: Path) ->
     stats = Stats(["door"])
     crew = ThreadGroup(lambda: None)
     outlets = []
+    settings: OutputSettings
     if kind == "record":
-        settings = config.Output.model_validate(
-            {"record": {"path": str(folder / f"{boxes}-{{time}}.mp4"), "boxes": boxes, "free": 0}}
-        )
+        path = str(folder / f"{boxes}-{{time}}.mp4")
+        settings = Record.model_validate({"path": path, "boxes": boxes, "free": 0})
     elif kind == "stream":
-        where = f"rtsp://127.0.0.1:{server}/door"
-        settings = config.Output.model_validate({"stream": {"address": where, "boxes": boxes}})
+        settings = Stream.model_validate({"address": f"rtsp://127.0.0.1:{server}/door", "boxes": boxes})
     if kind != "none":
-        outlets.append(
-            OutputWorker(open_output(settings, whole, stats, crew.start, Broadcasts(whole, stats.clock)), stats)
-        )
+        context = OutputContext(whole.cameras, stats, crew.start, packet_cameras=frozenset(whole.cameras))
+        outlets.append(OutputWorker(open_output(settings, context), stats))
         outlets[0].output.open()
         crew.start("render", outlets[0].run)
     overlay = Overlay(whole.cameras["door"].overlay, stats.cameras["door"], stats.clock)

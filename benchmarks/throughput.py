@@ -20,11 +20,11 @@ from benchmarks.clip import street
 from pipeline.config.root import Config, Model
 from pipeline.infer.models.registry import locate
 from pipeline.outputs.dispatch import OutputWorker
-from pipeline.outputs.protocols import View
+from pipeline.outputs.protocols import Output, View
 from pipeline.runtime.runtime import Runtime
 
 
-class Painted:
+class Painted(Output):
     """An output that wants every picture with its overlay and does nothing with it."""
 
     name = "painted"

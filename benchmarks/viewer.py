@@ -32,9 +32,10 @@ from pipeline.concurrency.threads import ThreadGroup
 from pipeline.config import root as config
 from pipeline.draw.overlay import Overlay
 from pipeline.frames import Detections, Frame, Result
-from pipeline.outputs.protocols import View
+from pipeline.outputs.protocols import OutputContext, View
 from pipeline.stats.registry import Stats
 from pipeline.web.output import WebOutput
+from pipeline.web.settings import Web
 from tests.support.clips import Clip, encode, street
 from tests.support.servers.rtsp import RtspServer
 
@@ -57,11 +58,12 @@ class Server:
         self.intake: Funnel[Frame] = Funnel()
         self.crew = ThreadGroup(self.halt.set)
         self.stats = Stats(["camera"])
-        self.web = WebOutput(config.Web(port=0, quality=80), self.stats, self.crew.start)
+        cameras = {"camera": config.Camera(source=address)}
+        self.web = WebOutput(Web(port=0, quality=80), OutputContext(cameras, self.stats, self.crew.start))
         self.overlay = Overlay(config.Overlay(), self.stats.cameras["camera"], self.stats.clock)
         self.camera = Camera(
             "camera",
-            config.Camera(source=address),
+            cameras["camera"],
             self.intake.lane(30, latest=True),
             self.stats.cameras["camera"],
             self.halt,

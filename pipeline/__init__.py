@@ -12,6 +12,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from .runtime import built_in_outputs as _built_in_outputs  # noqa: F401
+
+# isort: split
+# The model of the configuration is made of the outputs that are known by now.
 from pipeline.config.root import Config
 
 from .errors import ConfigError, PipelineError, SourceError

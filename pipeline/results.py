@@ -7,6 +7,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from pipeline.config.outputs import output_class
 from pipeline.config.root import Config
 from pipeline.outputs.dispatch import OutputWorker
 from pipeline.outputs.protocols import Output, View
@@ -46,8 +47,9 @@ class Results:
     """
 
     def __init__(self, config: Config, notice: Callable[[str], None] = lambda line: None) -> None:
-        if any(output.window for output in config.outputs or ()):
-            raise OutputError("a window needs the main thread: use pipeline.run, or show the results yourself")
+        windows = [output.kind for output in config.outputs or () if output_class(output.kind).main_thread]
+        if windows:
+            raise OutputError(f"a {windows[0]} needs the main thread: use pipeline.run, or show the results yourself")
         self._runtime = Runtime(config, notice=notice)
         self._reader = _Reader()
         self._outlet = OutputWorker(self._reader, self._runtime.stats)

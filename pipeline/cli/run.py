@@ -30,7 +30,7 @@ def watch(
     from pipeline.runtime.runtime import Runtime
 
     file = SummaryFile(summary) if summary else None
-    printing = any(each.events is not None and each.events.path == "-" for each in config.outputs or ())
+    printing = any(output.settings.prints for output in config.outputs or ())
     with Status(Terminal(stderr=True)) as status:
 
         def tick(stats: Stats) -> None:

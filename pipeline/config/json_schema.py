@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from pydantic import BaseModel
 
+from .outputs import OutputSettings, load_all, output_model, registered
 from .root import Camera, Config, Output
 
 _VARIABLE = {
@@ -24,8 +26,12 @@ _HEAD = """\
 
 def schema() -> dict[str, Any]:
     """The JSON Schema of a configuration file, short forms and `${NAME}` included."""
+    load_all()
     described = Config.model_json_schema()
     sections = described["$defs"]
+    outputs = output_model().model_json_schema()
+    sections |= outputs.pop("$defs")
+    sections["Output"] = outputs
     for section in (described, *sections.values()):
         section.pop("title")
         for key, each in section["properties"].items():
@@ -41,19 +47,33 @@ def schema() -> dict[str, Any]:
     _allow(described["properties"]["model"], {"type": "string", "minLength": 1})
     for section in (described, sections["Camera"]):
         _allow(section["properties"]["detect"], {"type": "boolean"}, {"$ref": "#/$defs/Variable"})
-    outputs = sections["Output"]
     outputs |= {"minProperties": 1, "maxProperties": 1}
-    port = sections["Web"]["properties"]["port"]["anyOf"][0]
-    _allow(outputs["properties"]["web"], port, {"type": "string", "pattern": r"^(.+:)?([0-9]+|.*\$\{.+\}.*)$"})
-    for kind in ("video", "events", "record", "stream"):
-        choices = outputs["properties"][kind]["anyOf"]
-        choices[choices.index({"type": "null"})] = {"type": "string", "minLength": 1}
+    for settings in registered():
+        _allow_short_forms(settings, outputs["properties"][settings.kind], sections)
+    bare = [settings.kind for settings in registered() if not _required(settings)]
     array = described["properties"]["outputs"]["anyOf"][0]
-    array["items"] = {"anyOf": [{"enum": ["window", "web", "hls"]}, array["items"]]}
+    array["items"] = {"anyOf": [{"enum": bare}, array["items"]]}
     sections["Variable"] = dict(_VARIABLE)
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "Lookout"} | (
         described | {"description": "Cameras to watch, and how."}
     )
+
+
+def _allow_short_forms(settings: type[OutputSettings], described: dict[str, Any], sections: dict[str, Any]) -> None:
+    """Let a text stand in the place of an output's block, and nothing only where no key is required."""
+    if _required(settings):
+        described["anyOf"].remove({"type": "null"})
+    if settings.text_key:
+        properties = sections[described["anyOf"][0]["$ref"].rpartition("/")[2]]["properties"]
+        value = properties[settings.text_key].get("anyOf", [{}])[0]
+        numbers = [value] if value.get("type") in ("integer", "number") else []
+        rule = {"pattern": settings.text_pattern} if settings.text_pattern else {"minLength": 1}
+        _allow(described, *numbers, {"type": "string", **rule})
+
+
+def _required(settings: type[OutputSettings]) -> bool:
+    """Whether any key has no default."""
+    return any(field.is_required() for field in settings.model_fields.values())
 
 
 def _lenient(described: dict[str, Any]) -> dict[str, Any]:
@@ -101,19 +121,17 @@ def _cameras(cameras: dict[str, Camera]) -> str:
 
 
 def _outputs() -> str:
-    text = (
-        "# Or any of these, each as often as you like; `- window`, `- web: 8080` and `- video: FILE` are short forms:\n"
-    )
-    examples = {
-        "video": {"path": "out/{camera}.mp4"},
-        "events": {"path": "out/events.jsonl"},
-        "record": {"path": "out/{camera}-{time}.mp4"},
-        "stream": {"address": "rtsp://localhost:8554/{camera}"},
-    }
-    for kind, field in Output.model_fields.items():
-        made = Output.model_validate({kind: examples.get(kind, {})})
-        text += f"#   - {kind}:  # {field.description}\n{_lines(getattr(made, kind), '#       ')}"
+    *first, last = (f"`- {settings.short_form}`" for settings in _built_in() if settings.short_form)
+    text = f"# Or any of these, each as often as you like; {', '.join(first)} and {last} are short forms:\n"
+    for settings in _built_in():
+        about = Output.model_fields[settings.kind].description
+        text += f"#   - {settings.kind}:  # {about}\n{_lines(settings(**settings.example), '#       ')}"
     return text
+
+
+def _built_in() -> Iterator[type[OutputSettings]]:
+    """Yield the settings of the outputs that Lookout comes with."""
+    return (settings for settings in registered() if settings.kind in Output.model_fields)
 
 
 def _lines(section: BaseModel, indent: str) -> str:

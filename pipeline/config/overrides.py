@@ -6,10 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from .nodes import Block, Entry, Node, Place, Problem, Sequence, Text, brief, text_of
+from .outputs import registered
 from .validation import SECTIONS
-
-AUTOMATIC = ("window", "web")
-"""The outputs that serve where none is configured: the first, or the second where there is no display."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +99,8 @@ def _remove(root: Block, path: tuple[str, ...], place: Place) -> None:
     kind = path[1]
     entry = root.entries.get("outputs")
     if entry is None or _empty(entry.node):
-        blocks: list[Node] = [Block(place, {each: Entry(place, Block(place))}) for each in AUTOMATIC]
+        automatic = [settings.kind for settings in registered() if settings.automatic]
+        blocks: list[Node] = [Block(place, {each: Entry(place, Block(place))}) for each in automatic]
         entry = root.entries["outputs"] = Entry(place, Sequence(place, blocks))
     if isinstance(entry.node, Sequence):
         entry.node.nodes = [each for each in entry.node.nodes if not (isinstance(each, Block) and kind in each.entries)]

@@ -7,16 +7,20 @@ camera overrides it key by key. `load.py` reads YAML into these classes.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, SerializeAsAny, WrapValidator, field_validator, model_validator
 
 from pipeline.address import faults as drill
 from pipeline.address.parse import redacted
 
+from .outputs import OutputEntry, checked_entry, output_model, settings_of
 from .section import Seconds, Section
-from .web import Hls as Hls
-from .web import Web as Web
+
+if TYPE_CHECKING:
+    Output = OutputEntry
+else:
+    Output = output_model()
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
 
@@ -145,93 +149,6 @@ class Infer(Section):
     """Any other OpenVINO property, such as INFERENCE_PRECISION_HINT: f32."""
 
 
-class Window(Section):
-    """A window on this machine's screen."""
-
-    width: Annotated[int, Field(ge=160, le=16384)] = 1280
-    """Width in pixels of the window when it opens."""
-    full_screen: bool = False
-    """Whether it starts over the whole screen."""
-
-
-class Video(Section):
-    """An H.264 video file of each camera with the overlay."""
-
-    path: Annotated[str, Field(min_length=1)]
-    """File to write, .mp4 or .mkv; {camera} stands for the camera's name."""
-    bitrate: Annotated[int, Field(ge=0, le=200_000_000)] = 0
-    """Bits a second; 0 keeps a constant quality instead."""
-    overlay: bool = True
-    """Whether the overlay is in the picture."""
-
-
-class Events(Section):
-    """A JSON line for every frame."""
-
-    path: Annotated[str, Field(min_length=1)]
-    """File to append to, or - for standard output; {camera} stands for the camera's name."""
-    empty: bool = True
-    """Whether frames without detections get a line too."""
-
-
-class Record(Section):
-    """Recordings in files of some minutes, which a kill leaves playable."""
-
-    path: Annotated[str, Field(min_length=1)]
-    """Files to write, .mp4 or .mkv; {time} stands for when each begins, {camera} for the camera's name."""
-    boxes: Literal["beside", "burnt", "no"] = "beside"
-    """Where boxes go: beside (the camera's own pictures, boxes in a .jsonl), burnt into encoded pictures, or no."""
-    seconds: Annotated[float, Field(ge=1, le=86400, allow_inf_nan=False)] = 600.0
-    """Seconds of one file; it ends at the next keyframe."""
-    megabytes: Annotated[int, Field(ge=0, le=1_000_000)] = 0
-    """Megabytes of one file; 0 for no limit."""
-    free: Annotated[int, Field(ge=0, le=1_000_000_000)] = 1000
-    """Megabytes of the disk to keep free: the oldest recordings are deleted for it."""
-    bitrate: Annotated[int, Field(ge=0, le=200_000_000)] = 0
-    """Bits a second of encoded pictures; 0 keeps a constant quality instead."""
-
-
-class Stream(Section):
-    """A live stream of each camera to an RTSP or RTMP server."""
-
-    address: Annotated[str, Field(pattern=r"^(rtsp|rtsps|rtmp|rtmps)://.+", max_length=4096)]
-    """rtsp://, rtsps://, rtmp:// or rtmps:// address; {camera} stands for the camera's name."""
-    boxes: Literal["burnt", "no"] = "burnt"
-    """burnt: encoded with the overlay; no: the camera's own pictures, untouched."""
-    bitrate: Annotated[int, Field(ge=0, le=200_000_000)] = 0
-    """Bits a second of encoded pictures; 0 keeps a constant quality instead."""
-
-
-class Output(Section):
-    """One place that results go to: exactly one of the keys."""
-
-    window: Window | None = None
-    """A window on this machine's screen."""
-    web: Web | None = None
-    """A page with all cameras."""
-    video: Video | None = None
-    """An H.264 video file of each camera."""
-    events: Events | None = None
-    """A JSON line for every frame."""
-    record: Record | None = None
-    """Recordings in files of some minutes."""
-    stream: Stream | None = None
-    """A live stream to an RTSP or RTMP server."""
-    hls: Hls | None = None
-    """A live stream of each camera for TVs and phones; web serves it."""
-
-    @property
-    def kind(self) -> str:
-        """Which of the keys is given."""
-        return next(key for key in type(self).model_fields if getattr(self, key) is not None)
-
-    @model_validator(mode="after")
-    def _exactly_one(self) -> Output:
-        if sum(getattr(self, key) is not None for key in type(self).model_fields) != 1:
-            raise ValueError(f"must be exactly one of {', '.join(type(self).model_fields)}")
-        return self
-
-
 class Config(Section):
     """The whole configuration; `Config()` is the drawn demo."""
 
@@ -247,19 +164,18 @@ class Config(Section):
     """Which detector runs."""
     infer: Infer = Infer()
     """How the model runs."""
-    outputs: tuple[Output, ...] | None = None
+    outputs: tuple[Annotated[Output, WrapValidator(checked_entry), SerializeAsAny()], ...] | None = None
     """Where results go; none given opens a window, or the page where there is no display."""
     stop_timeout: Seconds = 2.0
     """Seconds everything may take to end."""
 
     @field_validator("outputs")
     @classmethod
-    def _served(cls, outputs: tuple[Output, ...] | None) -> tuple[Output, ...] | None:
+    def _together(cls, outputs: tuple[Output, ...] | None) -> tuple[Output, ...] | None:
         kinds = [output.kind for output in outputs or ()]
-        if kinds.count("hls") > 1:
-            raise ValueError("must have hls once only: all cameras are in it")
-        if "hls" in kinds and "web" not in kinds:
-            raise ValueError("must have web beside hls, because the page's server hands it out; add `- web`")
+        for kind in dict.fromkeys(kinds):
+            if (settings := settings_of(kind)) is not None:
+                settings.check_among(kinds)
         return outputs
 
     @model_validator(mode="before")

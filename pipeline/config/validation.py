@@ -9,7 +9,10 @@ from typing import Annotated, Any, Union, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 
+from pipeline.errors import ConfigError
+
 from .nodes import Block, Entry, Node, Place, Problem, Sequence, Text, brief, shown
+from .outputs import kinds, output_model, settings_of
 from .root import Camera, Config, Output
 
 RULES = {
@@ -48,7 +51,6 @@ SECTIONS = tuple(key for key in Camera.model_fields if key in Config.model_field
 """The sections that a camera takes from the top."""
 
 _MISFIT = object()
-_PORT = re.compile(r"(?:(?P<host>.+):)?(?P<port>[^:]*)")
 
 
 def complete(root: Block, problems: list[Problem]) -> None:
@@ -64,7 +66,7 @@ def complete(root: Block, problems: list[Problem]) -> None:
     if not isinstance(outputs, Sequence):
         return
     for number, node in enumerate(outputs.nodes):
-        if isinstance(node, Text) and node.text in Output.model_fields:
+        if isinstance(node, Text) and node.text in kinds():
             node = Block(node.place, {node.text: Entry(node.place, Block(node.place))})
             outputs.nodes[number] = node
         if isinstance(node, Block):
@@ -81,25 +83,28 @@ def _complete_detect(node: Node) -> None:
 
 def _complete_output(key: str, entry: Entry, path: tuple[str, ...], problems: list[Problem]) -> None:
     node = entry.node
-    if not isinstance(node, Text) or key not in Output.model_fields:
+    try:
+        settings = settings_of(key)
+    except ConfigError:
+        # The validation says why.
+        return
+    if not isinstance(node, Text) or settings is None:
         return
     if node.empty:
         entry.node = Block(entry.place)
-    elif key == "stream":
-        entry.node = _long(node, "address")
-    elif key in ("video", "events", "record"):
-        entry.node = _long(node, "path")
-    elif key == "web" and node.good:
-        found = _PORT.fullmatch(node.text)
-        if found is None or not found["port"].isascii() or not found["port"].isdigit():
-            problems.append(Problem(node.place, path, f"must be PORT or HOST:PORT, got {shown(node, path)}"))
+    elif settings.text_key and not node.good:
+        entry.node = _long(node, settings.text_key)
+    elif settings.text_key:
+        try:
+            parts = settings.parts(node.text)
+        except ValueError as error:
+            problems.append(Problem(node.place, path, f"{error}, got {shown(node, path)}"))
             node.good = False
             return
         entry.node = Block(node.place)
-        for part, text in found.groupdict().items():
-            if text is not None:
-                text = text.removeprefix("[").removesuffix("]")
-                entry.node.set(part, Text(node.place, text, text if node.text == node.written else node.written))
+        for part, text in parts.items():
+            written = text if node.text == node.written else node.written
+            entry.node.set(part, node if text == node.text else Text(node.place, text, written))
 
 
 def _long(node: Node, key: str) -> Node:
@@ -117,7 +122,7 @@ def build(root: Block, problems: list[Problem]) -> Config | None:
     told = {(problem.place, problem.rule) for problem in problems}
     # What a camera takes from the top fails there first, and once more under the camera.
     for error in sorted(errors, key=lambda each: len(each["loc"])):
-        problem = _problem(root, error["type"], error["loc"], error.get("ctx", {}))
+        problem = _problem(root, error["type"], error["loc"], {"msg": error["msg"], **error.get("ctx", {})})
         if problem is not None and (problem.place, problem.rule) not in told:
             told.add((problem.place, problem.rule))
             problems.append(problem)
@@ -189,8 +194,13 @@ def _problem(root: Block, sort: str, loc: tuple[int | str, ...], context: dict[s
     if isinstance(node, Text) and not node.good:
         return None
     if sort == "model_type" and key[:-1] == ("outputs",):
-        sort, context = "literal_error", {"expected": "window, web, video, events, record, stream or hls"}
-    rule = PATTERNS[key[-1]] if sort == "string_pattern_mismatch" else RULES[sort].format_map(context)
+        *first, last = kinds()
+        sort, context = "literal_error", {"expected": f"{', '.join(first)} or {last}"}
+    if sort == "string_pattern_mismatch":
+        rule = PATTERNS.get(key[-1], "must match {pattern}").format_map(context)
+    else:
+        # Only outputs of other distributions have rules of further kinds, which pydantic has words for.
+        rule = RULES[sort].format_map(context) if sort in RULES else f"{context['msg'][:1].lower()}{context['msg'][1:]}"
     if depth < len(path):
         rule = "must be text, a number, true or false"
     if sort == "literal_error":
@@ -233,10 +243,10 @@ def _known(path: tuple[str, ...]) -> list[str]:
 
 
 def _inner(kind: Any) -> Any:
-    """The type itself, without its bounds and without `| None`."""
+    """The type itself, without its bounds and without `| None`; of an output the one with all known kinds."""
     while get_origin(kind) is Annotated or (type(None) in get_args(kind) and len(get_args(kind)) == 2):
         kind = next(each for each in get_args(kind) if each is not type(None))
-    return kind
+    return output_model() if kind is Output else kind
 
 
 def _nearest(key: str, known: list[str]) -> str:

@@ -1,1 +1,7 @@
-"""Where results go, one module or package a kind."""
+"""Where results go, one package a kind; these names are for outputs of other distributions."""
+
+from pipeline.config.outputs import OutputSettings
+
+from .protocols import Output, OutputContext, View
+
+__all__ = ["Output", "OutputContext", "OutputSettings", "View"]

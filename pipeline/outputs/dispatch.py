@@ -13,10 +13,13 @@ from .protocols import Output, PacketOutput, PromptOutput, SparingOutput, View
 _PATIENCE = 0.25
 
 
-def fan_out(outlets: Sequence[OutputWorker], *more: PacketOutput) -> Callable[[Packet], None] | None:
-    """What hands every packet to all outputs that want packets, and to `more`; None where none does."""
+def fan_out(outlets: Sequence[OutputWorker], *more: Callable[[Packet], None]) -> Callable[[Packet], None] | None:
+    """What hands every packet to all outputs that take packets, and to `more`; None where none does."""
     outputs = [outlet.output for outlet in outlets]
-    takers = [each.packet for each in (*outputs, *more) if isinstance(each, PacketOutput)]
+    takers: list[Callable[[Packet], None]] = [
+        each.packet for each in outputs if isinstance(each, PacketOutput) and each.takes_packets
+    ]
+    takers.extend(more)
 
     def hand(packet: Packet) -> None:
         for take in takers:

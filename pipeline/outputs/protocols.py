@@ -4,14 +4,21 @@ from __future__ import annotations
 
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, ClassVar, Protocol, runtime_checkable
 
+from pipeline.clock import Clock
+from pipeline.config.outputs import OutputSettings
 from pipeline.frames import Frame, Image, Packet, Result
+from pipeline.stats.registry import Stats
 
 if TYPE_CHECKING:
-    from .clips.service import Recordings
+    from pipeline.config.root import Camera
+
+    from .clips.service import Clips, Recordings
+    from .hls.live_stream import Broadcast
 
 
 class View:
@@ -47,11 +54,40 @@ class View:
             return first
 
 
-class Output(ABC):
-    """One place that results go to; all calls come from one thread, and only `show` has to be written.
+@dataclass(frozen=True)
+class OutputContext:
+    """What an output may need of the run that it belongs to."""
 
-    The attributes say what the run has to do for it; what else it can take is in the protocols below.
+    cameras: Mapping[str, Camera]
+    """The settings of all cameras by their names."""
+    stats: Stats
+    """Counters of all cameras, and of this output: `stats.outputs[name]`."""
+    start: Callable[[str, Callable[[], None]], None]
+    """Starts a thread of that name; an exception in it ends the run, which ends when the thread has."""
+    packet_cameras: frozenset[str] = frozenset()
+    """Names of the cameras whose compressed pictures can be passed on as they are."""
+    file_cameras: frozenset[str] = frozenset()
+    """Names of the cameras that are files."""
+    clips: Clips | None = None
+    """Makes clips of all cameras."""
+    hls_streams: Mapping[str, Broadcast] = field(default_factory=dict)
+    """The live streams for HLS players by the names of their cameras; empty where none are asked for."""
+
+    @property
+    def clock(self) -> Clock:
+        """The run's clock, by which frames are dated."""
+        return self.stats.clock
+
+
+class Output(ABC):
+    """One place that results go to, made from its settings and an `OutputContext`; only `show` has to be written.
+
+    All calls come from one thread. The attributes say what the run has to do for it; what else it can take is in the
+    protocols below.
     """
+
+    settings: ClassVar[type[OutputSettings]]
+    """The class of its settings; only outputs of other distributions have to name it."""
 
     name: str
     """Short name for threads, statistics and messages, such as `web` or `video`."""
@@ -93,6 +129,9 @@ class Output(ABC):
 @runtime_checkable
 class PacketOutput(Protocol):
     """An output that also takes the compressed pictures of the cameras."""
+
+    takes_packets: bool
+    """Whether it does so as it is configured."""
 
     def packet(self, packet: Packet) -> None:
         """Take one, from its camera's thread, at once: a queue inside keeps what cannot go on yet."""

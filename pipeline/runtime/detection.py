@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Literal
+from collections.abc import Callable, Mapping
 
 from pipeline.concurrency.queues import Funnel, Lane
-from pipeline.config.root import Config
+from pipeline.config.root import Detect, Infer, Model
 from pipeline.frames import Detections, Frame, Result, Timing
 from pipeline.infer.backends.openvino.detector import Detector, load
 from pipeline.infer.engine import Engine
@@ -28,18 +27,22 @@ class Inference:
 
     def __init__(
         self,
-        config: Config,
+        detect: Mapping[str, Detect],
+        model: Model,
+        infer: Infer,
         stats: Stats,
         deliver: Callable[[Result], None],
         notice: Callable[[str], None],
         replay: Replay | None,
     ) -> None:
         self.detector: Detector | None = None
-        self.detects = any(camera.detect.enabled for camera in config.cameras.values())
+        self.detects = any(each.enabled for each in detect.values())
         """Whether any camera is to be detected."""
-        self.passes = not all(camera.detect.enabled for camera in config.cameras.values())
+        self.passes = not all(each.enabled for each in detect.values())
         """Whether any camera is not."""
-        self._config = config
+        self._detect = detect
+        self._model = model
+        self._infer = infer
         self._stats = stats
         self._deliver = deliver
         self._notice = notice
@@ -50,29 +53,34 @@ class Inference:
     def lane(self, camera: str, *, live: bool, dropped: Callable[[Frame, str], None]) -> Lane[Frame]:
         """The way in for a camera's frames; `dropped(frame, reason)` hears of each that will not be inferred."""
         capacity = 1 if live else 2
-        if self._config.cameras[camera].detect.enabled:
+        if self._detect[camera].enabled:
             return self._intake.lane(capacity, latest=live, dropped=dropped)
         # These were to be inferred never, so that one which gives way to a newer one is no loss to count.
         return self._past.lane(capacity, latest=live)
 
     def prepare(
-        self, hint: Literal["latency", "throughput"], mark: Callable[[str], None]
+        self, mark: Callable[[str], None], *, live: bool
     ) -> tuple[Callable[[], None], Callable[[], None] | None]:
-        """Load the model; what collects its results, and what feeds it. `mark` hears how far it is."""
+        """Load the model; return what collects its results, and what feeds it.
+
+        `mark` hears how far it is; `live` says whether any source is a camera, for which delay matters most.
+        """
         if self._replay is not None:
             self._notice(self._replay.report())
             return self._play, None
-        config = self._config
-        located = locate(config.model, self._notice)
+        hint = self._infer.hint
+        if hint == "auto":
+            hint = "latency" if live else "throughput"
+        located = locate(self._model, self._notice)
         mark("model_found")
-        self.detector = load(located, config.infer, hint, notice=self._notice)
-        detect = {name: camera.detect for name, camera in config.cameras.items() if camera.detect.enabled}
+        self.detector = load(located, self._infer, hint, notice=self._notice)
+        detect = {name: each for name, each in self._detect.items() if each.enabled}
         for each in detect.values():
             self.detector.check_labels(each.labels)
         mark("model_compiled")
         self._stats.detector = self.detector.title
         self._notice(self.detector.report())
-        engine = Engine(self.detector, self._intake, self._deliver, detect, self._stats, config.infer.timeout)
+        engine = Engine(self.detector, self._intake, self._deliver, detect, self._stats, self._infer.timeout)
         return engine.collect, engine.feed
 
     def pass_on(self) -> None:

@@ -1,97 +1,141 @@
-"""Which outputs a run has, the class of each, and how they are opened."""
+"""The outputs of a run: which there are, how they are opened, and what they ask of the other stages."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
+from datetime import timedelta
+from functools import partial
 
-from pipeline.config.root import Config, Output, Web, Window
+from pipeline.config.outputs import OutputSettings, output_class
+from pipeline.config.root import Camera, Output
+from pipeline.draw.overlay import Overlay
 from pipeline.errors import OutputError
-from pipeline.outputs.clips.service import Clips
-from pipeline.outputs.events.jsonl import EventsOutput
-from pipeline.outputs.hls.live_stream import Broadcasts
-from pipeline.outputs.hls.output import CopyHlsOutput, HlsOutput
+from pipeline.frames import Frame, Image, Packet, Result
+from pipeline.outputs.clips.service import Clips, Recordings
+from pipeline.outputs.dispatch import OutputWorker, fan_out, losses, wanting
+from pipeline.outputs.hls.live_stream import Broadcast
 from pipeline.outputs.protocols import Output as Opened
-from pipeline.outputs.record.output import CopyOutput, RecordOutput
-from pipeline.outputs.stream.output import CopyStreamOutput, StreamOutput
-from pipeline.outputs.video import VideoOutput
+from pipeline.outputs.protocols import OutputContext, View
 from pipeline.outputs.window.display import display_available
-from pipeline.outputs.window.output import WindowOutput
+from pipeline.outputs.window.settings import Window
 from pipeline.stats.registry import Stats
-from pipeline.web.output import WebOutput
+from pipeline.web.settings import Web
+
+from .cameras import Sources
+
+Start = Callable[[str, Callable[[], None]], None]
 
 
-def open_output(
-    settings: Output,
-    whole: Config,
-    stats: Stats,
-    start: Callable[[str, Callable[[], None]], None],
-    broadcasts: Broadcasts,
-    clips: Clips | None = None,
-) -> Opened:
-    """The output that the settings ask for, not yet open; `start(name, body)` makes a thread.
-
-    `broadcasts` carry what one output makes and another serves, `clips` are what the page hands out.
-    """
-    if settings.window is not None:
-        return WindowOutput(settings.window, stats, stats.clock)
-    if settings.web is not None:
-        overlays = {name: camera.overlay for name, camera in whole.cameras.items()}
-        return WebOutput(settings.web, stats, start, overlays, clips, broadcasts)
-    if settings.hls is not None:
-        output = HlsOutput if settings.hls.boxes == "burnt" else CopyHlsOutput
-        return output(settings.hls, stats, broadcasts)
-    if settings.video is not None:
-        return VideoOutput(settings.video, tuple(whole.cameras))
-    if settings.record is not None:
-        kind = RecordOutput if settings.record.boxes == "burnt" else CopyOutput
-        return kind(settings.record, whole.cameras, stats, start)
-    if settings.stream is not None:
-        made = StreamOutput if settings.stream.boxes == "burnt" else CopyStreamOutput
-        return made(settings.stream, whole.cameras, stats, start)
-    assert settings.events is not None
-    return EventsOutput(settings.events, stats, stats.clock)
+def open_output(settings: OutputSettings, context: OutputContext) -> Opened:
+    """Make the output that the settings are of, not yet open."""
+    output: Opened = output_class(settings.kind)(settings, context)
+    return output
 
 
-def chosen(outputs: tuple[Output, ...] | None) -> tuple[Output, ...]:
-    """Those that were asked for, else a window, or a page where there is no display."""
+def chosen(outputs: tuple[Output, ...] | None) -> tuple[OutputSettings, ...]:
+    """Return the settings of those that were asked for, else a window, or a page where there is no display."""
     if outputs is not None:
-        return outputs
-    return (Output(window=Window()) if display_available() else Output(web=Web()),)
+        return tuple(output.settings for output in outputs)
+    return (Window() if display_available() else Web(),)
 
 
-class Opener:
-    """Opens outputs one after the other; `notice` hears where to look.
+class Outputs:
+    """The outputs of a run with their queues.
 
-    `invite`, if given, hears a line with an address that lets one browser in without the token.
+    `notice` hears where to look; `invite`, if given, a line with an address that lets one browser in without the
+    token.
     """
 
     def __init__(
         self,
-        config: Config,
+        cameras: Mapping[str, Camera],
         stats: Stats,
-        start: Callable[[str, Callable[[], None]], None],
-        clips: Clips,
+        start: Start,
         notice: Callable[[str], None],
         invite: Callable[[str], None] | None = None,
     ) -> None:
-        self._config = config
+        self.workers: list[OutputWorker] = []
+        """In the order of the configuration, the caller's own at the end."""
+        self._cameras = cameras
         self._stats = stats
         self._start = start
-        self._clips = clips
-        self._broadcasts = Broadcasts(config, stats.clock)
         self._notice = notice
         self._invite = invite
 
-    def open(self, settings: Output) -> Opened:
-        """The output that the settings ask for; raises OutputError."""
-        output = self._made(settings)
+    def open(self, outputs: tuple[Output, ...] | None, sources: Sources, clips: Clips) -> None:
+        """Open them one after the other; raises OutputError."""
+        settings = chosen(outputs)
+        context = OutputContext(
+            self._cameras,
+            self._stats,
+            self._start,
+            packet_cameras=sources.giving_packets,
+            file_cameras=sources.files,
+            clips=clips,
+            hls_streams=self._hls_streams(settings),
+        )
+        for each in settings:
+            self.workers.append(OutputWorker(self._opened(each, context, asked_for=outputs is not None), self._stats))
+
+    @property
+    def on_main_thread(self) -> OutputWorker | None:
+        """The one that the main thread turns, if there is any."""
+        return next((worker for worker in self.workers if worker.output.main_thread), None)
+
+    @property
+    def recordings(self) -> Recordings | None:
+        """The recordings that clips are made of first, if any output makes some."""
+        return next((made for worker in self.workers if (made := worker.output.recordings) is not None), None)
+
+    @property
+    def paced(self) -> bool:
+        """Whether any of them is watched live."""
+        return any(worker.output.paced for worker in self.workers)
+
+    def tap(self, *more: Callable[[Packet], None]) -> Callable[[Packet], None] | None:
+        """Return what hands every packet to all that take packets, and to `more`; None where none does."""
+        return fan_out(self.workers, *more)
+
+    @property
+    def asks_for_clips(self) -> bool:
+        """Whether clips may be asked for through any of them."""
+        return any(worker.output.asks_for_clips for worker in self.workers)
+
+    def wanted(self, camera: str) -> Callable[[], bool]:
+        """Return what says whether any of them has a use for pictures of a camera now."""
+        return partial(wanting(self.workers), camera)
+
+    def dropped(self) -> Callable[[Frame, str], None]:
+        """Return what counts every frame that will not be inferred, and tells those that want prompt word of it."""
+        return losses(self.workers, self._stats)
+
+    def put(self, view: View) -> None:
+        """Queue a view for each."""
+        for worker in self.workers:
+            worker.put(view)
+
+    def end(self, *, discard: bool = False) -> None:
+        """Let them end when they have shown what waits, or at once with `discard`."""
+        for worker in self.workers:
+            worker.views.close(discard=discard)
+
+    def close(self) -> Iterator[Exception]:
+        """Close all, whatever each raises."""
+        for worker in self.workers:
+            try:
+                worker.output.close()
+            except Exception as error:
+                yield error
+
+    def _opened(self, settings: OutputSettings, context: OutputContext, *, asked_for: bool) -> Opened:
+        output = open_output(settings, context)
         try:
             output.open()
         except OutputError:
-            # Nobody asked for this port, so any free one serves as well.
-            if self._config.outputs is not None or settings.web is None:
+            alternative = None if asked_for else settings.alternative()
+            if alternative is None:
                 raise
-            output = self._made(Output(web=Web(port=0)))
+            output = open_output(alternative, context)
             output.open()
         for line in output.announcements():
             self._notice(line)
@@ -99,5 +143,29 @@ class Opener:
             self._invite(line)
         return output
 
-    def _made(self, settings: Output) -> Opened:
-        return open_output(settings, self._config, self._stats, self._start, self._broadcasts, self._clips)
+    def _hls_streams(self, settings: tuple[OutputSettings, ...]) -> dict[str, Broadcast]:
+        if not any(each.makes_hls_streams for each in settings):
+            return {}
+        return {name: Broadcast(self._stats.clock) for name in self._cameras}
+
+
+class Views:
+    """Makes views of results; the overlay of a camera is drawn when the first output asks for it."""
+
+    def __init__(self, cameras: Mapping[str, Camera], sources: Sources, stats: Stats) -> None:
+        self._sources = sources
+        self._stats = stats
+        self._overlays = {
+            name: Overlay(camera.overlay, stats.cameras[name], stats.clock) for name, camera in cameras.items()
+        }
+
+    def of(self, result: Result) -> View:
+        """Return the view of a result."""
+        frame, clock = result.frame, self._stats.clock
+        captured_at = clock.now() - timedelta(seconds=clock.monotonic() - frame.captured)
+        return View(result, captured_at, self._draw, self._sources.live(frame.camera))
+
+    def _draw(self, result: Result) -> Image:
+        with self._stats.timed("overlay"):
+            camera = result.frame.camera
+            return self._overlays[camera].draw(result, self._sources.live(camera))

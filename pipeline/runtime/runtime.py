@@ -5,33 +5,29 @@ from __future__ import annotations
 import threading
 from collections import Counter
 from collections.abc import Callable
-from datetime import timedelta
-from functools import partial
-from typing import Any, Literal, NoReturn
+from typing import Any, NoReturn
 
-from pipeline.capture import check_source, open_source
-from pipeline.capture.source import Source
-from pipeline.capture.worker import Camera
 from pipeline.concurrency.threads import ThreadGroup
 from pipeline.config.root import Config, Output
-from pipeline.draw.overlay import Overlay
 from pipeline.errors import StageStuckError
-from pipeline.frames import Image, Result
+from pipeline.frames import Result
 from pipeline.infer.backends.openvino.detector import Detector
 from pipeline.outputs.clips.service import Clips
-from pipeline.outputs.dispatch import OutputWorker, fan_out, losses, wanting
+from pipeline.outputs.dispatch import OutputWorker
 from pipeline.outputs.protocols import View
 from pipeline.redaction import guard_logs
 from pipeline.stats.histogram import peak_memory
 from pipeline.stats.registry import Stats
 from pipeline.version import __version__
 
+from .cameras import Sources
 from .detection import COLLECTORS, Inference
-from .outputs import Opener, chosen
+from .outputs import Outputs, Views
 from .replay import Replay
 
-_TICK = 1.0
-_POLL = 0.1
+_STATUS_INTERVAL_S = 1.0
+_STOP_CHECK_S = 0.1
+_WINDOW_WAIT_S = 0.01
 
 
 class Runtime:
@@ -55,35 +51,28 @@ class Runtime:
         replay: Replay | None = None,
     ) -> None:
         guard_logs()
+        detect = {name: camera.detect for name, camera in config.cameras.items()}
         self.config = config
-        self.stats = Stats(
-            list(config.cameras),
-            undetected=[name for name, camera in config.cameras.items() if not camera.detect.enabled],
-        )
-        self._drained = threading.Event()
-        self.clips = Clips(config.cameras, self.stats.clock, self._drained)
+        self.stats = Stats(list(config.cameras), undetected=[name for name, each in detect.items() if not each.enabled])
+        self._clock = self.stats.clock
+        self._over = threading.Event()
+        self.clips = Clips({}, self._clock, self._over)
+        """Of what is kept of the cameras, once they are started."""
         self.marks: dict[str, float] = {}
         self.started = False
         """Whether every thread runs, with the model if one is needed."""
         self._frames = frames
         self._duration = duration
-        self._notice = notice
-        self._invite = invite
         self._on_tick = on_tick
-        self._clock = self.stats.clock
         self.began = self._clock.monotonic()
-        self._crew = ThreadGroup(self._halt)
-        self._inference = Inference(config, self.stats, self._deliver, notice, replay)
+        self._threads = ThreadGroup(self._halt)
+        self._flow = Flow(self._threads, self._over)
+        self._sources = Sources(config.cameras)
+        self._inference = Inference(detect, config.model, config.infer, self.stats, self._deliver, notice, replay)
         self._collectors = self._inference.detects + self._inference.passes
-        self._halts = {name: threading.Event() for name in config.cameras}
-        self._sources: dict[str, Source] = {}
-        self._overlays = {
-            name: Overlay(camera.overlay, self.stats.cameras[name], self._clock)
-            for name, camera in config.cameras.items()
-        }
-        self._outlets: list[OutputWorker] = []
+        self._outputs = Outputs(config.cameras, self.stats, self._threads.start, notice, invite)
+        self._views = Views(config.cameras, self._sources, self.stats)
         self._delivered: Counter[str] = Counter()
-        self._stages = 0
         self._lock = threading.Lock()
         self._stop_wanted = False
 
@@ -92,12 +81,12 @@ class Runtime:
         try:
             self.start(self.config.outputs)
             ends = self.began + self._duration if self._duration else float("inf")
-            window = next((each for each in self._outlets if each.output.main_thread), None)
+            window = self._outputs.on_main_thread
             while not self._stopped and (left := ends - self._clock.monotonic()) > 0:
                 if window is not None:
-                    if not window.turn(_POLL / 10):
+                    if not window.turn(_WINDOW_WAIT_S):
                         break
-                elif self._drained.wait(min(_POLL, left)):
+                elif self._over.wait(min(_STOP_CHECK_S, left)):
                     break
         except BaseException as error:
             self.abort(error)
@@ -105,38 +94,24 @@ class Runtime:
 
     def start(self, outputs: tuple[Output, ...] | None, reader: OutputWorker | None = None) -> None:
         """Open the outputs and start every thread; `reader` is a queue of results that the caller reads itself."""
-        for camera in self.config.cameras.values():
-            check_source(camera.source)
-        opener = Opener(self.config, self.stats, self._crew.start, self.clips, self._notice, self._invite)
-        for settings in chosen(outputs):
-            self._outlets.append(OutputWorker(opener.open(settings), self.stats))
+        self._sources.prepare()
+        self.clips = Clips(self._sources.kept, self._clock, self._over)
+        self._outputs.open(outputs, self._sources, self.clips)
         if reader is not None:
-            self._outlets.append(reader)
-        recordings = [made for each in self._outlets if (made := each.output.recordings) is not None]
-        self.clips.recordings = recordings[0] if recordings else None
+            self._outputs.workers.append(reader)
+        self.clips.recordings = self._outputs.recordings
         self._mark("outputs_open")
-        self._crew.start("status", self._tick)
-        hint = self._start_cameras()
+        self._threads.start("status", self._tick)
+        self._start_cameras()
         if self._inference.passes:
-            self._stage("pass-on", self._inference.pass_on, after=self._collected)
-        for outlet in self._outlets:
-            if outlet is not reader and not outlet.output.main_thread:
-                self._stage(f"render-{outlet.output.name}", outlet.run)
-        feed = None
+            self._flow.start("pass-on", self._inference.pass_on, after=self._collected)
+        for worker in self._outputs.workers:
+            if worker is not reader and not worker.output.main_thread:
+                self._flow.start(f"render-{worker.output.name}", worker.run)
         if self._inference.detects:
-            # Whoever watches other cameras need not wait until the model is there.
-            try:
-                collect, feed = self._inference.prepare(hint, self._mark)
-            except BaseException:
-                self._collected()
-                raise
-            self._stage("infer-collect", collect, after=self._collected)
-        if feed is not None:
-            self._crew.start("infer-feed", feed)
-        with self._lock:
-            self.started = True
-            if not self._stages:
-                self._drained.set()
+            self._start_inference()
+        self.started = True
+        self._flow.complete()
 
     def stop(self) -> None:
         """Ask for an orderly end; takes no lock, so that a signal handler may call it."""
@@ -144,26 +119,23 @@ class Runtime:
 
     def finish(self) -> None:
         """End all threads within the configured time and raise the first error, if there was one."""
-        self._crew.stop()
-        patience = self.config.stop_timeout
-        if not {*COLLECTORS} & {*self._crew.working()}:
-            self._close_outlets()
-        if self._crew.join(patience * 0.6):
-            self._close_outlets(discard=True)
-        stuck = [name for name in self._crew.join(patience * 0.4) if not name.startswith("capture-")]
-        for outlet in self._outlets:
-            try:
-                outlet.output.close()
-            except Exception as error:
-                self._crew.stop(error)
-        if self._crew.error is not None:
-            raise self._crew.error
+        self._threads.stop()
+        limit_s = self.config.stop_timeout
+        if not {*COLLECTORS} & {*self._threads.working()}:
+            self._outputs.end()
+        if self._threads.join(limit_s * 0.6):
+            self._outputs.end(discard=True)
+        stuck = [name for name in self._threads.join(limit_s * 0.4) if not name.startswith("capture-")]
+        for error in self._outputs.close():
+            self._threads.stop(error)
+        if self._threads.error is not None:
+            raise self._threads.error
         if stuck:
-            raise StageStuckError(f"still running {patience:g} s after the end: {', '.join(stuck)}")
+            raise StageStuckError(f"still running {limit_s:g} s after the end: {', '.join(stuck)}")
 
     @property
     def _stopped(self) -> bool:
-        return self._stop_wanted or self._crew.stopping.is_set()
+        return self._stop_wanted or self._threads.stopping.is_set()
 
     @property
     def detector(self) -> Detector | None:
@@ -173,11 +145,11 @@ class Runtime:
     @property
     def error(self) -> BaseException | None:
         """The first error of any stage, if there was one."""
-        return self._crew.error
+        return self._threads.error
 
     def abort(self, error: BaseException) -> NoReturn:
         """End all threads because of `error` and raise it."""
-        self._crew.stop(error)
+        self._threads.stop(error)
         self.finish()
         raise error
 
@@ -194,65 +166,81 @@ class Runtime:
             "peak_memory_mb": round(peak_memory() / 1e6, 1),
         }
 
-    def _start_cameras(self) -> Literal["latency", "throughput"]:
-        seen = any(outlet.output.paced for outlet in self._outlets)
-        asking = any(outlet.output.asks_for_clips for outlet in self._outlets)
-        copied = fan_out(self._outlets)
-        wants = wanting(self._outlets)
-        lose = losses(self._outlets, self.stats)
+    def view(self, result: Result) -> View:
+        """Return a result as outputs see it."""
+        return self._views.of(result)
+
+    def _start_cameras(self) -> None:
+        outputs = self._outputs
+        shared_tap, dropped = outputs.tap(), outputs.dropped()
         for name, camera in self.config.cameras.items():
-            source = self._sources[name] = open_source(camera.source, camera.capture, self._halts[name])
-            lane = self._inference.lane(name, live=source.live, dropped=lose)
-            # Packets are lost where they come faster than any output takes them.
-            shown = seen or (copied is not None and not camera.detect.enabled)
-            pace = camera.capture.pace
-            loop = Camera(
+            lane = self._inference.lane(name, live=self._sources.live(name), dropped=dropped)
+            loop = self._sources.loop(
                 name,
-                camera,
                 lane,
-                self.stats.cameras[name],
-                self._halts[name],
-                paced=pace == "realtime" or (pace == "auto" and shown),
-                clock=self._clock,
-                source=source,
-                tap=fan_out(self._outlets, self.clips) if asking and self.clips.keeps(name) else copied,
-                wanted=None if camera.detect.enabled or self._frames else partial(wants, name),
+                self.stats,
+                # Packets are lost where they come faster than any output takes them.
+                watched=outputs.paced or (shared_tap is not None and not camera.detect.enabled),
+                tap=outputs.tap(self.clips.packet) if outputs.asks_for_clips and self.clips.keeps(name) else shared_tap,
+                wanted=None if camera.detect.enabled or self._frames else outputs.wanted(name),
             )
-            self._stage(f"capture-{name}", loop.run, after=lane.close)
-        if self.config.infer.hint != "auto":
-            return self.config.infer.hint
-        return "latency" if any(source.live for source in self._sources.values()) else "throughput"
+            self._flow.start(f"capture-{name}", loop.run, after=lane.close)
+
+    def _start_inference(self) -> None:
+        # Whoever watches other cameras need not wait until the model is there.
+        try:
+            collect, feed = self._inference.prepare(self._mark, live=self._sources.any_live)
+        except BaseException:
+            self._collected()
+            raise
+        self._flow.start("infer-collect", collect, after=self._collected)
+        if feed is not None:
+            self._threads.start("infer-feed", feed)
 
     def _deliver(self, result: Result) -> None:
-        frame = result.frame
+        camera = result.frame.camera
         if self._frames:
-            if self._delivered[frame.camera] >= self._frames:
+            if self._delivered[camera] >= self._frames:
                 return
-            self._delivered[frame.camera] += 1
-            if self._delivered[frame.camera] == self._frames:
-                self._halts[frame.camera].set()
-        view = self.view(result)
-        for outlet in self._outlets:
-            outlet.put(view)
-
-    def view(self, result: Result) -> View:
-        """A result as outputs see it."""
-        frame = result.frame
-        captured_at = self._clock.now() - timedelta(seconds=self._clock.monotonic() - frame.captured)
-        return View(result, captured_at, self._draw, self._sources[frame.camera].live)
-
-    def _draw(self, result: Result) -> Image:
-        with self.stats.timed("overlay"):
-            camera = result.frame.camera
-            return self._overlays[camera].draw(result, self._sources[camera].live)
+            self._delivered[camera] += 1
+            if self._delivered[camera] == self._frames:
+                self._sources.halt(camera)
+        self._outputs.put(self._views.of(result))
 
     def _tick(self) -> None:
-        while not self._clock.wait(self._crew.stopping, _TICK):
+        while not self._clock.wait(self._threads.stopping, _STATUS_INTERVAL_S):
             if self._on_tick is not None:
                 self._on_tick(self.stats)
 
-    def _stage(self, name: str, body: Callable[[], None], after: Callable[[], None] = lambda: None) -> None:
-        """Start a thread of the flow; when the last of them ends, the run is over."""
+    def _halt(self) -> None:
+        self._sources.halt_all()
+        self._inference.close()
+        self._over.set()
+
+    def _collected(self) -> None:
+        """Let the outputs end with the last thread that delivers results."""
+        with self._lock:
+            self._collectors -= 1
+            last = not self._collectors
+        if last:
+            self._outputs.end()
+
+    def _mark(self, name: str) -> None:
+        self.marks[name] = self._clock.monotonic() - self.began
+
+
+class Flow:
+    """The threads that frames flow through; when the last of them ends, the run is over."""
+
+    def __init__(self, threads: ThreadGroup, over: threading.Event) -> None:
+        self._threads = threads
+        self._over = over
+        self._running_count = 0
+        self._complete = False
+        self._lock = threading.Lock()
+
+    def start(self, name: str, body: Callable[[], None], after: Callable[[], None] = lambda: None) -> None:
+        """Start a thread; it calls `after` at its end, whatever comes."""
 
         def counted() -> None:
             try:
@@ -260,31 +248,19 @@ class Runtime:
             finally:
                 after()
                 with self._lock:
-                    self._stages -= 1
-                    if not self._stages and self.started:
-                        self._drained.set()
+                    self._running_count -= 1
+                    self._end_if_over()
 
         with self._lock:
-            self._stages += 1
-        self._crew.start(name, counted)
+            self._running_count += 1
+        self._threads.start(name, counted)
 
-    def _halt(self) -> None:
-        for halt in self._halts.values():
-            halt.set()
-        self._inference.close()
-        self._drained.set()
-
-    def _collected(self) -> None:
-        """A thread that delivers results has ended; with the last one the outputs end too."""
+    def complete(self) -> None:
+        """Take it that no more threads are to come."""
         with self._lock:
-            self._collectors -= 1
-            last = not self._collectors
-        if last:
-            self._close_outlets()
+            self._complete = True
+            self._end_if_over()
 
-    def _close_outlets(self, *, discard: bool = False) -> None:
-        for outlet in self._outlets:
-            outlet.views.close(discard=discard)
-
-    def _mark(self, name: str) -> None:
-        self.marks[name] = self._clock.monotonic() - self.began
+    def _end_if_over(self) -> None:
+        if self._complete and not self._running_count:
+            self._over.set()

@@ -12,7 +12,7 @@ from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 from starlette.websockets import WebSocketClose
 
-from pipeline.config import root as config
+from .settings import Web
 
 # Without any referrer, browsers would send the login form with the Origin null.
 _HEADERS = {
@@ -94,7 +94,7 @@ def host_name(host: str) -> str:
     return (name if colon and ((port.isascii() and port.isdigit()) or not port) else host).lower()
 
 
-def own_names(settings: config.Web) -> Callable[[str], bool]:
+def own_names(settings: Web) -> Callable[[str], bool]:
     """Whether a host name is one of the server's; behind a token every IP address is, as nobody can redirect those."""
     names = {"localhost", "127.0.0.1", "[::1]", *(name.lower() for name in settings.names)}
     if settings.local:

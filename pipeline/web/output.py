@@ -6,18 +6,15 @@ import asyncio
 import errno
 import socket
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 
 import uvicorn
 from starlette.types import ASGIApp
 
-from pipeline.config import root as config
 from pipeline.errors import OutputError
 from pipeline.frames import Frame, Packet, Result
 from pipeline.outputs.clips.service import Clips
-from pipeline.outputs.hls.live_stream import Broadcast
-from pipeline.outputs.protocols import Output, View
-from pipeline.stats.registry import Stats
+from pipeline.outputs.protocols import Output, OutputContext, View
 from pipeline.web.auth.login_code import MINUTES, LoginCode
 from pipeline.web.auth.middleware import POSTS, Access
 from pipeline.web.auth.stream_keys import StreamKeys, address
@@ -26,6 +23,7 @@ from pipeline.web.routes.clips import ClipEndpoint
 from .app import Site
 from .limits import BoundedSocket, Listener, TimedProtocol, affordable, hasten_handshakes
 from .origin_check import Guard, own_names
+from .settings import Web
 from .tls import context
 from .viewers import Gallery
 
@@ -36,30 +34,22 @@ _HEADERS = 16 * 1024
 
 
 class WebOutput(Output):
-    """Serves the page from a thread of its own, which `start(name, body)` makes.
-
-    `overlays` says how each camera's overlay is drawn: a page must know how much of a picture its title covers;
-    `clips` makes the clips that pages and programs ask for; `broadcasts` are what HLS players are handed out.
-    """
+    """Serves the page, clips and HLS from a thread of its own."""
 
     name = "web"
     paced = True
     asks_for_clips = True
+    takes_packets = True
 
-    def __init__(
-        self,
-        settings: config.Web,
-        stats: Stats,
-        start: Callable[[str, Callable[[], None]], None],
-        overlays: Mapping[str, config.Overlay] | None = None,
-        clips: Clips | None = None,
-        broadcasts: Mapping[str, Broadcast] | None = None,
-    ) -> None:
+    def __init__(self, settings: Web, context: OutputContext) -> None:
+        stats = context.stats
+        # A page must know how much of a picture its title covers.
+        overlays = {name: camera.overlay for name, camera in context.cameras.items()}
         self._settings = settings
-        self._start = start
-        self._orders = ClipEndpoint(clips or Clips({}, stats.clock), stats, start)
+        self._start = context.start
+        self._orders = ClipEndpoint(context.clips or Clips({}, stats.clock), stats, context.start)
         most, reach = settings.viewers, self._orders.reach
-        self._gallery = Gallery(stats, settings.quality, most, overlays or {}, broadcasts or {}, reach)
+        self._gallery = Gallery(stats, settings.quality, most, overlays, context.hls_streams, reach)
         self._invitation = LoginCode(stats.clock)
         self._listener: socket.socket | None = None
         self._server: uvicorn.Server | None = None

@@ -54,7 +54,7 @@ EDGES: dict[str, set[str]] = {
         "web/viewers.py",
     },
     "yaml": {"config/load.py"},
-    "pydantic": {"config/*"},
+    "pydantic": {"config/*", "outputs/*/settings.py", "web/settings.py"},
     "typer": {"cli/app.py", "training/cli.py"},
     "rich": {"cli/*", "doctor/report.py", "infer/models/download.py", "training/*"},
     "starlette": {"web/*"},

@@ -16,10 +16,12 @@ from pipeline.capture.decode.pictures import ArrayPicture
 from pipeline.clock import Clock
 from pipeline.config import root as config
 from pipeline.frames import Frame, Image, Packet, Result
-from pipeline.outputs.hls.live_stream import Broadcasts
-from pipeline.outputs.hls.output import CopyHlsOutput, HlsOutput
+from pipeline.outputs.hls.live_stream import Broadcast
+from pipeline.outputs.hls.output import HlsOutput
+from pipeline.outputs.hls.settings import Hls
 from tests.support.clips import Clip, number_in, stamped
 from tests.support.clock import ManualClock
+from tests.support.outputs import context
 from tests.support.serving import Answer, Serving, Start
 
 START = b"\0\0\0\1"
@@ -38,14 +40,11 @@ class Airing(Serving):
         **settings: Any,
     ) -> None:
         clock = clock or ManualClock()
-        whole = config.Config.model_validate(
-            {"cameras": dict.fromkeys(cameras, "demo"), "outputs": [{"web": {}}, {"hls": {"boxes": boxes}}]}
-        )
         self.start = start
-        self.broadcasts = Broadcasts(whole, clock)
+        self.broadcasts = {name: Broadcast(clock) for name in cameras}
         super().__init__(start, cameras, broadcasts=self.broadcasts, clock=clock, **settings)
-        kind = HlsOutput if boxes == "burnt" else CopyHlsOutput
-        self.output = kind(config.Hls.model_validate({"boxes": boxes}), self.stats, self.broadcasts)
+        hls = Hls.model_validate({"boxes": boxes})
+        self.output = HlsOutput(hls, context(self.stats, start, hls_streams=self.broadcasts))
         self.number = 0
         self.size = WIDTH, HEIGHT
         self.captured: dict[int, float] = {}
@@ -80,7 +79,7 @@ class Airing(Serving):
 
     def packet(self, clip: Clip, every: int, camera: str = "door") -> None:
         """Give the next compressed picture of a clip with a keyframe each `every` pictures."""
-        assert isinstance(self.output, CopyHlsOutput)
+        assert self.output.takes_packets
         number = self.number
         data = b"".join(START + unit for unit in clip.units[number % len(clip.units)])
         now = self.stats.clock.monotonic()

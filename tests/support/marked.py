@@ -20,7 +20,9 @@ from pipeline.outputs.protocols import View
 from pipeline.stats.registry import Stats
 from pipeline.web.output import WebOutput
 from pipeline.web.passthrough import TimestampMap
+from pipeline.web.settings import Web
 from tests.support.clips import Clip, encode, number_in, stamped
+from tests.support.outputs import context
 
 WIDTH, HEIGHT = 640, 360
 TOP, SIDE = 180, 80
@@ -86,7 +88,7 @@ class Watched:
         )
 
     def server(self, port: int) -> WebOutput:
-        web = WebOutput(config.Web(port=port), self.stats, self.start)
+        web = WebOutput(Web(port=port), context(self.stats, self.start))
         web.open()
         return web
 

@@ -13,11 +13,12 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.clock import Clock, SystemClock
-from pipeline.config import root as config
 from pipeline.outputs.clips.service import Clips
 from pipeline.outputs.hls.live_stream import Broadcast
 from pipeline.stats.registry import Stats
 from pipeline.web.output import WebOutput
+from pipeline.web.settings import Web
+from tests.support.outputs import context
 from tests.support.scenes import Scene
 from tests.support.wait import HANG_S
 
@@ -40,10 +41,9 @@ class Serving:
     ) -> None:
         self.stats = Stats(list(cameras), clock or SystemClock(), undetected=undetected)
         self.scenes = {name: Scene(self.stats.clock, name, self.stats) for name in cameras}
-        camera = config.Camera(source="rtsp://camera.example/live", capture=config.Capture(keep=3))
-        self.clips = Clips(dict.fromkeys(cameras, camera), self.stats.clock)
-        made = config.Web.model_validate({"port": 0, "token": TOKEN} | settings)
-        self.web = WebOutput(made, self.stats, start, clips=self.clips, broadcasts=broadcasts)
+        self.clips = Clips(dict.fromkeys(cameras, 3.0), self.stats.clock)
+        made = Web.model_validate({"port": 0, "token": TOKEN} | settings)
+        self.web = WebOutput(made, context(self.stats, start, clips=self.clips, hls_streams=broadcasts or {}))
         self.web.open()
         self.port = int(self.web.address.rsplit(":", 1)[1].strip("/"))
         self.trust: ssl.SSLContext | None = None

@@ -11,9 +11,7 @@ from tempfile import TemporaryDirectory
 from types import TracebackType
 from typing import Protocol
 
-from pipeline.address.parse import kind
 from pipeline.clock import Clock
-from pipeline.config import root as config
 from pipeline.errors import OutputError, unwritable
 from pipeline.frames import Packet
 from pipeline.media.muxer import MUXERS, Remuxer
@@ -159,19 +157,13 @@ class Clip:
 class Clips:
     """Makes clips of all cameras; safe from any thread."""
 
-    def __init__(
-        self, cameras: Mapping[str, config.Camera], clock: Clock, ended: threading.Event | None = None
-    ) -> None:
-        """`ended` tells that no camera will give any more."""
+    def __init__(self, kept: Mapping[str, float], clock: Clock, ended: threading.Event | None = None) -> None:
+        """Take the seconds to keep of each camera that gives packets; `ended` says that none will give any more."""
         self.recordings: Recordings | None = None
         """Where the recordings are, if there are any."""
         self._clock = clock
         self._ended = ended or threading.Event()
-        self._pasts = {
-            name: PacketRingBuffer(camera.capture.keep)
-            for name, camera in cameras.items()
-            if camera.capture.keep and kind(camera.source) in ("file", "network")
-        }
+        self._pasts = {name: PacketRingBuffer(seconds) for name, seconds in kept.items() if seconds}
 
     def packet(self, packet: Packet) -> None:
         """Take one packet of any camera."""

@@ -11,15 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.address.parse import scrub
-from pipeline.clock import Clock
-from pipeline.config import root as config
 from pipeline.errors import unwritable
 from pipeline.frames import Result, Timing
 from pipeline.outputs.paths import filled, make_room
-from pipeline.outputs.protocols import Output, View
-from pipeline.stats.registry import Stats
+from pipeline.outputs.protocols import Output, OutputContext, View
 
-_STDOUT = "-"
+from .settings import STDOUT, Events
 
 
 class EventsOutput(Output):
@@ -31,16 +28,16 @@ class EventsOutput(Output):
 
     name = "events"
 
-    def __init__(self, settings: config.Events, stats: Stats, clock: Clock) -> None:
+    def __init__(self, settings: Events, context: OutputContext) -> None:
         self._settings = settings
-        self._stats = stats
-        self._clock = clock
+        self._stats = context.stats
+        self._clock = context.clock
         self._files: dict[Path, int] = {}
-        self._told = dict.fromkeys(stats.cameras, -1)
+        self._told = dict.fromkeys(context.stats.cameras, -1)
 
     def open(self) -> None:
         """Make the folders and files."""
-        if self._settings.path == _STDOUT:
+        if self._settings.path == STDOUT:
             return
         for camera in self._stats.cameras:
             path = filled(self._settings.path, camera)
@@ -76,7 +73,7 @@ class EventsOutput(Output):
     def close(self) -> None:
         """Write what is left and close the files."""
         try:
-            if self._files or self._settings.path == _STDOUT:
+            if self._files or self._settings.path == STDOUT:
                 self.poll()
         finally:
             while self._files:
@@ -84,7 +81,7 @@ class EventsOutput(Output):
 
     def _write(self, camera: str, event: dict[str, Any]) -> None:
         line = json.dumps(event, separators=(",", ":")) + "\n"
-        if self._settings.path == _STDOUT:
+        if self._settings.path == STDOUT:
             try:
                 sys.stdout.write(line)
                 sys.stdout.flush()

@@ -8,7 +8,6 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from pipeline.clock import Clock
-from pipeline.config import root as config
 from pipeline.frames import Packet
 
 from . import playlist
@@ -162,11 +161,3 @@ class Broadcast:
             # An event loop that has ended takes all who waited with it.
             with suppress(RuntimeError):
                 loop.call_soon_threadsafe(event.set)
-
-
-class Broadcasts(dict[str, Broadcast]):
-    """Those of all cameras; none where the configuration asks for none."""
-
-    def __init__(self, whole: config.Config, clock: Clock) -> None:
-        wanted = any(each.hls is not None for each in whole.outputs or ())
-        super().__init__({name: Broadcast(clock) for name in (whole.cameras if wanted else ())})

@@ -2,57 +2,53 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
-from pipeline.config import root as config
 from pipeline.frames import Packet
-from pipeline.media.encoder import Encoder
-from pipeline.outputs.protocols import Output, View
-from pipeline.stats.registry import Stats
+from pipeline.outputs.encoded_feed import EncodedFeed
+from pipeline.outputs.protocols import Output, OutputContext, View
 
-from .live_stream import Broadcast
+from .settings import Hls
 
 _TURN = 0.25
 
 
 class HlsOutput(Output):
-    """Encodes pictures with their overlay, once a camera, while players ask for them."""
+    """Encodes pictures, once a camera, while players ask for them, or hands out the cameras' own H.264 untouched."""
 
     name = "hls"
 
-    def __init__(self, settings: config.Hls, stats: Stats, broadcasts: Mapping[str, Broadcast]) -> None:
-        """Take where the pictures go, by the names of the cameras."""
-        self._burnt = settings.boxes == "burnt"
-        self._bitrate = settings.bitrate
-        self._stats = stats
-        self._broadcasts = broadcasts
-        self._encoders: dict[str, Encoder] = {}
-        self._copied: set[str] = set()
+    def __init__(self, settings: Hls, context: OutputContext) -> None:
+        burnt = settings.boxes == "burnt"
+        self.takes_packets = not burnt
+        self._stats = context.stats
+        self._broadcasts = context.hls_streams
+        self._feeds = {name: EncodedFeed(name, settings.bitrate, overlay=burnt) for name in self._broadcasts}
         self._turned: set[str] = set()
         self._polled = float("-inf")
 
     def wants(self, camera: str) -> bool:
         """Whether players ask for a camera whose pictures have to be encoded."""
-        return camera not in self._copied and self._broadcasts[camera].players > 0
+        return self._feeds[camera].encodes and self._broadcasts[camera].players > 0
 
     def show(self, view: View) -> bool:
         """Encode one picture, where players want it and its own packet does not go out; True if they do."""
         frame = view.result.frame
-        broadcast = self._broadcasts[frame.camera]
+        broadcast, feed = self._broadcasts[frame.camera], self._feeds[frame.camera]
         if frame.picture.turned:
             # Players do not turn what they decode as the stream asks.
             self._turned.add(frame.camera)
-            self._copied.discard(frame.camera)
-        if frame.camera in self._copied or not broadcast.players:
-            self._encoders.pop(frame.camera, None)
+            feed.encodes = True
+        if not feed.encodes or not broadcast.players:
+            feed.rest()
             return broadcast.players > 0
-        encoder = self._encoders.get(frame.camera)
-        if encoder is None:
-            encoder = self._encoders[frame.camera] = Encoder(frame.camera, self._bitrate)
-        image = view.painted() if self._burnt else view.plain()
-        seconds = frame.captured if view.live or frame.pts is None else frame.pts
-        broadcast.put(encoder.encode(image, seconds, frame.captured))
+        broadcast.put(feed.encode(view))
         return True
+
+    def packet(self, packet: Packet) -> None:
+        """Take one packet of any camera; where it is not H.264, pictures are encoded without overlay."""
+        feed = self._feeds[packet.camera]
+        feed.encodes = packet.codec != "h264" or packet.camera in self._turned
+        if not feed.encodes:
+            self._broadcasts[packet.camera].put(packet)
 
     def poll(self) -> bool:
         """Tell who watches, and forget what nobody does; a few times a second, however many views come."""
@@ -67,22 +63,10 @@ class HlsOutput(Output):
                 states.tell(camera, f"live, {viewers}" if broadcast.fresh else f"waiting for a picture, {viewers}")
             else:
                 states.tell(camera, "")
-                broadcast.rest(keep=camera in self._copied)
+                broadcast.rest(keep=not self._feeds[camera].encodes)
         return True
 
     def close(self) -> None:
         """Let the players go."""
         for broadcast in self._broadcasts.values():
             broadcast.close()
-
-
-class CopyHlsOutput(HlsOutput):
-    """Hands out the cameras' own H.264, untouched; other cameras' pictures are encoded without overlay."""
-
-    def packet(self, packet: Packet) -> None:
-        """Take one packet of any camera."""
-        if packet.codec == "h264" and packet.camera not in self._turned:
-            self._copied.add(packet.camera)
-            self._broadcasts[packet.camera].put(packet)
-        else:
-            self._copied.discard(packet.camera)

@@ -3,26 +3,23 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable
 from contextlib import suppress
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from pipeline.address.parse import kind
 from pipeline.concurrency.backoff import Backoff
-from pipeline.config import root as config
 from pipeline.errors import ConfigError, OutputError, unwritable
 from pipeline.frames import Packet
-from pipeline.media.encoder import Encoder
 from pipeline.media.muxer import CODECS, MUXERS, DamagedError, Segment
 from pipeline.media.packet_queue import Backlog, Boxes
+from pipeline.outputs.encoded_feed import EncodedFeed
 from pipeline.outputs.events.jsonl import frame_event
 from pipeline.outputs.paths import check_ending, check_template
-from pipeline.outputs.protocols import Output, View
-from pipeline.stats.registry import Stats
+from pipeline.outputs.protocols import Output, OutputContext, View
 
 from .footage import Recorded, Take
 from .retention import RecordingStore
+from .settings import Record
 from .sidecar import BoxesFile
 
 _TURN = 0.25
@@ -46,17 +43,15 @@ class _Reel:
 
 
 class RecordOutput(Output):
-    """Writes what it is given from a thread of its own; a full or missing disk stops nothing else."""
+    """Writes what it is given from a thread of its own; a full or missing disk stops nothing else.
+
+    The camera's own packets go on without being decoded, unless boxes are to be burnt in or it gives none.
+    """
 
     name = "record"
 
-    def __init__(
-        self,
-        settings: config.Record,
-        cameras: dict[str, config.Camera],
-        stats: Stats,
-        start: Callable[[str, Callable[[], None]], None],
-    ) -> None:
+    def __init__(self, settings: Record, context: OutputContext) -> None:
+        cameras, stats = context.cameras, context.stats
         check_template("record.path", settings.path, tuple(cameras))
         check_ending("record.path", settings.path, tuple(MUXERS))
         if "{time}" not in Path(settings.path).name:
@@ -64,18 +59,21 @@ class RecordOutput(Output):
         self._settings = settings
         self._stats = stats
         self._clock = stats.clock
-        self._start = start
+        self._start = context.start
         self._boxed = {name for name, camera in cameras.items() if camera.detect.enabled and settings.boxes == "beside"}
         self._shelf = RecordingStore(settings.path, tuple(cameras), settings.free * 1_000_000)
-        self._encoders = {
-            name: Encoder(name, settings.bitrate)
-            for name, camera in cameras.items()
-            if settings.boxes == "burnt" or kind(camera.source) in ("demo", "webcam")
+        burnt = settings.boxes == "burnt"
+        self.takes_packets = not burnt
+        self._feeds = {
+            name: EncodedFeed(
+                name, settings.bitrate, overlay=burnt, encodes=burnt or name not in context.packet_cameras
+            )
+            for name in cameras
         }
         self._backlog = Backlog(stats.outputs[self.name].skipped)
         self._reels: dict[str, _Reel] = {}
         self._former: dict[str, _Reel] = {}
-        self._files = {name for name, camera in cameras.items() if kind(camera.source) == "file"}
+        self._files = set(context.file_cameras)
         self._takes: dict[str, list[Take]] = {name: [] for name in cameras}
         self._refusals: dict[str, str] = {}
         self._ladder = Backoff(settings.path)
@@ -96,10 +94,9 @@ class RecordOutput(Output):
             self._files.add(frame.camera)
         if self._clock.monotonic() < self._retry_at:
             return False
-        if encoder := self._encoders.get(frame.camera):
-            image = view.painted() if self._settings.boxes == "burnt" else view.plain()
-            seconds = frame.captured if view.live or pts is None else pts
-            packet = encoder.encode(image, seconds, frame.captured)
+        feed = self._feeds[frame.camera]
+        if feed.encodes:
+            packet = feed.encode(view)
             self._backlog.put(packet)
             pts = packet.pts
         if frame.camera in self._boxed:
@@ -110,7 +107,12 @@ class RecordOutput(Output):
 
     def wants(self, camera: str) -> bool:
         """Only what is encoded here has to be decoded first."""
-        return camera in self._encoders
+        return self._feeds[camera].encodes
+
+    def packet(self, packet: Packet) -> None:
+        """Take one packet of any camera, untouched."""
+        if not self._feeds[packet.camera].encodes:
+            self._backlog.put(packet)
 
     def poll(self) -> bool:
         """Tell where the disk takes nothing any more, although it reports no error."""
@@ -241,12 +243,3 @@ class RecordOutput(Output):
         delay = self._ladder.next()
         self._retry_at = self._clock.monotonic() + delay
         self._stats.outputs[self.name].tell(self._settings.path, str(error))
-
-
-class CopyOutput(RecordOutput):
-    """The same from the camera's own packets, without decoding or encoding anything."""
-
-    def packet(self, packet: Packet) -> None:
-        """Take one packet of any camera."""
-        if packet.camera not in self._encoders:
-            self._backlog.put(packet)

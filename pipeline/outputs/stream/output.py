@@ -3,47 +3,41 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Callable
 from functools import partial
 
-from pipeline.address.parse import kind
-from pipeline.config import root as config
 from pipeline.errors import OutputError
 from pipeline.frames import Packet
-from pipeline.media.encoder import Encoder
+from pipeline.outputs.encoded_feed import EncodedFeed
 from pipeline.outputs.paths import check_template
-from pipeline.outputs.protocols import Output, View
-from pipeline.stats.registry import Stats
+from pipeline.outputs.protocols import Output, OutputContext, View
 
 from .publisher import Publisher
+from .settings import Stream
 
 
 class StreamOutput(Output):
-    """Encodes pictures with their overlay, once a camera, while its server takes them."""
+    """Sends the cameras' own packets untouched, or encodes pictures, once a camera, while its server takes them."""
 
     name = "stream"
     paced = True
 
-    def __init__(
-        self,
-        settings: config.Stream,
-        cameras: dict[str, config.Camera],
-        stats: Stats,
-        start: Callable[[str, Callable[[], None]], None],
-    ) -> None:
-        check_template("stream.address", settings.address, tuple(cameras))
-        self._burnt = settings.boxes == "burnt"
-        self._start = start
-        counted = stats.outputs[self.name]
+    def __init__(self, settings: Stream, context: OutputContext) -> None:
+        cameras = tuple(context.cameras)
+        check_template("stream.address", settings.address, cameras)
+        burnt = settings.boxes == "burnt"
+        self.takes_packets = not burnt
+        self._start = context.start
+        counted = context.stats.outputs[self.name]
         self._publishers: dict[str, Publisher] = {}
         for name in cameras:
-            publisher = Publisher(settings.address.replace("{camera}", name), stats.clock, lost=counted.skipped)
+            publisher = Publisher(settings.address.replace("{camera}", name), context.clock, lost=counted.skipped)
             publisher.tell = partial(counted.tell, publisher.name)
             self._publishers[name] = publisher
-        self._encoders = {
-            name: Encoder(name, settings.bitrate)
-            for name, camera in cameras.items()
-            if self._burnt or kind(camera.source) in ("demo", "webcam")
+        self._feeds = {
+            name: EncodedFeed(
+                name, settings.bitrate, overlay=burnt, encodes=burnt or name not in context.packet_cameras
+            )
+            for name in cameras
         }
 
     def open(self) -> None:
@@ -55,29 +49,23 @@ class StreamOutput(Output):
 
     def show(self, view: View) -> bool:
         """Encode one picture for the server."""
-        frame = view.result.frame
-        publisher, encoder = self._publishers[frame.camera], self._encoders.get(frame.camera)
-        if encoder is None or not publisher.wanted:
+        camera = view.result.frame.camera
+        publisher, feed = self._publishers[camera], self._feeds[camera]
+        if not feed.encodes or not publisher.wanted:
             return False
-        image = view.painted() if self._burnt else view.plain()
-        seconds = frame.captured if view.live or frame.pts is None else frame.pts
-        publisher.put(encoder.encode(image, seconds, frame.captured))
+        publisher.put(feed.encode(view))
         return publisher.live
 
     def wants(self, camera: str) -> bool:
         """Only what is encoded here has to be decoded first, while its server takes it."""
-        return camera in self._encoders and self._publishers[camera].wanted
+        return self._feeds[camera].encodes and self._publishers[camera].wanted
+
+    def packet(self, packet: Packet) -> None:
+        """Take one packet of any camera, untouched."""
+        if not self._feeds[packet.camera].encodes:
+            self._publishers[packet.camera].put(packet)
 
     def close(self) -> None:
         """Let the servers go."""
         for publisher in self._publishers.values():
             publisher.stop()
-
-
-class CopyStreamOutput(StreamOutput):
-    """Sends the cameras' own packets, untouched."""
-
-    def packet(self, packet: Packet) -> None:
-        """Take one packet of any camera."""
-        if packet.camera not in self._encoders:
-            self._publishers[packet.camera].put(packet)

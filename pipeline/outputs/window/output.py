@@ -11,17 +11,15 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from pipeline.clock import Clock
-from pipeline.config import root as config
 from pipeline.draw.overlay import blank, stale
 from pipeline.draw.primitives import WHITE, letter_size, letters, printable
 from pipeline.errors import OutputError, unwritable
 from pipeline.frames import Image
-from pipeline.outputs.protocols import Output, View
+from pipeline.outputs.protocols import Output, OutputContext, View
 from pipeline.stats.health import Level, Verdict, verdict
-from pipeline.stats.registry import Stats
 
 from .display import missing_display
+from .settings import Window
 
 _TITLE = "Lookout"
 _HELP = (
@@ -54,10 +52,10 @@ class WindowOutput(Output):
     paced = True
     main_thread = True
 
-    def __init__(self, settings: config.Window, stats: Stats, clock: Clock, say: Callable[[str], None] = print) -> None:
+    def __init__(self, settings: Window, context: OutputContext, say: Callable[[str], None] = print) -> None:
         self._settings = settings
-        self._stats = stats
-        self._clock = clock
+        self._stats = context.stats
+        self._clock = context.clock
         self._say = say
         self._views: dict[str, View] = {}
         self._drawn: tuple[object, ...] = ()

@@ -21,7 +21,11 @@ import pytest
 from pipeline.cli.app import COMMANDS, main
 from pipeline.cli.options import camera_names, overrides
 from pipeline.config.load import load
-from pipeline.config.root import Camera, Config, Events, Output, Video, Web, Window
+from pipeline.config.root import Camera, Config, Output
+from pipeline.outputs.events.settings import Events
+from pipeline.outputs.video.settings import Video
+from pipeline.outputs.window.settings import Window
+from pipeline.web.settings import Web
 from tests.support.models import rows_model, write_ir
 from tests.support.wait import HANG_S, until
 

@@ -21,18 +21,18 @@ from pipeline.config.root import (
     Capture,
     Config,
     Detect,
-    Events,
     Infer,
     Model,
     Output,
-    Record,
-    Stream,
-    Video,
-    Web,
-    Window,
 )
 from pipeline.config.validation import PATTERNS
 from pipeline.errors import ConfigError
+from pipeline.outputs.events.settings import Events
+from pipeline.outputs.record.settings import Record
+from pipeline.outputs.stream.settings import Stream
+from pipeline.outputs.video.settings import Video
+from pipeline.outputs.window.settings import Window
+from pipeline.web.settings import Web
 
 FOLDER = Path(__file__).parents[3] / "config"
 FILES = sorted(FOLDER.glob("*.yaml"))

@@ -5,38 +5,69 @@ import threading
 import pytest
 
 from pipeline.clock import SystemClock
-from pipeline.config import root as config
-from pipeline.outputs.dispatch import OutputWorker
+from pipeline.config.outputs import OutputSettings
+from pipeline.config.root import Output as Entry
+from pipeline.outputs.dispatch import OutputWorker, fan_out
 from pipeline.outputs.events.jsonl import EventsOutput
-from pipeline.outputs.hls.live_stream import Broadcasts
-from pipeline.outputs.hls.output import CopyHlsOutput, HlsOutput
-from pipeline.outputs.protocols import Output, View
-from pipeline.outputs.video import VideoOutput
+from pipeline.outputs.events.settings import Events
+from pipeline.outputs.hls.output import HlsOutput
+from pipeline.outputs.hls.settings import Hls
+from pipeline.outputs.protocols import Output, PacketOutput, View
+from pipeline.outputs.record.output import RecordOutput
+from pipeline.outputs.record.settings import Record
+from pipeline.outputs.stream.output import StreamOutput
+from pipeline.outputs.stream.settings import Stream
+from pipeline.outputs.video.output import VideoOutput
+from pipeline.outputs.video.settings import Video
 from pipeline.outputs.window.output import WindowOutput
+from pipeline.outputs.window.settings import Window
 from pipeline.runtime.outputs import open_output
 from pipeline.stats.registry import Stats
 from pipeline.web.output import WebOutput
+from pipeline.web.settings import Web
+from tests.support.outputs import context
 from tests.support.scenes import Scene
 from tests.support.wait import HANG_S, until
 
+KINDS = [
+    (Window(), WindowOutput),
+    (Web(), WebOutput),
+    (Video(path="out.mp4"), VideoOutput),
+    (Events(path="-"), EventsOutput),
+    (Record(path="{time}.mp4"), RecordOutput),
+    (Stream(address="rtsp://server/live"), StreamOutput),
+    (Hls(), HlsOutput),
+]
+
+
+@pytest.mark.parametrize(("settings", "kind"), KINDS)
+def test_each_kind_of_output_has_its_class(settings: OutputSettings, kind: type) -> None:
+    output = open_output(settings, context(Stats(["demo"])))
+    assert type(output) is kind
+    assert output.name == settings.kind
+
+
+def test_each_kind_of_the_configuration_is_among_them() -> None:
+    assert [settings.kind for settings, _ in KINDS] == list(Entry.model_fields)
+
 
 @pytest.mark.parametrize(
-    ("settings", "kind"),
+    ("settings", "takes"),
     [
-        (config.Output(window=config.Window()), WindowOutput),
-        (config.Output(web=config.Web()), WebOutput),
-        (config.Output(video=config.Video(path="out.mp4")), VideoOutput),
-        (config.Output(events=config.Events(path="-")), EventsOutput),
-        (config.Output(hls=config.Hls()), HlsOutput),
-        (config.Output(hls=config.Hls(boxes="no")), CopyHlsOutput),
+        (Record(path="{time}.mp4"), True),
+        (Record(path="{time}.mp4", boxes="no"), True),
+        (Record(path="{time}.mp4", boxes="burnt"), False),
+        (Stream(address="rtsp://server/live", boxes="no"), True),
+        (Stream(address="rtsp://server/live"), False),
+        (Hls(boxes="no"), True),
+        (Hls(), False),
     ],
 )
-def test_each_kind_of_output_has_its_class(settings: config.Output, kind: type) -> None:
-    output = open_output(
-        settings, config.Config(), Stats(["demo"]), lambda name, body: None, Broadcasts(config.Config(), SystemClock())
-    )
-    assert isinstance(output, kind)
-    assert output.name == settings.kind
+def test_only_what_passes_packets_on_is_given_any(settings: OutputSettings, takes: bool) -> None:
+    output = open_output(settings, context(Stats(["demo"])))
+    assert isinstance(output, PacketOutput)
+    assert output.takes_packets is takes
+    assert (fan_out([OutputWorker(output, Stats(["demo"]))]) is not None) is takes
 
 
 class Noting(Output):

@@ -15,14 +15,15 @@ from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
 from pipeline.clock import Clock, SystemClock
-from pipeline.config import root as config
 from pipeline.draw.primitives import GREEN, RED, colour
 from pipeline.errors import OutputError
 from pipeline.frames import Image
 from pipeline.stats.registry import State, Stats
 from pipeline.web.origin_check import host_name
 from pipeline.web.output import WebOutput
+from pipeline.web.settings import Web
 from tests.support.clock import ManualClock
+from tests.support.outputs import context
 from tests.support.scenes import Scene, share
 from tests.support.wait import HANG_S, until
 
@@ -37,7 +38,7 @@ class Served:
     ) -> None:
         self.stats = Stats(list(cameras), clock or SystemClock())
         self.scenes = {name: Scene(self.stats.clock, name, self.stats) for name in cameras}
-        self.web = WebOutput(config.Web(**{"port": 0} | settings), self.stats, start)
+        self.web = WebOutput(Web(**{"port": 0} | settings), context(self.stats, start))
         self.web.open()
         self.port = int(self.web.address.rsplit(":", 1)[1].strip("/"))
 
@@ -373,7 +374,7 @@ def test_a_request_that_trickles_in_is_ended(serve: Callable[..., Served], monke
 def test_a_port_in_use_is_one_line(crew: Start) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        web = WebOutput(config.Web(port=port), Stats(["door"]), crew)
+        web = WebOutput(Web(port=port), context(Stats(["door"]), crew))
         with pytest.raises(OutputError) as caught:
             web.open()
     assert str(caught.value) == f"port {port} on 127.0.0.1 is in use; choose another with --web PORT"

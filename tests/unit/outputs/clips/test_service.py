@@ -19,7 +19,6 @@ import av
 import pytest
 
 from pipeline.clock import SystemClock
-from pipeline.config import root as config
 from pipeline.errors import OutputError
 from pipeline.frames import Packet
 from pipeline.media.muxer import Remuxer
@@ -28,12 +27,14 @@ from pipeline.outputs.clips.memory_budget import CROWDED, Budget, Share
 from pipeline.outputs.clips.service import Clip as Clip_
 from pipeline.outputs.clips.service import Clips
 from pipeline.outputs.record.footage import Recorded
-from pipeline.outputs.record.output import CopyOutput
+from pipeline.outputs.record.output import RecordOutput
+from pipeline.outputs.record.settings import Record
 from pipeline.stats.registry import Stats
 from pipeline.web.routes import clips as clip_orders
 from tests.support.clips import Clip, encode, number_in, street
 from tests.support.clock import ManualClock
 from tests.support.marked import pictures
+from tests.support.outputs import context
 from tests.support.serving import TOKEN, Answer, Serving, Start
 from tests.support.wait import HANG_S, until
 
@@ -147,9 +148,8 @@ def test_a_clip_of_what_is_recorded_comes_from_the_recording_and_leaves_no_file(
     tmp_path: Path,
 ) -> None:
     served = serve()
-    record = config.Record(path=str(tmp_path / "{time}.mkv"), free=0, seconds=1)
-    cameras = {"door": config.Camera(source="rtsp://camera.example/live")}
-    output = CopyOutput(record, cameras, Stats(["door"], clips_clock), crew)
+    record = Record(path=str(tmp_path / "{time}.mkv"), free=0, seconds=1)
+    output = RecordOutput(record, context(Stats(["door"], clips_clock), crew))
     output.open()
     recorded: list[float] = []
     footage = output.footage
@@ -369,7 +369,7 @@ def test_memory_keeps_whole_groups_of_pictures_for_so_many_seconds_and_bytes(
 
 
 def test_pictures_of_another_size_begin_anew(clip: Clip) -> None:
-    clips = Clips({"door": config.Camera(source="rtsp://camera.example/live")}, HandClock())
+    clips = Clips({"door": 15.0}, HandClock())
     sent = list(packets(clip, 60))
     for packet in sent[:30]:
         clips.packet(packet)
@@ -384,10 +384,9 @@ def test_pictures_of_another_size_begin_anew(clip: Clip) -> None:
 @pytest.fixture
 def unrecorded(crew: Start, tmp_path: Path) -> Iterator[Clips]:
     """Clips of a camera whose recording has nothing."""
-    cameras = {"door": config.Camera(source="rtsp://camera.example/live")}
-    clips = Clips(cameras, HandClock())
-    record = config.Record(path=str(tmp_path / "{time}.mkv"), free=0)
-    output = CopyOutput(record, cameras, Stats(["door"], SystemClock()), crew)
+    clips = Clips({"door": 15.0}, HandClock())
+    record = Record(path=str(tmp_path / "{time}.mkv"), free=0)
+    output = RecordOutput(record, context(Stats(["door"], SystemClock()), crew))
     clips.recordings = output
     with contextlib.closing(output):
         yield clips
@@ -417,7 +416,7 @@ class HandClock:
 
 
 def test_more_than_the_memory_may_hold_is_refused(clip: Clip, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    clips = Clips({"door": config.Camera(source="rtsp://camera.example/live")}, HandClock())
+    clips = Clips({"door": 15.0}, HandClock())
     for packet in packets(clip, 60):
         clips.packet(packet)
     monkeypatch.setattr(past, "MOST_BYTES", 1000)
@@ -460,7 +459,7 @@ def test_a_clip_comes_from_memory_where_its_recording_fails(unrecorded: Clips, c
 def test_a_clip_waits_for_nothing_once_no_picture_will_come(clip: Clip, tmp_path: Path) -> None:
     ended = threading.Event()
     clock = HandClock(ended)
-    clips = Clips({"door": config.Camera(source="rtsp://camera.example/live")}, clock, ended)
+    clips = Clips({"door": 15.0}, clock, ended)
     for packet in packets(clip, 30):
         clips.packet(packet)
     threading.Timer(0.05, ended.set).start()
@@ -486,7 +485,7 @@ def test_what_came_before_an_outage_is_in_no_clip(clip: Clip) -> None:
 
 
 def test_a_clip_that_fails_leaves_what_is_there(clip: Clip, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    clips = Clips({"door": config.Camera(source="rtsp://camera.example/live")}, HandClock())
+    clips = Clips({"door": 15.0}, HandClock())
     target, boxes = tmp_path / "door.mp4", tmp_path / "door.jsonl"
     for each in (target, boxes):
         each.write_text("holiday")
@@ -515,7 +514,7 @@ def test_the_index_stands_in_front_however_many_pictures_there_are(clip: Clip, c
 
 
 def test_the_cameras_own_pictures_are_handed_on_bit_by_bit(clip: Clip) -> None:
-    clips = Clips({"door": config.Camera(source="rtsp://camera.example/live")}, HandClock())
+    clips = Clips({"door": 15.0}, HandClock())
     for packet in packets(clip, 30):
         clips.packet(packet)
     with clips.ask("door", 10, 0) as asked:

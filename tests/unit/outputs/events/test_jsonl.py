@@ -12,16 +12,17 @@ from pathlib import Path
 import pytest
 
 from pipeline.address import parse as address
-from pipeline.config import root as config
 from pipeline.errors import OutputError
 from pipeline.frames import Timing
 from pipeline.outputs.events.jsonl import EventsOutput
+from pipeline.outputs.events.settings import Events
 from pipeline.stats.registry import State, Stats
+from tests.support.outputs import context
 from tests.support.scenes import HandClock, Scene
 
 
 def opened(scene: Scene, path: Path | str, empty: bool = True) -> EventsOutput:
-    output = EventsOutput(config.Events(path=str(path), empty=empty), scene.stats, scene.clock)
+    output = EventsOutput(Events(path=str(path), empty=empty), context(scene.stats))
     output.open()
     return output
 
@@ -165,10 +166,11 @@ KILLED = """
 import os, sys, threading
 sys.path[:0] = sys.argv[2:]
 from tests.support.scenes import HandClock, Scene
-from pipeline.config import root as config
 from pipeline.outputs.events.jsonl import EventsOutput
+from pipeline.outputs.events.settings import Events
+from tests.support.outputs import context
 scene = Scene(HandClock())
-output = EventsOutput(config.Events(path=sys.argv[1]), scene.stats, scene.clock)
+output = EventsOutput(Events(path=sys.argv[1]), context(scene.stats))
 output.open()
 for _ in range(100):
     output.show(scene.view())

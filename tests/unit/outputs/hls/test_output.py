@@ -249,7 +249,7 @@ class _Later:
 
 def test_a_camera_that_does_not_send_h264_is_encoded_without_boxes(air: Callable[..., Airing]) -> None:
     served = air(token=None, boxes="no")
-    served.output.packet(Packet("door", "mjpeg", b"x", True, 0.0, 0.0, 0.0, WIDTH, HEIGHT))  # type: ignore[attr-defined]
+    served.output.packet(Packet("door", "mjpeg", b"x", True, 0.0, 0.0, 0.0, WIDTH, HEIGHT))
     served.burst(100)
     status, _, index = served.ask("/hls/door/index.m3u8")
     assert status == 200
@@ -381,7 +381,7 @@ def test_a_player_that_reads_nothing_holds_little_and_is_cut_off(
         data = b"".join(b"\0\0\0\1" + unit for unit in clip.units[number % 120]) + padded
         at = number / 30
         now = served.stats.clock.monotonic()
-        served.output.packet(Packet("door", "h264", data, number % 30 == 0, at, at, now, WIDTH, HEIGHT))  # type: ignore[attr-defined]
+        served.output.packet(Packet("door", "h264", data, number % 30 == 0, at, at, now, WIDTH, HEIGHT))
     name = stretches(served.ask("/hls/door/live.m3u8")[2].decode())[-1][1]
     with socket.socket() as line:
         line.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)

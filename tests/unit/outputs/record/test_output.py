@@ -22,7 +22,6 @@ import av
 import pytest
 
 from pipeline.clock import Clock
-from pipeline.config import root as config
 from pipeline.draw.primitives import colour
 from pipeline.errors import ConfigError, OutputError
 from pipeline.frames import Packet
@@ -30,13 +29,15 @@ from pipeline.media.muxer import Remuxer, Segment
 from pipeline.outputs.clips.service import Clips
 from pipeline.outputs.record import footage as clip_module
 from pipeline.outputs.record.footage import Recorded, Take
-from pipeline.outputs.record.output import CopyOutput, RecordOutput
+from pipeline.outputs.record.output import RecordOutput
 from pipeline.outputs.record.retention import RecordingStore
+from pipeline.outputs.record.settings import Record
 from pipeline.outputs.record.sidecar import Found
 from pipeline.stats.registry import Stats
 from tests.support.clips import Clip, encode, number_in
 from tests.support.clock import ManualClock
 from tests.support.marked import pictures
+from tests.support.outputs import context
 from tests.support.scenes import Scene, share
 from tests.support.wait import HANG_S, until
 
@@ -61,10 +62,9 @@ def packets(clip: Clip, count: int, camera: str = "door") -> Iterator[Packet]:
 def recording(
     start: Start, path: Path, cameras: tuple[str, ...] = ("door",), clock: Clock | None = None, **more: object
 ) -> RecordOutput:
-    settings = config.Record.model_validate({"path": str(path), "free": 0, **more})
-    sources = {name: config.Camera(source="demo" if name == "drawn" else "rtsp://camera/live") for name in cameras}
-    kind = RecordOutput if settings.boxes == "burnt" else CopyOutput
-    output = kind(settings, sources, Stats(list(cameras), clock), start)
+    settings = Record.model_validate({"path": str(path), "free": 0, **more})
+    packets = frozenset(name for name in cameras if name != "drawn")
+    output = RecordOutput(settings, context(Stats(list(cameras), clock), start, packet_cameras=packets))
     output.open()
     return output
 
@@ -100,7 +100,7 @@ def played(path: Path) -> list[tuple[float, int]]:
 
 def test_packets_become_segments_that_lose_no_picture(crew: Start, clip: Clip, tmp_path: Path) -> None:
     output = recording(crew, tmp_path / "deep" / "{camera}-{time}.mp4", seconds=1)
-    assert isinstance(output, CopyOutput)
+    assert output.takes_packets
     for packet in packets(clip, 90):
         output.packet(packet)
     output.close()
@@ -114,7 +114,7 @@ def test_packets_become_segments_that_lose_no_picture(crew: Start, clip: Clip, t
 
 def test_segments_can_have_a_size(crew: Start, clip: Clip, tmp_path: Path) -> None:
     output = recording(crew, tmp_path / "{time}.mp4", megabytes=1)
-    assert isinstance(output, CopyOutput)
+    assert output.takes_packets
     padding = START + b"\x0c" + b"\xff" * 20_000
     for packet in packets(clip, 90):
         big = replace(packet, data=packet.data + padding)
@@ -126,7 +126,7 @@ def test_segments_can_have_a_size(crew: Start, clip: Clip, tmp_path: Path) -> No
 
 def test_boxes_stand_beside_at_the_time_of_their_picture(crew: Start, clip: Clip, scene: Scene, tmp_path: Path) -> None:
     output = recording(crew, tmp_path / "{camera}-{time}.mp4", seconds=1)
-    assert isinstance(output, CopyOutput)
+    assert output.takes_packets
     sent = list(packets(clip, 60))
     for packet in sent:
         output.packet(packet)
@@ -180,7 +180,7 @@ def test_a_camera_that_comes_back_with_another_clock_goes_on_in_the_same_file(
     crew: Start, clip: Clip, tmp_path: Path
 ) -> None:
     output = recording(crew, tmp_path / "{time}.mp4")
-    assert isinstance(output, CopyOutput)
+    assert output.takes_packets
     for round_, shift in enumerate((0.0, -5.0, 4000.0)):
         for number, packet in enumerate(packets(clip, 30)):
             stamp = None if packet.pts is None or (round_ == 1 and packet.key) else packet.pts + shift
@@ -196,7 +196,7 @@ def test_a_camera_that_comes_back_with_another_clock_goes_on_in_the_same_file(
 def test_a_clip_has_what_came_after_the_camera_was_away(crew: Start, clip: Clip, tmp_path: Path) -> None:
     clock = Awaited(lambda seconds: until(lambda: written(output)))
     output = recording(crew, tmp_path / "{time}.mp4", clock=clock)
-    assert isinstance(output, CopyOutput)
+    assert output.takes_packets
     now = clock.monotonic()
     # Both times the camera counts from 0, as after every connection.
     for began, count in ((now - 21, 30), (now - 1, 75)):
@@ -230,7 +230,7 @@ def test_a_place_that_cannot_be_written_is_said_at_opening(crew: Start, tmp_path
 
 def test_a_damaged_keyframe_is_not_the_start_of_a_file(crew: Start, clip: Clip, tmp_path: Path) -> None:
     output = recording(crew, tmp_path / "{time}.mp4")
-    assert isinstance(output, CopyOutput)
+    assert output.takes_packets
     for packet in packets(clip, 60):
         damaged = packet.pts is not None and packet.pts < 7.4
         output.packet(replace(packet, data=b"\0\0\0\1" + b"\xff" * 40) if damaged else packet)
@@ -243,7 +243,7 @@ def test_a_damaged_keyframe_is_not_the_start_of_a_file(crew: Start, clip: Clip, 
 
 def test_what_cannot_be_copied_is_told(crew: Start, tmp_path: Path) -> None:
     output = recording(crew, tmp_path / "{time}.mp4")
-    assert isinstance(output, CopyOutput)
+    assert output.takes_packets
     output.packet(Packet("door", "vp9", b"x", True, 0.0, 0.0, 0.0, 320, 180))
     assert until(lambda: bool(output._stats.told()["record"]))
     assert output._stats.told()["record"] == {"door": "vp9 cannot be copied; set boxes: burnt"}
@@ -295,7 +295,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 def test_a_full_disk_stops_only_the_recording_and_heals(crew: Start, clip: Clip, small_disk: Path) -> None:
     (small_disk / "other").write_bytes(b"x" * 18_000_000)
     output = recording(crew, small_disk / "{time}.mp4", seconds=1)
-    assert isinstance(output, CopyOutput)
+    assert output.takes_packets
     padding = START + b"\x0c" + b"\xff" * 40_000
 
     def send(count: int) -> None:
@@ -318,7 +318,7 @@ def test_a_full_disk_stops_only_the_recording_and_heals(crew: Start, clip: Clip,
 
 def test_a_disk_that_is_taken_away_is_told(crew: Start, clip: Clip, small_disk: Path) -> None:
     output = recording(crew, small_disk / "{time}.mp4", seconds=1)
-    assert isinstance(output, CopyOutput)
+    assert output.takes_packets
     for packet in packets(clip, 30):
         output.packet(packet)
     assert until(lambda: bool(videos(small_disk)))
@@ -343,7 +343,6 @@ def test_a_clip_holds_the_seconds_around_now_with_their_boxes(
         for _ in range(round(seconds * 30)):
             clock.advance(1 / 30)
             sent.append(replace(next(coming), captured=clock.monotonic()))
-            assert isinstance(output, CopyOutput)
             output.packet(sent[-1])
             number = (len(sent) - 1) % 90
             result = scene.result(320, 180, boxes=[(number, 10, number + 20, 60)], pts=sent[-1].pts)
@@ -353,6 +352,7 @@ def test_a_clip_holds_the_seconds_around_now_with_their_boxes(
 
     clock = Awaited(give)
     output = recording(crew, tmp_path / "{camera}-{time}.mp4", clock=clock, seconds=1)
+    assert output.takes_packets
     give(2.7)
     asked = len(sent)
     clips = Clips({}, clock)
@@ -449,7 +449,7 @@ def test_a_disk_that_takes_nothing_is_told_and_delays_nobody(
     # A disk that hangs cannot be had in a test; what it does to a caller is to not return.
     monkeypatch.setattr(Segment, "write", lambda *packet: wrote.append(hung.wait(HANG_S)) or 0.0)
     output = recording(crew, tmp_path / "{time}.mp4")
-    assert isinstance(output, CopyOutput)
+    assert output.takes_packets
     for packet in packets(clip, 90):
         output.packet(packet)
     # All were taken before the disk took one.

@@ -18,16 +18,17 @@ import av
 import numpy as np
 import pytest
 
-from pipeline.config import root as config
 from pipeline.draw.primitives import colour
 from pipeline.errors import ConfigError
 from pipeline.frames import Image, Packet
 from pipeline.outputs.stream import publisher
 from pipeline.outputs.stream.child import HEAD
-from pipeline.outputs.stream.output import CopyStreamOutput, StreamOutput
+from pipeline.outputs.stream.output import StreamOutput
+from pipeline.outputs.stream.settings import Stream
 from pipeline.stats.registry import Stats
 from tests.support import marked
 from tests.support.clips import Clip, encode, number_in
+from tests.support.outputs import context
 from tests.support.scenes import Scene, share
 from tests.support.servers.sink import RtspSink
 from tests.support.wait import HANG_S, until
@@ -73,10 +74,9 @@ class Feed:
 
 @contextmanager
 def streaming(start: Start, address: str, boxes: str = "no") -> Iterator[StreamOutput]:
-    kind = CopyStreamOutput if boxes == "no" else StreamOutput
     stats = Stats(["door"])
-    settings = config.Stream.model_validate({"address": address, "boxes": boxes})
-    output = kind(settings, {"door": config.Camera(source="rtsp://camera/live")}, stats, start)
+    settings = Stream.model_validate({"address": address, "boxes": boxes})
+    output = StreamOutput(settings, context(stats, start))
     output.stats = stats  # type: ignore[attr-defined]
     output.open()
     try:
@@ -98,7 +98,7 @@ def decoded(pictures: list[bytes]) -> list[Image]:
 
 def test_untouched_packets_arrive_in_time(crew: Start, clip: Clip, sink: RtspSink) -> None:
     with streaming(crew, sink.address) as output:
-        assert isinstance(output, CopyStreamOutput)
+        assert output.takes_packets
         feed = Feed(output.packet, clip, crew)
         assert until(lambda: len(sink.pictures) >= 45)
         assert state(output) == "live"
@@ -168,7 +168,7 @@ def test_ffmpeg_reads_the_stream_back(
 def test_a_stalled_server_is_left(crew: Start, clip: Clip, sink: RtspSink, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(publisher, "PATIENCE", 1.0)
     with streaming(crew, sink.address) as output:
-        assert isinstance(output, CopyStreamOutput)
+        assert output.takes_packets
         feed = Feed(output.packet, clip, crew, padding=60_000)
         assert until(lambda: state(output) == "live" and len(sink.pictures) > 5)
         sink.stalled = True
@@ -185,7 +185,7 @@ def test_a_server_that_stalls_delays_nothing_and_not_the_end(
     # Whoever waited for the server would wait for longer than this test does.
     monkeypatch.setattr(publisher, "PATIENCE", 2 * HANG_S)
     with streaming(crew, sink.address) as output:
-        assert isinstance(output, CopyStreamOutput)
+        assert output.takes_packets
         feed = Feed(output.packet, clip, crew, padding=200_000)
         assert until(lambda: len(sink.pictures) > 5)
         sink.stalled = True
@@ -202,7 +202,7 @@ def test_a_late_and_a_killed_server_get_the_stream_again(crew: Start, clip: Clip
         port = free.getsockname()[1]
     sink = RtspSink(port=port)
     with streaming(crew, sink.address) as output:
-        assert isinstance(output, CopyStreamOutput)
+        assert output.takes_packets
         feed = Feed(output.packet, clip, crew)
         assert until(lambda: state(output).startswith("offline (refused), next try in"))
         for _ in range(2):
@@ -224,7 +224,7 @@ def test_a_server_that_refuses_is_told(crew: Start, clip: Clip, verb: str, statu
     with RtspSink() as sink:
         sink.status[verb] = status
         with streaming(crew, sink.address) as output:
-            assert isinstance(output, CopyStreamOutput)
+            assert output.takes_packets
             feed = Feed(output.packet, clip, crew)
             assert until(lambda: state(output).startswith(f"offline ({reason}), next try in"))
             feed.stop()
@@ -232,7 +232,7 @@ def test_a_server_that_refuses_is_told(crew: Start, clip: Clip, verb: str, statu
 
 def test_the_login_works_and_is_shown_nowhere(crew: Start, clip: Clip) -> None:
     with RtspSink(user="me", password="canary77") as sink, streaming(crew, sink.address) as output:
-        assert isinstance(output, CopyStreamOutput)
+        assert output.takes_packets
         feed = Feed(output.packet, clip, crew)
         assert until(lambda: len(sink.pictures) > 3)
         children = Path(f"/proc/{os.getpid()}/task")
@@ -270,8 +270,7 @@ def test_the_process_ends_with_its_parent_even_while_it_is_stalled(clip: Clip, s
 
 
 def test_one_address_for_several_cameras_is_a_mistake_in_the_configuration(crew: Start) -> None:
-    cameras = {name: config.Camera(source="demo") for name in ("door", "yard")}
     with pytest.raises(ConfigError) as caught:
-        StreamOutput(config.Stream(address="rtsp://me:canary77@server/live"), cameras, Stats(["door"]), crew)
+        StreamOutput(Stream(address="rtsp://me:canary77@server/live"), context(Stats(["door", "yard"]), crew))
     expected = "must contain {camera} because there are 2 cameras, got 'rtsp://***@server/live'"
     assert str(caught.value) == f"outputs.stream.address: {expected}"

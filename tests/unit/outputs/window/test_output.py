@@ -13,12 +13,13 @@ import cv2
 import numpy as np
 import pytest
 
-from pipeline.config import root as config
 from pipeline.draw.primitives import AMBER, RED, colour, letter_size, letters
 from pipeline.errors import OutputError
 from pipeline.frames import Image
 from pipeline.outputs.window.display import display_available, missing_display
 from pipeline.outputs.window.output import WindowOutput
+from pipeline.outputs.window.settings import Window
+from tests.support.outputs import context
 from tests.support.scenes import Scene, share
 from tests.support.wait import HANG_S, until
 
@@ -32,15 +33,16 @@ SHOWING = f"""
 import sys, time
 sys.path[:0] = [{str(ROOT)!r}]
 from tests.support.scenes import Scene
-from pipeline.config import root as config
 from pipeline.clock import SystemClock
 from pipeline.outputs.window.output import WindowOutput
+from pipeline.outputs.window.settings import Window
+from tests.support.outputs import context
 from pipeline.stats.registry import Stats
 names, silent_after = sys.argv[1].split(","), float(sys.argv[2])
 clock = SystemClock()
 stats = Stats(names, clock)
 scenes = [Scene(clock, name, stats) for name in names]
-window = WindowOutput(config.Window(width=640), stats, clock, lambda line: print(line, flush=True))
+window = WindowOutput(Window(width=640), context(stats), lambda line: print(line, flush=True))
 stats.detector = lambda: "lookout-person INT8 (bundled) on CPU"
 window.open()
 begun = time.monotonic()
@@ -270,7 +272,7 @@ def test_without_a_screen_the_window_says_so_in_one_line_and_the_process_lives(
     monkeypatch.setenv("DISPLAY", display)
     assert missing_display() == expected
     assert not display_available()
-    window = WindowOutput(config.Window(), scene.stats, scene.clock)
+    window = WindowOutput(Window(), context(scene.stats))
     with pytest.raises(OutputError) as caught:
         window.open()
     assert str(caught.value) == f"cannot open a window: {expected}; use --web for the page in a browser"

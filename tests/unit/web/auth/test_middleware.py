@@ -24,13 +24,13 @@ from websockets.sync.client import connect
 
 from pipeline import redaction
 from pipeline.cli import main
-from pipeline.config import root as config
 from pipeline.config.load import parse
 from pipeline.errors import ConfigError
 from pipeline.web.auth import middleware as access
 from pipeline.web.auth.login_code import LoginCode
 from pipeline.web.limits import BoundedSocket
 from pipeline.web.origin_check import own_names
+from pipeline.web.settings import Web
 from pipeline.web.tls import context
 from tests.support.serving import TOKEN, Answer, Serving, certificate
 from tests.support.wait import HANG_S, until
@@ -265,12 +265,12 @@ def test_another_site_may_link_here_but_not_load_anything(serve: Callable[..., S
 
 def test_a_server_for_all_machines_answers_to_its_addresses_and_names_only(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(socket, "gethostname", lambda: "Porch")
-    wide = own_names(config.Web(host="0.0.0.0", token=SecretStr(TOKEN), names=("Watch.Example",)))
+    wide = own_names(Web(host="0.0.0.0", token=SecretStr(TOKEN), names=("Watch.Example",)))
     for name in ("127.0.0.1", "192.168.1.20", "[2001:db8::1]", "localhost", "porch", "porch.local", "watch.example"):
         assert wide(name), name
     for name in ("evil.example", "porch.evil.example", "1.2.3", "0x7f000001", "2001:db8::1", "[1.2.3.4]", "", "[]"):
         assert not wide(name), name
-    narrow = own_names(config.Web(token=SecretStr(TOKEN), names=("watch.example",)))
+    narrow = own_names(Web(token=SecretStr(TOKEN), names=("watch.example",)))
     assert narrow("watch.example")
     assert not narrow("192.168.1.20")
 

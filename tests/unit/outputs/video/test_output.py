@@ -11,19 +11,21 @@ import av
 import numpy as np
 import pytest
 
-from pipeline.config import root as config
 from pipeline.draw.primitives import colour
 from pipeline.errors import ConfigError, OutputError
 from pipeline.media.timestamps import PictureTimeline
-from pipeline.outputs.video import VideoOutput
+from pipeline.outputs.video.output import VideoOutput
+from pipeline.outputs.video.settings import Video
+from pipeline.stats.registry import Stats
+from tests.support.outputs import context
 from tests.support.scenes import HandClock, Scene, share
 
-ROOT = Path(__file__).parents[3]
+ROOT = Path(__file__).parents[4]
 
 
 def opened(path: Path, *cameras: str, overlay: bool = True, bitrate: int = 0) -> VideoOutput:
-    settings = config.Video(path=str(path), overlay=overlay, bitrate=bitrate)
-    output = VideoOutput(settings, cameras or ("door",))
+    settings = Video(path=str(path), overlay=overlay, bitrate=bitrate)
+    output = VideoOutput(settings, context(Stats(list(cameras or ("door",)))))
     output.open()
     return output
 
@@ -120,14 +122,14 @@ def test_each_camera_has_its_own_file(clock: HandClock, tmp_path: Path) -> None:
 
 def test_one_file_for_several_cameras_is_a_mistake_in_the_configuration() -> None:
     with pytest.raises(ConfigError) as caught:
-        VideoOutput(config.Video(path="out.mp4"), ("door", "yard"))
+        VideoOutput(Video(path="out.mp4"), context(Stats(["door", "yard"])))
     expected = "outputs.video.path: must contain {camera} because there are 2 cameras, got 'out.mp4'"
     assert str(caught.value) == expected
 
 
 def test_an_unknown_kind_of_file_is_named() -> None:
     with pytest.raises(ConfigError) as caught:
-        VideoOutput(config.Video(path="out.avi"), ("door",))
+        VideoOutput(Video(path="out.avi"), context(Stats(["door"])))
     assert str(caught.value) == "outputs.video.path: must end in .mp4 or .mkv, got 'out.avi'"
 
 
@@ -157,12 +159,14 @@ RECORDING = f"""
 import os, resource, sys
 sys.path[:0] = [{str(ROOT)!r}]
 from tests.support.scenes import HandClock, Scene
-from pipeline.config import root as config
 from pipeline.errors import OutputError
-from pipeline.outputs.video import VideoOutput
+from pipeline.outputs.video.output import VideoOutput
+from pipeline.outputs.video.settings import Video
+from pipeline.stats.registry import Stats
+from tests.support.outputs import context
 path, limit = sys.argv[1], int(sys.argv[2])
 scene = Scene(HandClock())
-output = VideoOutput(config.Video(path=path), ("door",))
+output = VideoOutput(Video(path=path), context(Stats(["door"])))
 output.open()
 if limit:
     resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))

@@ -1,20 +1,27 @@
-"""The part of the configuration's schema that describes what is served: the page, who may look at it, and HLS."""
+"""The keys of the page and its server."""
 
 from __future__ import annotations
 
 import re
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 
-from .section import Section
+from pipeline.config.outputs import OutputSettings
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _TOKEN = "put what `lookout token` prints into the environment, and set outputs.web.token to ${LOOKOUT_TOKEN}"
+_PORT = re.compile(r"(?:(?P<host>.+):)?(?P<port>[^:]*)")
 
 
-class Web(Section):
+class Web(OutputSettings):
     """A page with all cameras."""
+
+    kind = "web"
+    text_key = "port"
+    text_pattern = r"^(.+:)?([0-9]+|.*\$\{.+\}.*)$"
+    short_form = "web: 8080"
+    automatic = True
 
     host: Annotated[str, Field(min_length=1)] = "127.0.0.1"
     """Address to listen on; only this machine can connect to 127.0.0.1, any other address needs a token."""
@@ -32,6 +39,19 @@ class Web(Section):
     """File with the certificate chain (PEM) to serve https with."""
     key: str | None = None
     """File with the certificate's private key (PEM); not needed where the certificate's file holds it."""
+
+    @classmethod
+    def parts(cls, text: str) -> dict[str, str]:
+        """Split PORT or HOST:PORT; raises ValueError."""
+        match = _PORT.fullmatch(text)
+        if match is None or not match["port"].isascii() or not match["port"].isdigit():
+            raise ValueError("must be PORT or HOST:PORT")
+        parts = {key: part for key, part in match.groupdict().items() if part is not None}
+        return {key: part.removeprefix("[").removesuffix("]") for key, part in parts.items()}
+
+    def alternative(self) -> Web:
+        """Return the same on any free port."""
+        return self.model_copy(update={"port": 0})
 
     @property
     def local(self) -> bool:
@@ -54,12 +74,3 @@ class Web(Section):
         if self.key is not None and self.certificate is None:
             raise ValueError("needs a certificate because it has a key")
         return self
-
-
-class Hls(Section):
-    """A live stream of each camera for TVs and phones, which the page's server hands out."""
-
-    boxes: Literal["burnt", "no"] = "burnt"
-    """burnt: encoded with the overlay; no: the camera's own H.264, untouched."""
-    bitrate: Annotated[int, Field(ge=0, le=200_000_000)] = 0
-    """Bits a second of encoded pictures; 0 keeps a constant quality instead."""

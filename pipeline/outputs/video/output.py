@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pipeline.config import root as config
-from pipeline.media.encoder import Encoder
 from pipeline.media.muxer import MUXERS, Segment
+from pipeline.outputs.encoded_feed import EncodedFeed
+from pipeline.outputs.paths import check_ending, check_template, filled, make_room
+from pipeline.outputs.protocols import Output, OutputContext, View
 
-from .paths import check_ending, check_template, filled, make_room
-from .protocols import Output, View
+from .settings import Video
 
 
 class VideoOutput(Output):
@@ -17,12 +17,12 @@ class VideoOutput(Output):
 
     name = "video"
 
-    def __init__(self, settings: config.Video, cameras: tuple[str, ...]) -> None:
+    def __init__(self, settings: Video, context: OutputContext) -> None:
+        cameras = tuple(context.cameras)
         check_template("video.path", settings.path, cameras)
         check_ending("video.path", settings.path, tuple(MUXERS))
-        self._settings = settings
         self._paths = {camera: filled(settings.path, camera) for camera in cameras}
-        self._encoders = {camera: Encoder(camera, settings.bitrate) for camera in cameras}
+        self._feeds = {camera: EncodedFeed(camera, settings.bitrate, overlay=settings.overlay) for camera in cameras}
         self._segments: dict[str, Segment] = {}
         self._counts = dict.fromkeys(cameras, 0)
 
@@ -34,9 +34,7 @@ class VideoOutput(Output):
     def show(self, view: View) -> bool:
         """Encode one picture and write what is ready."""
         frame = view.result.frame
-        image = view.painted() if self._settings.overlay else view.plain()
-        seconds = frame.captured if view.live or frame.pts is None else frame.pts
-        packet = self._encoders[frame.camera].encode(image, seconds, frame.captured)
+        packet = self._feeds[frame.camera].encode(view)
         segment = self._segments.get(frame.camera)
         if segment is not None and (packet.width, packet.height) != (segment.first.width, segment.first.height):
             segment.close()

@@ -1,0 +1,89 @@
+"""The cameras of a run: the source of each, and the loop that reads it."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping
+
+from pipeline.capture import check_source, open_source
+from pipeline.capture.source import Source
+from pipeline.capture.worker import Camera as CaptureLoop
+from pipeline.concurrency.queues import Lane
+from pipeline.config.root import Camera
+from pipeline.frames import Frame, Packet
+from pipeline.stats.registry import Stats
+
+
+class Sources:
+    """The sources of all cameras by their names, and what the other stages have to know of them."""
+
+    def __init__(self, cameras: Mapping[str, Camera]) -> None:
+        self._cameras = cameras
+        self._halts = {name: threading.Event() for name in cameras}
+        self._sources: dict[str, Source] = {}
+
+    def prepare(self) -> None:
+        """Check all addresses, then make the sources, not yet open; raises SourceError."""
+        for camera in self._cameras.values():
+            check_source(camera.source)
+        for name, camera in self._cameras.items():
+            self._sources[name] = open_source(camera.source, camera.capture, self._halts[name])
+
+    @property
+    def giving_packets(self) -> frozenset[str]:
+        """Names of the cameras whose compressed pictures can be passed on as they are."""
+        return frozenset(name for name, source in self._sources.items() if source.gives_packets)
+
+    @property
+    def files(self) -> frozenset[str]:
+        """Names of the cameras that are files, rehearsed ones included."""
+        return frozenset(name for name, source in self._sources.items() if source.local and source.gives_packets)
+
+    @property
+    def kept(self) -> dict[str, float]:
+        """Seconds of packets to keep in memory for clips, of each camera that gives any."""
+        return {name: self._cameras[name].capture.keep for name in self.giving_packets}
+
+    @property
+    def any_live(self) -> bool:
+        """Whether any is a camera rather than a file."""
+        return any(source.live for source in self._sources.values())
+
+    def live(self, camera: str) -> bool:
+        """Whether a camera is one rather than a file."""
+        return self._sources[camera].live
+
+    def halt(self, camera: str) -> None:
+        """End a camera's loop soon."""
+        self._halts[camera].set()
+
+    def halt_all(self) -> None:
+        """End all loops soon."""
+        for halt in self._halts.values():
+            halt.set()
+
+    def loop(
+        self,
+        name: str,
+        lane: Lane[Frame],
+        stats: Stats,
+        *,
+        watched: bool,
+        tap: Callable[[Packet], None] | None,
+        wanted: Callable[[], bool] | None,
+    ) -> CaptureLoop:
+        """Return the loop of a camera; a file plays at its own speed where it is `watched`, unless settings differ."""
+        camera = self._cameras[name]
+        pace = camera.capture.pace
+        return CaptureLoop(
+            name,
+            camera,
+            lane,
+            stats.cameras[name],
+            self._halts[name],
+            paced=pace == "realtime" or (pace == "auto" and watched),
+            clock=stats.clock,
+            source=self._sources[name],
+            tap=tap,
+            wanted=wanted,
+        )
