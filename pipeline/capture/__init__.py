@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import threading
 
-# Before anything here loads PyAV: both bring a libxcb-shm, and with that of PyAV the windows of OpenCV hang for ever.
-import cv2  # noqa: F401
-
 from pipeline.address import parse as addresses
 from pipeline.address.faults import parse
 from pipeline.capture.sources.fault_injection import FaultInjector

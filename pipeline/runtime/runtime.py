@@ -7,6 +7,9 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Any, NoReturn
 
+# Before anything loads PyAV: both bring a libxcb-shm, and with that of PyAV the windows of OpenCV hang for ever.
+import cv2  # noqa: F401
+
 from pipeline.concurrency.threads import ThreadGroup
 from pipeline.config.root import Config, Output
 from pipeline.errors import StageStuckError

@@ -42,7 +42,6 @@ EDGES: dict[str, set[str]] = {
         "outputs/stream/child.py",
     },
     "cv2": {
-        "capture/__init__.py",
         "capture/decode/pictures.py",
         "capture/sources/synthetic/*",
         "capture/sources/webcam.py",
@@ -50,6 +49,7 @@ EDGES: dict[str, set[str]] = {
         "media/encoder.py",
         "outputs/snapshot.py",
         "outputs/window/*",
+        "runtime/runtime.py",
         "training/*",
         "web/viewers.py",
     },

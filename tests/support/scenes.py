@@ -6,6 +6,8 @@ import threading
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+# Before PyAV, as in the program: the windows of OpenCV hang otherwise.
+import cv2  # noqa: F401
 import numpy as np
 from numpy.typing import NDArray
 
