@@ -12,7 +12,7 @@ from pydantic import BaseModel, ValidationError
 from pipeline.errors import ConfigError
 
 from .nodes import Block, Entry, Node, Place, Problem, Sequence, Text, brief, shown
-from .outputs import kinds, output_model, settings_of
+from .outputs import OutputEntry, kinds, output_model, settings_of
 from .root import Camera, Config, Output
 
 RULES = {
@@ -239,7 +239,7 @@ def _known(path: tuple[str, ...]) -> list[str]:
             kind = _inner(kind.model_fields[part].annotation)
         else:
             kind = _inner(get_args(kind)[1 if get_origin(kind) is dict else 0])
-    return list(kind.model_fields)
+    return list(kinds() if issubclass(kind, OutputEntry) else kind.model_fields)
 
 
 def _inner(kind: Any) -> Any:
