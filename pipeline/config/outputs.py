@@ -100,6 +100,11 @@ def kinds() -> tuple[str, ...]:
     return tuple(dict.fromkeys((*_settings, *_entry_points())))
 
 
+def knows(kind: str) -> bool:
+    """Whether a word may stand under `outputs:`; other distributions are asked only where it is none of ours."""
+    return kind in _settings or kind in _entry_points()
+
+
 def registered() -> Iterator[type[OutputSettings]]:
     """Yield the settings of all kinds that are known by now, in the order in which they are listed."""
     yield from list(_settings.values())

@@ -53,7 +53,7 @@ EDGES: dict[str, set[str]] = {
         "training/*",
         "web/viewers.py",
     },
-    "yaml": {"config/load.py"},
+    "yaml": {"config/yaml_reader.py"},
     "pydantic": {"config/*", "outputs/*/settings.py", "web/settings.py"},
     "typer": {"cli/app.py", "training/cli.py"},
     "rich": {"cli/*", "doctor/report.py", "infer/models/download.py", "training/*"},
