@@ -132,7 +132,7 @@ def test_every_folder_is_a_package(folder: Path) -> None:
         ("from pipeline import open", "doctor/probe.py"),
         ("import openvino", "runtime/runtime.py"),
         ("import av", "capture/sources/webcam.py"),
-        ("from cv2 import imshow", "runtime/runtime.py"),
+        ("from cv2 import imshow", "runtime/replay.py"),
         ("import yaml", "config/root.py"),
         ("import pipeline.training.model.network", "infer/backends/openvino/detector.py"),
     ],
