@@ -12,13 +12,14 @@ from functools import lru_cache
 from typing import Literal
 from urllib.parse import quote, unquote
 
-Kind = Literal["demo", "webcam", "network", "file"]
+Kind = Literal["demo", "webcam", "network", "plugin", "file"]
 
 MASK = "***"
 VARIABLE = "${CAMERA_PASSWORD}"
 
 _SCHEME = re.compile(r"^([a-zA-Z][a-zA-Z0-9+.-]+)://")
 _FAULTS = re.compile(r"^(fault:[^:]*:)+")
+_FILE_SCHEMES = frozenset({"", "file"})
 _NETWORK = frozenset({"rtsp", "rtsps", "rtmp", "rtmps", "http", "https", "udp", "tcp", "rtp", "srt"})
 _PATH = re.compile(r"^(/(?!/)|\.|~|[A-Za-z]:[\\/])")
 _PLAIN_HOST = re.compile(r"^(\[[^]]*\]|[^:]*)(:\d*)?$")
@@ -37,13 +38,18 @@ _known: re.Pattern[str] | None = None
 
 
 def kind(address: str) -> Kind:
-    """Which sort of source an address names: `demo`, a camera number or /dev/video*, a network address, or a file."""
+    """Tell which sort of source an address names.
+
+    `demo`, a camera number or /dev/video* (`webcam`), a `network` address, a scheme that only another distribution
+    can know (`plugin`), or a `file`.
+    """
     address = inner(address)
     if address == "demo":
         return "demo"
     if address.isdigit() or address.startswith(("/dev/video", "/dev/v4l/")):
         return "webcam"
-    return "network" if scheme(address) in _NETWORK else "file"
+    named = scheme(address)
+    return "network" if named in _NETWORK else "file" if named in _FILE_SCHEMES else "plugin"
 
 
 def scheme(address: str) -> str:

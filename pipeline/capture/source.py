@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
+from pipeline.clock import Clock
+from pipeline.config.root import Capture
 from pipeline.frames import Packet, Picture
 
 
@@ -55,4 +58,21 @@ class Source(Protocol):
 
     def close(self) -> None:
         """Let go of everything; harmless when called twice or before opening."""
+        ...
+
+
+class SourceClass(Protocol):
+    """What makes the sources of one kind of address; a class whose class methods do it."""
+
+    gives_packets: bool
+    """Whether its sources read compressed pictures, as in `Source`."""
+
+    def check(self, address: str) -> None:
+        """See at no cost whether an address can be of any use; raises SourceError."""
+        ...
+
+    def from_address(
+        self, address: str, settings: Capture, stopping: threading.Event | None, clock: Clock | None
+    ) -> Source:
+        """Make a source that is not yet opened; a wait inside it ends soon after `stopping` is set."""
         ...

@@ -278,7 +278,7 @@ def _no_such(word: str) -> ConfigError:
 
 def _loaded(config: str | None, changes: tuple[Override | str, ...]) -> Config:
     if config is not None and not config.lower().endswith((".yaml", ".yml")):
-        if config.lower().endswith(_VIDEOS) or kind(config) != "file":
+        if config.lower().endswith(_VIDEOS) or kind(config) in ("demo", "webcam", "network"):
             raise ConfigError(f"{redacted(config)}: is a source, not a configuration; put -i in front of it")
         if not Path(config).exists() and PurePath(config).name == config:
             raise _no_such(config)

@@ -14,7 +14,9 @@ from pipeline.address import parse as addresses
 from pipeline.address.faults import parse
 from pipeline.capture import open_source
 from pipeline.capture.source import Source
+from pipeline.capture.sources import source_class
 from pipeline.capture.sources.deadline import Patience, resolve
+from pipeline.capture.sources.ffmpeg import FfmpegSource
 from pipeline.clock import Clock
 from pipeline.config.root import Capture
 from pipeline.errors import SourceError
@@ -135,7 +137,7 @@ def probe(
 
 
 def _source(address: str, settings: Capture, stopping: threading.Event, clock: Clock, rehearsed: bool) -> Source:
-    if addresses.kind(address) in ("network", "file") and not rehearsed:
+    if not rehearsed and source_class(address) is FfmpegSource:
         return PacketProbe(address, settings, stopping, clock)
     return open_source(address, settings, stopping, clock)
 

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 import av
 import av.container.core
 
-from pipeline.address import parse as address
+from pipeline.address import parse as addresses
 from pipeline.capture.bitstream import AnnexBRepacker
 from pipeline.capture.decode.on_demand import OnDemandDecoder
 from pipeline.capture.decode.pictures import Scalers, YuvPicture
@@ -23,6 +23,7 @@ from pipeline.capture.decode.timestamps import Timeline
 from pipeline.capture.health.corruption import Complaints, CorruptionTracker, listen
 from pipeline.capture.health.stall import StallTimeouts
 from pipeline.capture.source import Sample
+from pipeline.clock import Clock
 from pipeline.config.root import Capture
 from pipeline.errors import SourceError
 from pipeline.frames import Packet
@@ -82,10 +83,10 @@ class FfmpegSource:
 
     def __init__(self, source: str, settings: Capture, stopping: threading.Event | None = None) -> None:
         """Take an address or a path; once `stopping` is set, a blocked `open` or `read` ends within 0.2 s."""
-        address.remember(source)
+        addresses.remember(source)
         self._source = source
-        self._name = address.redacted(source)
-        self._scheme = address.scheme(source) if address.kind(source) == "network" else ""
+        self._name = addresses.redacted(source)
+        self._scheme = addresses.scheme(source) if addresses.kind(source) == "network" else ""
         self._settings = settings
         self._patience = Patience(stopping)
         self.local = not self._scheme
@@ -107,11 +108,24 @@ class FfmpegSource:
         self._nap = OnDemandDecoder()
         self._timeline = Timeline(0.0)
 
+    @classmethod
+    def check(cls, address: str) -> None:
+        """See at no cost whether a path can name a video; raises SourceError."""
+        if addresses.kind(address) != "network":
+            _check_file(address)
+
+    @classmethod
+    def from_address(
+        cls, address: str, settings: Capture, stopping: threading.Event | None, clock: Clock | None
+    ) -> FfmpegSource:
+        """Make the source of an address or a path; cameras have their own time."""
+        return cls(address, settings, stopping)
+
     def open(self) -> None:
         """Connect and learn the format, within open_timeout in all."""
         self.close()
         if self.local:
-            check_file(self._source)
+            _check_file(self._source)
         limit = time.monotonic() + self._settings.open_timeout
         with self._patience.until(limit):
             if not self.local and (host := urlsplit(self._name).hostname):
@@ -173,7 +187,7 @@ class FfmpegSource:
 
     def _connect(self, *, thorough: bool) -> av.VideoStream:
         # The prefix keeps a colon in a file's name from being read as a protocol.
-        where = f"file:{self._source}" if self.local else address.connectable(self._source)
+        where = f"file:{self._source}" if self.local else addresses.connectable(self._source)
         told = options(self._settings, self._scheme, live=self.live, thorough=thorough)
         limits = (self._settings.open_timeout, max(self._settings.start_timeout, self._settings.read_timeout))
         try:
@@ -292,9 +306,8 @@ class FfmpegSource:
         return SourceError(f"{self._name}: {words}", reason)
 
 
-def check_file(source: str) -> None:
-    """See at no cost whether a path can name a video; raises SourceError."""
-    name = address.redacted(source)
+def _check_file(source: str) -> None:
+    name = addresses.redacted(source)
     try:
         found = os.stat(source)
     except FileNotFoundError:

@@ -17,6 +17,7 @@ import numpy as np
 from pipeline.capture.decode.pictures import ArrayPicture
 from pipeline.capture.health.stall import StallTimeouts
 from pipeline.capture.source import Sample
+from pipeline.clock import Clock
 from pipeline.config.root import Capture
 from pipeline.errors import SourceError
 from pipeline.frames import Packet
@@ -49,6 +50,17 @@ class WebcamSource:
         """Pictures left out so far because they could not be unpacked."""
         self._camera: cv2.VideoCapture | None = None
         self._silence = StallTimeouts(settings)
+
+    @classmethod
+    def check(cls, address: str) -> None:
+        """Do nothing: only opening shows whether a camera is there."""
+
+    @classmethod
+    def from_address(
+        cls, address: str, settings: Capture, stopping: threading.Event | None, clock: Clock | None
+    ) -> WebcamSource:
+        """Make the source of a number or a device's path; cameras have their own time."""
+        return cls(address, settings, stopping)
 
     def open(self) -> None:
         """Open the device and ask for the configured format; what it agreed to is the description."""

@@ -16,6 +16,7 @@ import numpy as np
 from pipeline.capture.decode.pictures import ArrayPicture
 from pipeline.capture.source import Sample
 from pipeline.clock import Clock, SystemClock
+from pipeline.config.root import Capture
 from pipeline.frames import Image, Packet
 
 from . import scenery
@@ -169,6 +170,17 @@ class DemoSource:
         self._street: Street | None = None
         self._seq = 0
         self._start = 0.0
+
+    @classmethod
+    def check(cls, address: str) -> None:
+        """Do nothing: the street is always there."""
+
+    @classmethod
+    def from_address(
+        cls, address: str, settings: Capture, stopping: threading.Event | None, clock: Clock | None
+    ) -> DemoSource:
+        """Make the street live unless files are to be read as fast as they can."""
+        return cls(live=settings.pace != "fast", clock=clock)
 
     def open(self) -> None:
         """Draw the empty street, unless it is there from before."""
