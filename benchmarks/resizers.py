@@ -19,7 +19,7 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
 from pipeline.config.root import Infer
-from pipeline.infer.backends.openvino.detector import Detector, load
+from pipeline.infer.backends.openvino.detector import OpenvinoDetector, load
 from pipeline.infer.models.registry import Located
 
 RESIZERS = ("FAST_BILINEAR", "BILINEAR", "BICUBIC", "AREA", "LANCZOS", "cv2 linear", "cv2 area")
@@ -42,7 +42,7 @@ def pictures(frame: av.VideoFrame, width: int, height: int) -> dict[str, np.ndar
 
 
 def rows(
-    detector: Detector, picture: np.ndarray[Any, Any], width: int, height: int, image: int
+    detector: OpenvinoDetector, picture: np.ndarray[Any, Any], width: int, height: int, image: int
 ) -> list[dict[str, Any]]:
     """One picture's detections in COCO's result form."""
     request = detector.request()

@@ -7,21 +7,21 @@ error on our own thread, and lets no foreign thread run our code.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from pipeline.concurrency.queues import Channel, Funnel
 from pipeline.config.root import Detect
 from pipeline.errors import DeviceError
 from pipeline.frames import Frame, Result, Timing
-from pipeline.infer.backends.openvino.detector import Detector
-from pipeline.infer.backends.openvino.devices import plain
 from pipeline.stats.registry import Stats
 
-_POLL = 0.1
+from .detector import Detector, Request
+
+_POLL_S = 0.1
 
 
 class _Flight(NamedTuple):
-    request: Any
+    request: Request
     frame: Frame
     wait: float
     prepare: float
@@ -51,7 +51,7 @@ class Engine:
         self._stats = stats
         self._clock = stats.clock
         self._timeout = timeout
-        self._idle: Channel[Any] = Channel(detector.requests)
+        self._idle: Channel[Request] = Channel(detector.requests)
         self._in_flight: Channel[_Flight] = Channel(detector.requests)
         for _ in range(detector.requests):
             self._idle.put(detector.request())
@@ -66,11 +66,10 @@ class Engine:
         finally:
             self._in_flight.close()
 
-    def _start(self, request: Any, frame: Frame) -> bool:
+    def _start(self, request: Request, frame: Frame) -> bool:
         taken = self._clock.monotonic()
         try:
-            target = self._detector.input(request)
-            target[:] = frame.picture.resized(self._detector.width, self._detector.height)
+            self._detector.fill(request, frame.picture)
             prepared = self._clock.monotonic()
             request.start_async()
         except RuntimeError as error:
@@ -112,7 +111,7 @@ class Engine:
     def _wait(self, flight: _Flight) -> None:
         deadline = flight.started + self._timeout
         try:
-            while not flight.request.wait_for(int(_POLL * 1000)):
+            while not flight.request.wait_for(int(_POLL_S * 1000)):
                 if self._clock.monotonic() > deadline:
                     raise DeviceError(
                         f"{self._detector.name} has not answered for {self._timeout:g} s: the device hangs; "
@@ -130,4 +129,4 @@ class Engine:
             flight.request.cancel()
 
     def _device_error(self, error: Exception) -> DeviceError:
-        return DeviceError(f"{self._detector.name}: inference failed: {plain(error)}")
+        return DeviceError(f"{self._detector.name}: inference failed: {self._detector.explain(error)}")

@@ -7,7 +7,8 @@ from collections.abc import Callable, Mapping
 from pipeline.concurrency.queues import Funnel, Lane
 from pipeline.config.root import Detect, Infer, Model
 from pipeline.frames import Detections, Frame, Result, Timing
-from pipeline.infer.backends.openvino.detector import Detector, load
+from pipeline.infer.backends.openvino.detector import load
+from pipeline.infer.detector import Detector
 from pipeline.infer.engine import Engine
 from pipeline.infer.models.registry import locate
 from pipeline.stats.registry import Stats

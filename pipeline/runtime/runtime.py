@@ -14,7 +14,7 @@ from pipeline.concurrency.threads import ThreadGroup
 from pipeline.config.root import Config, Output
 from pipeline.errors import StageStuckError
 from pipeline.frames import Result
-from pipeline.infer.backends.openvino.detector import Detector
+from pipeline.infer.detector import Detector
 from pipeline.outputs.clips.service import Clips
 from pipeline.outputs.dispatch import OutputWorker
 from pipeline.outputs.protocols import View

@@ -19,8 +19,8 @@ from pipeline.capture.sources.ffmpeg import FfmpegSource
 from pipeline.cli import main
 from pipeline.cli.status_line import Status
 from pipeline.concurrency import backoff as ladder
-from pipeline.infer.backends.openvino import detector as model
-from pipeline.infer.backends.openvino.detector import Detector
+from pipeline.infer.backends.openvino.detector import OpenvinoDetector
+from pipeline.infer.decoders import ssd
 from pipeline.infer.engine import Engine
 from pipeline.outputs.dispatch import OutputWorker
 
@@ -59,13 +59,13 @@ class Request:
 
 def device(fault: str) -> None:
     """From the sixth picture on the device does what `fault` says."""
-    real = Detector.request
-    Detector.request = lambda self: Request(real(self), fault)  # type: ignore[method-assign]
+    real = OpenvinoDetector.request
+    OpenvinoDetector.request = lambda self: Request(real(self), fault)  # type: ignore[method-assign]
 
 
 def nonsense() -> None:
     """The model gives boxes that are no numbers, endless, upside down or far outside."""
-    real: Any = getattr(model, "parse_rows")  # noqa: B009
+    real: Any = ssd.parse_rows
     strange = [
         [0, 0, 0.9, np.nan, 0.1, 0.2, 0.3],
         [0, 0, np.nan, 0.1, 0.1, 0.2, 0.3],
@@ -79,7 +79,7 @@ def nonsense() -> None:
     def parsed(rows: Any, *rest: Any) -> Any:
         return real(np.concatenate([np.asarray(strange, rows.dtype), rows]), *rest)
 
-    setattr(model, "parse_rows", parsed)  # noqa: B010
+    setattr(ssd, "parse_rows", parsed)  # noqa: B010
 
 
 def dies(owner: Any, name: str) -> None:

@@ -2,14 +2,46 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.frames import Detections
 
-_CLASSES = 1 << 20
+from .decoder import Pixels, Port, class_ids
+
+_MAX_CLASS_COUNT = 1 << 20
+_SHAPE = (1, 1, None, 7)
+
+
+class SsdDecoder:
+    """The decoder of models that do all of their own postprocessing, as those of Open Model Zoo do."""
+
+    expects = "one output [1,1,N,7]"
+    pixels = Pixels()
+
+    def __init__(self, width: int, height: int, outputs: Sequence[Port]) -> None:
+        """Take the model, whose size does not matter: its boxes are fractions of the picture."""
+
+    @staticmethod
+    def matches(inputs: Sequence[Port], outputs: Sequence[Port]) -> bool:
+        """Tell whether the only output has the shape of such rows."""
+        if len(inputs) != 1 or len(outputs) != 1 or outputs[0].shape is None or len(outputs[0].shape) != len(_SHAPE):
+            return False
+        return all(None in (size, asked) or size == asked for size, asked in zip(outputs[0].shape, _SHAPE, strict=True))
+
+    def decode(
+        self,
+        outputs: Sequence[NDArray[np.float32]],
+        width: int,
+        height: int,
+        threshold: float,
+        labels: tuple[str, ...],
+        keep: tuple[str, ...] = (),
+    ) -> Detections:
+        """Return the detections of the rows, read where they lie."""
+        return parse_rows(outputs[0].reshape(-1, 7), width, height, threshold, labels, keep)
 
 
 def parse_rows(
@@ -30,18 +62,12 @@ def parse_rows(
     if ended.any():
         rows = rows[: int(ended.argmax())]
     rows = rows[np.isfinite(rows).all(axis=1)]
-    rows = rows[(rows[:, 2] >= np.float32(threshold)) & (rows[:, 1] >= 0) & (rows[:, 1] < _CLASSES)]
+    rows = rows[(rows[:, 2] >= np.float32(threshold)) & (rows[:, 1] >= 0) & (rows[:, 1] < _MAX_CLASS_COUNT)]
     boxes = np.clip(rows[:, 3:7], 0, 1) * np.array([width, height, width, height], np.float32)
     chosen = (boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1])
     if keep:
-        chosen &= np.isin(rows[:, 1].astype(np.int32), _class_ids(labels, keep))
+        chosen &= np.isin(rows[:, 1].astype(np.int32), class_ids(labels, keep))
     rows, boxes = rows[chosen], boxes[chosen]
     order = np.argsort(-rows[:, 2], kind="stable")
     scores = np.minimum(rows[order, 2], np.float32(1))
     return Detections(boxes[order], scores, rows[order, 1].astype(np.int32), labels)
-
-
-@lru_cache(maxsize=64)
-def _class_ids(labels: tuple[str, ...], keep: tuple[str, ...]) -> list[int]:
-    named = [index for index, label in enumerate(labels) if label in keep]
-    return named + [int(each) for each in keep if each.isdecimal() and int(each) >= len(labels)]

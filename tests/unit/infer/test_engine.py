@@ -69,8 +69,11 @@ class Device:
     def request(self) -> Request:
         return Request(self)
 
-    def input(self, request: Request) -> Image:
-        return request.pixels
+    def fill(self, request: Request, picture: Plain) -> None:
+        request.pixels[:] = picture.resized(self.width, self.height)
+
+    def explain(self, error: Exception) -> str:
+        return " ".join(str(error).split())
 
     def parse(self, request: Request, width: int, height: int, threshold: float, keep: object) -> Detections:
         self.seen.append(int(request.pixels[0, 0, 0]))

@@ -1,4 +1,4 @@
-"""Reading a model file and holding it to the one contract Lookout speaks: a picture in, [1,1,N,7] rows out."""
+"""Reading a model file and holding it to the contract: one picture in, and outputs that a decoder can read."""
 
 from __future__ import annotations
 
@@ -15,9 +15,11 @@ from openvino.frontend import (
     OpConversionFailure,
     OpValidationFailure,
 )
-from openvino.preprocess import PrePostProcessor
+from openvino.preprocess import ColorFormat, PrePostProcessor
 
 from pipeline.errors import ModelError
+from pipeline.infer.decoders import decoder_class, expected
+from pipeline.infer.decoders.decoder import Decoder, DecoderClass, Port
 
 from .devices import plain
 
@@ -29,13 +31,14 @@ _READER_ERRORS = (
     OpValidationFailure,
 )
 _LAYOUTS = ("NCHW", "NHWC")
-_EXPECTED = "expected one image input [1,3,H,W] or [1,H,W,3] of fixed size and one output [1,1,N,7]"
+_INPUT = "one image input [1,3,H,W] or [1,H,W,3] of fixed size"
 
 
-def read(core: openvino.Core, path: Path) -> openvino.Model:
-    """The model in `path` with 8-bit BGR pixels as input, 1 x height x width x 3, and a [1,1,N,7] output of f32.
+def read(core: openvino.Core, path: Path) -> tuple[openvino.Model, Decoder]:
+    """Read the model in `path` and find its decoder.
 
-    Raises ModelError if the file is damaged or has other inputs and outputs, saying which.
+    The model takes 8-bit BGR pixels, 1 x height x width x 3, and gives f32. Raises ModelError if the file is damaged
+    or no decoder reads such inputs and outputs, saying which.
     """
     _check_head(path)
     try:
@@ -43,16 +46,40 @@ def read(core: openvino.Core, path: Path) -> openvino.Model:
     except (RuntimeError, *_READER_ERRORS) as error:
         raise ModelError(f"{path}: damaged or not a model: {plain(error)}") from error
     layout = _fitting_layout(model)
-    if layout is None:
-        raise ModelError(f"{path}: {_EXPECTED}; found {_found(model)}")
+    decoder = None if layout is None else decoder_class(_ports(model.inputs), _ports(model.outputs))
+    if layout is None or decoder is None:
+        raise ModelError(f"{path}: expected {_INPUT} and {expected()}; found {_found(model)}")
     try:
-        steps = PrePostProcessor(model)
-        steps.input().tensor().set_element_type(openvino.Type.u8).set_layout(openvino.Layout("NHWC"))
-        steps.input().model().set_layout(openvino.Layout(layout))
-        steps.output().tensor().set_element_type(openvino.Type.f32)
-        return steps.build()
+        return _taking_pixels(model, layout, decoder)
     except RuntimeError as error:
         raise ModelError(f"{path}: cannot take 8-bit pixels: {plain(error)}") from error
+
+
+def _taking_pixels(model: openvino.Model, layout: str, decoder_class: DecoderClass) -> tuple[openvino.Model, Decoder]:
+    shape = model.input(0).shape
+    decoder = decoder_class(shape[layout.index("W")], shape[layout.index("H")], _ports(model.outputs))
+    steps = PrePostProcessor(model)
+    pixels = steps.input().tensor().set_element_type(openvino.Type.u8).set_layout(openvino.Layout("NHWC"))
+    if decoder.pixels.order == "rgb":
+        pixels.set_color_format(ColorFormat.BGR)
+        steps.input().preprocess().convert_color(ColorFormat.RGB)
+    if decoder.pixels.scale != 1:
+        steps.input().preprocess().convert_element_type(openvino.Type.f32).scale(decoder.pixels.scale)
+    steps.input().model().set_layout(openvino.Layout(layout))
+    for index in range(len(model.outputs)):
+        steps.output(index).tensor().set_element_type(openvino.Type.f32)
+    return steps.build(), decoder
+
+
+def _ports(ports: Any) -> list[Port]:
+    """What a decoder is told of inputs or outputs."""
+    return [Port(port.any_name if port.names else "", _sizes(port.partial_shape)) for port in ports]
+
+
+def _sizes(shape: openvino.PartialShape) -> tuple[int | None, ...] | None:
+    if shape.rank.is_dynamic:
+        return None
+    return tuple(None if size.is_dynamic else size.get_length() for size in shape)
 
 
 def _check_head(path: Path) -> None:
@@ -75,8 +102,8 @@ def _read_onnx(path: Path) -> openvino.Model:
 
 
 def _fitting_layout(model: openvino.Model) -> str | None:
-    """NCHW or NHWC if the model keeps the contract, reshaped to one picture if need be; None if it does not."""
-    if len(model.inputs) != 1 or len(model.outputs) != 1:
+    """Make the model ready for one picture and return NCHW or NHWC; None if its input is no image."""
+    if len(model.inputs) != 1:
         return None
     shape = model.input(0).partial_shape
     if shape.rank.is_dynamic or len(shape) != 4:
@@ -89,9 +116,7 @@ def _fitting_layout(model: openvino.Model) -> str | None:
             model.reshape(openvino.PartialShape([1, *(shape[index].get_length() for index in (1, 2, 3))]))
         except RuntimeError:
             return None
-    result = model.output(0).partial_shape
-    fits = result.rank.is_static and len(result) == 4 and result.compatible(openvino.PartialShape([1, 1, -1, 7]))
-    return layout if fits else None
+    return layout
 
 
 def _layout(port: Any, shape: openvino.PartialShape) -> str | None:

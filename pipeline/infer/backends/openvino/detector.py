@@ -12,18 +12,21 @@ import openvino
 
 from pipeline.config import root as config
 from pipeline.errors import ConfigError, DeviceError
-from pipeline.frames import Detections, Image
-from pipeline.infer.decoders.ssd import parse_rows
+from pipeline.frames import Detections, Image, Picture
+from pipeline.infer.decoders.decoder import Decoder, Letterbox
 from pipeline.infer.models.registry import Located
 
 from . import compile_cache as cache
 from .contract import read
 from .devices import VIRTUAL, physical, plain, resolve
 
+_GREY = 114
+"""The brightness of bars around a picture, as the networks that want them have learnt it."""
+
 _OF_THE_CORE = {"ALLOW_AUTO_BATCHING", "AUTO_BATCH_TIMEOUT", "CACHE_DIR", "CACHE_MODE", "ENABLE_MMAP"}
 
 
-class Detector:
+class OpenvinoDetector:
     """A compiled detector; its requests may be used from any thread, each by one at a time.
 
     `located` is what it was made from, with its `name` and `labels`; `width` and `height` are its input in pixels,
@@ -35,16 +38,20 @@ class Detector:
         self,
         located: Located,
         compiled: openvino.CompiledModel,
+        decoder: Decoder,
         device: str,
         precision: str,
         requests: int,
         compiled_in: float,
     ) -> None:
         self._compiled = compiled
+        self._decode = decoder.decode
+        self._outputs = range(len(compiled.outputs))
         self.located = located
         self.name = located.name
         self.labels = located.labels
         _, self.height, self.width, _ = (int(size) for size in compiled.input(0).shape)
+        self._letterboxes = decoder.pixels.fit == "letterbox"
         self.device = device
         self.precision = precision
         self.streams = sum(int(each) for each in _of_each_device(compiled, "NUM_STREAMS"))
@@ -92,23 +99,38 @@ class Detector:
                 raise ConfigError(f"detect.labels: must be labels of {self.name} ({known}), got {label!r}")
 
     def request(self) -> openvino.InferRequest:
-        """A new request: fill `input(request)`, call start_async() and wait(), then `parse(request, ...)`."""
+        """Make a request: `fill` it, call start_async() and wait(), then `parse` it."""
         return self._compiled.create_infer_request()
 
     def input(self, request: openvino.InferRequest) -> Image:
-        """The request's own input to write into: height x width x 3, uint8, BGR."""
+        """Return the request's own input to write into: height x width x 3, uint8, BGR."""
         view: Image = request.get_input_tensor().data[0]
         return view
+
+    def fill(self, request: openvino.InferRequest, picture: Picture) -> None:
+        """Lay a picture into the request's input: stretched, or whole between grey bars, as the decoder asks."""
+        view = self.input(request)
+        if not self._letterboxes:
+            view[:] = picture.resized(self.width, self.height)
+            return
+        place = Letterbox.of((picture.width, picture.height), (self.width, self.height))
+        view[:] = _GREY
+        inside = view[place.top : place.top + place.height, place.left : place.left + place.width]
+        inside[:] = picture.resized(place.width, place.height)
 
     def parse(
         self, request: openvino.InferRequest, width: int, height: int, threshold: float, keep: tuple[str, ...] = ()
     ) -> Detections:
-        """What a finished request found, in pixels of a picture of `width` x `height`; the request is free again.
+        """Return what a finished request found, in pixels of a picture of `width` x `height`.
 
-        `keep` are the labels wanted; empty keeps all.
+        The request is free again. `keep` are the labels wanted; empty keeps all.
         """
-        rows = request.get_output_tensor().data.reshape(-1, 7)
-        return parse_rows(rows, width, height, threshold, self.labels, keep)
+        outputs = [request.get_output_tensor(index).data for index in self._outputs]
+        return self._decode(outputs, width, height, threshold, self.labels, keep)
+
+    def explain(self, error: Exception) -> str:
+        """Return OpenVINO's message in one line."""
+        return plain(error)
 
 
 def load(
@@ -117,7 +139,7 @@ def load(
     hint: Literal["latency", "throughput"],
     core: openvino.Core | None = None,
     notice: Callable[[str], None] = lambda line: None,
-) -> Detector:
+) -> OpenvinoDetector:
     """Read, check and compile a model; `notice` gets a line where the cache is of no use.
 
     Raises ModelError (file or contract), DeviceError (device absent or failing), ConfigError (infer.properties).
@@ -125,7 +147,7 @@ def load(
     core = core or openvino.Core()
     device = resolve(settings.device, core.available_devices)
     _check_properties(core, device, settings.properties)
-    model = read(core, located.xml)
+    model, decoder = read(core, located.xml)
     quantized = any(each.get_type_name() == "FakeQuantize" for each in model.get_ops())
     options: dict[str, Any] = {"PERFORMANCE_HINT": hint.upper()}
     if settings.requests:
@@ -142,7 +164,7 @@ def load(
     if not settings.requests and hint == "throughput":
         # With one more ready for each that computes, no stream waits for the next picture to be scaled.
         requests *= 2
-    return Detector(located, compiled, device, _precision(compiled, quantized), requests, took)
+    return OpenvinoDetector(located, compiled, decoder, device, _precision(compiled, quantized), requests, took)
 
 
 def _compile_cached(

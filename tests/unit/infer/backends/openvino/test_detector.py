@@ -15,7 +15,7 @@ from pipeline.capture.sources.synthetic.source import Street
 from pipeline.config import root as config
 from pipeline.errors import ConfigError, DeviceError, ModelError
 from pipeline.frames import Image
-from pipeline.infer.backends.openvino.detector import Detector, load
+from pipeline.infer.backends.openvino.detector import OpenvinoDetector, load
 from pipeline.infer.models.registry import Located, locate
 from tests.support.model_shop import colour_model, onnx_bytes
 from tests.support.models import rows_model, write_ir
@@ -27,11 +27,11 @@ def located(path: Path, labels: tuple[str, ...] = ("blue", "green", "red")) -> L
     return Located(path.stem, "", path, labels, "path")
 
 
-def loaded(path: Path, **settings: object) -> Detector:
+def loaded(path: Path, **settings: object) -> OpenvinoDetector:
     return load(located(path), config.Infer.model_validate({"device": "CPU", "properties": F32} | settings), "latency")
 
 
-def found_in(detector: Detector, picture: Image, threshold: float = 0.01) -> list[tuple[str, float]]:
+def found_in(detector: OpenvinoDetector, picture: Image, threshold: float = 0.01) -> list[tuple[str, float]]:
     request = detector.request()
     detector.input(request)[:] = picture
     request.infer()
