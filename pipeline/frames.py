@@ -4,12 +4,34 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from fractions import Fraction
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 Image = NDArray[np.uint8]
+
+
+@dataclass(frozen=True, slots=True)
+class Presentation:
+    """How a stream asks for its coded pictures to be shown."""
+
+    rotation: int = 0
+    """Degrees counterclockwise: 0, 90, 180 or 270."""
+    mirrored: bool = False
+    """Whether left and right are to change places."""
+    pixel_aspect: Fraction = Fraction(1)
+    """Width of a pixel to its height."""
+
+    @property
+    def turned(self) -> bool:
+        """Whether there is a rotation, so that the packets alone show the picture the wrong way up."""
+        return self.rotation != 0
+
+
+AS_CODED = Presentation()
+"""The presentation of a stream that asks for nothing."""
 
 
 class Picture(Protocol):
@@ -23,6 +45,11 @@ class Picture(Protocol):
     @property
     def height(self) -> int:
         """Pixels."""
+        ...
+
+    @property
+    def presentation(self) -> Presentation:
+        """What the stream asks for; of that, only the rotation is already done in `width`, `height` and the pixels."""
         ...
 
     @property
@@ -82,6 +109,8 @@ class Packet:
     """Pixels."""
     height: int
     """Pixels."""
+    presentation: Presentation = AS_CODED
+    """What the stream asks for; rotation and mirroring only once a picture has been decoded since opening."""
 
 
 class Detection(NamedTuple):

@@ -8,7 +8,7 @@ from typing import Any, cast
 
 import av
 
-from pipeline.frames import Packet
+from pipeline.frames import AS_CODED, Packet, Presentation
 from pipeline.media.nal import (
     PARAMETER_SETS,
     PICTURES,
@@ -27,8 +27,17 @@ _REORDERED = 4
 class AnnexBRepacker:
     """What one stream sends, repacked; nothing comes before its first keyframe."""
 
-    def __init__(self, codec: str = "", extradata: bytes = b"", *, live: bool = False) -> None:
+    def __init__(
+        self,
+        codec: str = "",
+        extradata: bytes = b"",
+        *,
+        live: bool = False,
+        presentation: Presentation = AS_CODED,
+    ) -> None:
         """Take FFmpeg's name of the codec and what the container or description says of it."""
+        self.presentation = presentation
+        """What every packet is given; may be set anew as soon as more is known."""
         self._codec = codec
         self._live = live
         self._reorders = False
@@ -63,7 +72,7 @@ class AnnexBRepacker:
         )
         if self._live and pts is not None:
             dts = self._decoding_time(pts) if self._reorders else pts
-        return Packet("", self._codec, data, key, pts, dts, captured, *self._size)
+        return Packet("", self._codec, data, key, pts, dts, captured, *self._size, self.presentation)
 
     def _decoding_time(self, pts: float) -> float:
         """When a picture is to be decoded: as those before it are shown, for streams with B-frames do not say it."""

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import threading
+from fractions import Fraction
+from typing import Any
 
 import av
 import cv2
 import numpy as np
 from av.video.reformatter import Interpolation, VideoReformatter
 
-from pipeline.frames import Image
+from pipeline.frames import AS_CODED, Image, Presentation
 
 
 class ArrayPicture:
@@ -29,6 +31,11 @@ class ArrayPicture:
     def height(self) -> int:
         """Pixels."""
         return int(self._pixels.shape[0])
+
+    @property
+    def presentation(self) -> Presentation:
+        """Nothing: the array is as it is to be shown."""
+        return AS_CODED
 
     @property
     def turned(self) -> bool:
@@ -57,9 +64,11 @@ INTERPOLATION = Interpolation.AREA
 class YuvPicture:
     """A decoded frame as a Picture: converted to BGR, and scaled in the same step, only when somebody asks."""
 
-    def __init__(self, frame: av.VideoFrame, scalers: Scalers) -> None:
+    def __init__(self, frame: av.VideoFrame, scalers: Scalers, pixel_aspect: Fraction = AS_CODED.pixel_aspect) -> None:
+        """Take a frame, and the pixel aspect of its stream, which the frame does not tell."""
         self._frame = frame
         self._scalers = scalers
+        self._pixel_aspect = pixel_aspect
         self._turns = round(frame.rotation / 90) % 4
         self._bgr: Image | None = None
 
@@ -72,6 +81,11 @@ class YuvPicture:
     def height(self) -> int:
         """Pixels, after the rotation that the stream asks for."""
         return self._frame.width if self._turns % 2 else self._frame.height
+
+    @property
+    def presentation(self) -> Presentation:
+        """What the stream asks for, read from the frame now."""
+        return Presentation(self._turns * 90, _mirrored(self._frame), self._pixel_aspect)
 
     @property
     def turned(self) -> bool:
@@ -101,6 +115,15 @@ class YuvPicture:
             pixels = np.ascontiguousarray(np.rot90(pixels, self._turns))
         pixels.flags.writeable = False
         return pixels
+
+
+def _mirrored(frame: av.VideoFrame) -> bool:
+    """Tell whether the frame's display matrix, nine numbers in rows of three, turns the picture inside out."""
+    matrix: Any = frame.side_data.get("DISPLAYMATRIX")
+    if matrix is None:
+        return False
+    (a, b), (c, d) = np.frombuffer(matrix, np.int32).astype(float).reshape(3, 3)[:2, :2]
+    return bool(a * d - b * c < 0)
 
 
 class Scalers:

@@ -26,7 +26,7 @@ from pipeline.capture.source import Sample
 from pipeline.clock import Clock
 from pipeline.config.root import Capture
 from pipeline.errors import SourceError
-from pipeline.frames import Packet
+from pipeline.frames import AS_CODED, Packet, Presentation
 
 from .deadline import DeadlineClock, Patience, resolve
 from .ffmpeg_errors import explain
@@ -102,6 +102,7 @@ class FfmpegSource:
         self._packets = _nothing()
         self._frames: deque[tuple[av.VideoFrame, float]] = deque()
         self._scalers = Scalers()
+        self._pixel_aspect = AS_CODED.pixel_aspect
         self._in_pieces = False
         self._silence = StallTimeouts(settings)
         self._damage = CorruptionTracker()
@@ -162,7 +163,9 @@ class FfmpegSource:
                 return Sample(None, None, 0.0, damaged=True)
         frame, spent = self._frames.popleft()
         seconds = frame.time if frame.pts is not None else None
-        picture = YuvPicture(frame, self._scalers)
+        picture = YuvPicture(frame, self._scalers, self._pixel_aspect)
+        if not self._silence.started:
+            self._repacker.presentation = picture.presentation
         if self.live and self._damage.judge(frame):
             self.corrupt += 1
             return Sample(picture, seconds, spent, damaged=True)
@@ -223,7 +226,11 @@ class FfmpegSource:
         how = f" over {self._settings.transport}" if self._scheme.startswith("rtsp") else ""
         pace = f" at {self.fps:.4g} fps" if self.fps and not self.live else ""
         self.description = f"{decoder.name}{size}{how}{pace}"
-        self._repacker = AnnexBRepacker(decoder.name, decoder.extradata or b"", live=self.live)
+        self._pixel_aspect = stream.sample_aspect_ratio or AS_CODED.pixel_aspect
+        presentation = Presentation(pixel_aspect=self._pixel_aspect)
+        self._repacker = AnnexBRepacker(
+            decoder.name, decoder.extradata or b"", live=self.live, presentation=presentation
+        )
         # Such a stream comes in files of some seconds each, with silence between them.
         self._in_pieces = self._container.format.name in ("hls", "dash")
         self._damage = CorruptionTracker(decoder if self.live else None)
@@ -272,7 +279,10 @@ class FfmpegSource:
         picture, begun = None, time.monotonic()
         if packet.is_keyframe and not self._silence.started:
             with suppress(av.FFmpegError, ValueError):
-                picture = next((YuvPicture(frame, self._scalers) for frame in self._nap.alone(packet)), None)
+                frame = next(iter(self._nap.alone(packet)), None)
+                if frame is not None:
+                    picture = YuvPicture(frame, self._scalers, self._pixel_aspect)
+                    self._repacker.presentation = picture.presentation
         damaged = self.live and self._damage.judge_packet(packet)
         if damaged:
             self.corrupt += 1

@@ -203,6 +203,33 @@ def test_scaling_in_one_step_looks_like_scaling_the_whole_picture(video: Path) -
     assert np.abs(picture_of(sample).resized(512, 512).astype(int) - wanted).mean() < 4
 
 
+@pytest.mark.parametrize("wanted", [True, False])
+def test_pictures_and_packets_carry_how_the_stream_asks_to_be_shown(tmp_path: Path, video: Path, wanted: bool) -> None:
+    path = tmp_path / "anamorphic.mp4"
+    with av.open(str(video)) as given, av.open(str(path), "w") as made:
+        stream = made.add_stream_from_template(given.streams.video[0])
+        stream.sample_aspect_ratio = Fraction(4, 3)
+        stream.set_display_rotation(90, hflip=True)
+        for packet in given.demux(video=0):
+            if packet.dts is not None:
+                packet.stream = stream
+                made.mux(packet)
+    source, packets = FfmpegSource(str(path), Capture()), []
+    source.tap = packets.append
+    source.wanted = lambda: wanted
+    source.open()
+    sample = source.read()
+    assert sample is not None
+    assert sample.picture is not None
+    shown = sample.picture.presentation
+    assert (shown.mirrored, shown.pixel_aspect, shown.turned) == (True, Fraction(4, 3), True)
+    assert shown.rotation in (90, 270)
+    assert packets[0].presentation.pixel_aspect == Fraction(4, 3)
+    source.read()
+    assert packets[-1].presentation == shown
+    source.close()
+
+
 def test_a_rotated_recording_stands_upright(tmp_path: Path, video: Path) -> None:
     turned = tmp_path / "turned.mp4"
     with av.open(str(video)) as given, av.open(str(turned), "w") as made:
