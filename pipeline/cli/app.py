@@ -17,12 +17,12 @@ from typing import Annotated
 import typer
 from typer import Argument, Option
 
-from pipeline.address.parse import kind, redacted, scrub
+from pipeline.address.parse import kind
 from pipeline.config.load import load
 from pipeline.config.overrides import Override
 from pipeline.config.root import Config, Model
 from pipeline.errors import ConfigError, PipelineError, SourceError
-from pipeline.redaction import guard_logs, guarded_tracebacks
+from pipeline.redaction import guard_logs, guarded_tracebacks, redacted, scrub
 from pipeline.version import __version__
 
 from .options import overrides

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import PurePath
 from urllib.parse import urlsplit
 
+from pipeline import redaction
 from pipeline.address import parse as address
 from pipeline.config.nodes import brief
 from pipeline.config.overrides import Override
@@ -63,7 +64,7 @@ def camera_names(sources: Sequence[str]) -> list[str]:
 
 
 def _called(source: str) -> str:
-    source = address.redacted(address.inner(source))
+    source = redaction.redacted(address.inner(source))
     kind = address.kind(source)
     if kind == "webcam":
         return f"camera{source}" if source.isdigit() else PurePath(source).name

@@ -8,10 +8,10 @@ from collections.abc import Mapping
 from importlib import import_module
 from pathlib import Path
 
-from pipeline.address.parse import scrub
 from pipeline.concurrency.signals import Interrupt
 from pipeline.config.root import Config
 from pipeline.errors import PipelineError, SourceError
+from pipeline.redaction import scrub
 from pipeline.stats.registry import Stats
 
 from .status_line import Status, Terminal

@@ -7,7 +7,8 @@ import re
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from pipeline.address.parse import conceal, inner, redacted, remember
+from pipeline.address.parse import inner
+from pipeline.redaction import conceal, redacted, remember
 
 _VARIABLE = re.compile(r"\$\$\{|\$\{([^}]*)\}?")
 _VARIABLE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import Field, SerializeAsAny, WrapValidator, field_validator, model_validator
 
 from pipeline.address import faults as drill
-from pipeline.address.parse import redacted
+from pipeline.redaction import redacted
 
 from .outputs import OutputEntry, checked_entry, output_model, settings_of
 from .section import Seconds, Section

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Literal
 from urllib.parse import urlsplit
 
-from pipeline.address.parse import inner, login, redacted
+from pipeline.address.parse import inner, login
+from pipeline.redaction import redacted
 
 from .probe import Measurement
 

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
+from pipeline import redaction
 from pipeline.address import parse as addresses
 from pipeline.address.faults import parse
 from pipeline.capture import open_source
@@ -95,7 +96,7 @@ def probe(
     progress: Progress = lambda share, doing: None,
 ) -> Measurement:
     """Measure the source at an address for so long; what fails is part of the answer."""
-    addresses.remember(address)
+    redaction.remember(address)
     kind = addresses.kind(address)
     found = Measurement(kind)
     rehearsed = bool(parse(address)[0])
@@ -144,7 +145,7 @@ def _source(address: str, settings: Capture, stopping: threading.Event, clock: C
 
 def _ask(address: str, found: Measurement, stopping: threading.Event, clock: Clock) -> None:
     """Let the camera describe itself; SourceError where that already shows that no picture will come."""
-    name = addresses.redacted(address)
+    name = redaction.redacted(address)
     patience = Patience(stopping)
     host = urlsplit(name).hostname
     with patience.until(clock.monotonic() + _DESCRIBE):

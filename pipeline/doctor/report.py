@@ -13,10 +13,11 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 
-from pipeline.address.parse import VARIABLE, inner, login, redacted, scrub, template
+from pipeline.address.parse import inner, login
 from pipeline.clock import SystemClock
 from pipeline.concurrency.signals import Interrupt
 from pipeline.config.root import Camera
+from pipeline.redaction import VARIABLE, redacted, scrub, template
 
 from .diagnosis import Diagnosis, diagnose
 from .probe import Measurement, probe

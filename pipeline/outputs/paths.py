@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from pipeline.address.parse import redacted
 from pipeline.errors import ConfigError, unwritable
+from pipeline.redaction import redacted
 
 
 def filled(template: str, camera: str) -> Path:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from pipeline.address.parse import scrub
+from pipeline.redaction import scrub
 
 from .registry import CameraFigures, State
 

@@ -18,7 +18,6 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from pipeline import redaction
-from pipeline.address import parse as address
 from pipeline.stats.registry import State
 from pipeline.web.auth import middleware as access
 from tests.support.serving import TOKEN, Serving, Start
@@ -292,7 +291,7 @@ def served(crew: Start, monkeypatch: pytest.MonkeyPatch) -> Iterator[Serving]:
     monkeypatch.setattr(access, "_MOST_FAILURES", 10_000)
     monkeypatch.setattr(access, "_FORM_TIME", 0.5)
     monkeypatch.setattr("pipeline.web.limits._REQUEST_TIME", 0.7)
-    address.remember(f"rtsp://cam:{PASSWORD}@camera.example/live")
+    redaction.remember(f"rtsp://cam:{PASSWORD}@camera.example/live")
     made = Serving(crew, ("door", "yard"), viewers=48)
     made.scenes["door"].camera.opened(f"h264 of rtsp://cam:{PASSWORD}@camera.example/live", again=False)
     made.scenes["yard"].camera.changed(State.OFFLINE, f"cam:{PASSWORD} was refused", 4.0)

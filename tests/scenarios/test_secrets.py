@@ -20,7 +20,6 @@ from urllib.parse import quote
 import pytest
 
 from pipeline import redaction
-from pipeline.address import parse as address
 from pipeline.cli import main
 from pipeline.config.root import Config
 from tests.support.clips import Clip, encode, street
@@ -323,7 +322,7 @@ def test_a_printed_configuration_and_its_errors_do_not_tell_it() -> None:
 
 
 def test_what_nobody_catches_is_printed_without_it(capsys: pytest.CaptureFixture[str]) -> None:
-    address.remember(URL)
+    redaction.remember(URL)
     with redaction.guarded_tracebacks():
         hook = sys.excepthook
         try:
@@ -341,7 +340,7 @@ def test_what_nobody_catches_is_printed_without_it(capsys: pytest.CaptureFixture
 
 
 def test_a_log_record_is_clean_before_any_handler_sees_it(caplog: pytest.LogCaptureFixture) -> None:
-    address.remember(URL)
+    redaction.remember(URL)
     redaction.guard_logs()
     redaction.guard_logs()
     stranger = logging.getLogger("somebody.else")

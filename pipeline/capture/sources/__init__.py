@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pipeline import plugins
+from pipeline import plugins, redaction
 from pipeline.address import parse as addresses
 from pipeline.address.faults import parse
 from pipeline.capture.source import SourceClass
@@ -33,5 +33,5 @@ def source_class(address: str) -> SourceClass:
     try:
         found: SourceClass | None = plugins.load(plugins.SOURCES, addresses.scheme(real), _NEEDED)
     except plugins.PluginError as error:
-        raise SourceError(f"{addresses.redacted(address)}: {error}", "unsupported") from error
+        raise SourceError(f"{redaction.redacted(address)}: {error}", "unsupported") from error
     return found or BUILT_IN["file"]

@@ -8,12 +8,12 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from pipeline.address.faults import Fault
-from pipeline.address.parse import redacted
 from pipeline.capture.source import Sample, Source
 from pipeline.clock import Clock, SystemClock
 from pipeline.config.root import Capture
 from pipeline.errors import SourceError
 from pipeline.frames import Packet
+from pipeline.redaction import redacted
 
 _SLOW = 1.0
 _LATE = 0.5

@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 import av
 import av.container.core
 
+from pipeline import redaction
 from pipeline.address import parse as addresses
 from pipeline.capture.bitstream import AnnexBRepacker
 from pipeline.capture.decode.on_demand import OnDemandDecoder
@@ -83,9 +84,9 @@ class FfmpegSource:
 
     def __init__(self, source: str, settings: Capture, stopping: threading.Event | None = None) -> None:
         """Take an address or a path; once `stopping` is set, a blocked `open` or `read` ends within 0.2 s."""
-        addresses.remember(source)
+        redaction.remember(source)
         self._source = source
-        self._name = addresses.redacted(source)
+        self._name = redaction.redacted(source)
         self._scheme = addresses.scheme(source) if addresses.kind(source) == "network" else ""
         self._settings = settings
         self._patience = Patience(stopping)
@@ -317,7 +318,7 @@ class FfmpegSource:
 
 
 def _check_file(source: str) -> None:
-    name = addresses.redacted(source)
+    name = redaction.redacted(source)
     try:
         found = os.stat(source)
     except FileNotFoundError:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 
-from pipeline.address.parse import scrub
+from pipeline.redaction import scrub
 
 _DECLINED = ("unsupported", "the device declined; try capture.transport: tcp, or udp")
 _NO_VIDEO = ("unreadable", "this is no video, or it is cut off before its first picture")

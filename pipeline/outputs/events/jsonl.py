@@ -10,11 +10,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from pipeline.address.parse import scrub
 from pipeline.errors import unwritable
 from pipeline.frames import Result, Timing
 from pipeline.outputs.paths import filled, make_room
 from pipeline.outputs.protocols import Output, OutputContext, View
+from pipeline.redaction import scrub
 
 from .settings import STDOUT, Events
 

@@ -13,12 +13,13 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-from pipeline.address.parse import connectable, redacted, remember, scrub
+from pipeline.address.parse import connectable
 from pipeline.clock import Clock
 from pipeline.concurrency.backoff import Backoff
 from pipeline.frames import Packet
 from pipeline.media.packet_queue import Backlog
 from pipeline.media.timestamps import PacketTimeline
+from pipeline.redaction import redacted, remember, scrub
 
 from .child import HEAD
 

@@ -8,8 +8,8 @@ import hmac
 import secrets
 import threading
 
-from pipeline.address.parse import conceal
 from pipeline.clock import Clock
+from pipeline.redaction import conceal
 
 MINUTES = 10
 """How long a code is good."""

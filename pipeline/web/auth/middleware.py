@@ -21,8 +21,8 @@ from starlette.responses import HTMLResponse, PlainTextResponse, RedirectRespons
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from starlette.websockets import WebSocketClose
 
-from pipeline.address.parse import conceal
 from pipeline.clock import Clock
+from pipeline.redaction import conceal
 
 from .login_code import LoginCode
 from .stream_keys import StreamKeys

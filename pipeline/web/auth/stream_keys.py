@@ -6,7 +6,7 @@ import hmac
 from base64 import b32encode
 from collections.abc import Iterable
 
-from pipeline.address.parse import conceal
+from pipeline.redaction import conceal
 
 _BYTES = 15
 _FRONT = "/hls/"

@@ -14,11 +14,11 @@ from urllib.parse import parse_qsl
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from pipeline.address.parse import scrub
 from pipeline.errors import OutputError
 from pipeline.outputs.clips.memory_budget import CROWDED, Budget, Share
 from pipeline.outputs.clips.service import Clip, Clips
 from pipeline.outputs.record.retention import stamp
+from pipeline.redaction import scrub
 from pipeline.stats.registry import Stats
 
 LONGEST = 60.0

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.address import parse as address
+from pipeline import redaction
 from pipeline.errors import OutputError
 from pipeline.frames import Timing
 from pipeline.outputs.events.jsonl import EventsOutput
@@ -155,7 +155,7 @@ def test_a_line_torn_by_an_earlier_kill_does_not_spoil_the_next(scene: Scene, tm
 
 
 def test_a_password_in_a_reason_is_masked(scene: Scene, tmp_path: Path) -> None:
-    address.remember("rtsp://root:s3cr3t-canary@cam/1")
+    redaction.remember("rtsp://root:s3cr3t-canary@cam/1")
     output = opened(scene, tmp_path / "e.jsonl")
     scene.camera.changed(State.OFFLINE, "cannot open rtsp://root:s3cr3t-canary@cam/1")
     output.close()

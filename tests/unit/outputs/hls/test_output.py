@@ -20,11 +20,11 @@ import numpy as np
 import pytest
 from jsonschema import Draft202012Validator
 
-from pipeline.address.parse import scrub
 from pipeline.clock import SystemClock
 from pipeline.draw.primitives import colour
 from pipeline.frames import Packet
 from pipeline.outputs.hls.live_stream import Broadcast
+from pipeline.redaction import scrub
 from pipeline.stats.registry import State
 from pipeline.web.auth import middleware as access
 from tests.support import marked
