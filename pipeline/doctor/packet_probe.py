@@ -48,7 +48,8 @@ class PacketProbe(FfmpegSource):
 
     def audio(self) -> tuple[str, ...]:
         """Codecs of the sound that is not left out from the start."""
-        streams = self._container.streams.audio if self._container else ()
+        container = self._connection.container
+        streams = container.streams.audio if container else ()
         return tuple(stream.codec_context.name for stream in streams if stream.codec_context)
 
     @property
@@ -64,9 +65,9 @@ class PacketProbe(FfmpegSource):
             yield heard
         self.heard += heard
 
-    def _prepare(self, stream: av.VideoStream) -> None:
-        super()._prepare(stream)
-        self.decoder = stream.codec_context
+    def _prepare(self, stream: av.VideoStream, decoder: av.VideoCodecContext) -> None:
+        super()._prepare(stream, decoder)
+        self.decoder = decoder
         # FFmpeg's complaints are only heard from the thread that reads.
         self.decoder.thread_count = 1
 

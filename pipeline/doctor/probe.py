@@ -16,7 +16,7 @@ from pipeline.address.faults import parse
 from pipeline.capture import open_source
 from pipeline.capture.source import Source
 from pipeline.capture.sources import source_class
-from pipeline.capture.sources.deadline import Patience, resolve
+from pipeline.capture.sources.deadline import Deadline, resolve
 from pipeline.capture.sources.ffmpeg import FfmpegSource
 from pipeline.clock import Clock
 from pipeline.config.root import Capture
@@ -146,11 +146,11 @@ def _source(address: str, settings: Capture, stopping: threading.Event, clock: C
 def _ask(address: str, found: Measurement, stopping: threading.Event, clock: Clock) -> None:
     """Let the camera describe itself; SourceError where that already shows that no picture will come."""
     name = redaction.redacted(address)
-    patience = Patience(stopping)
+    deadline = Deadline(stopping)
     host = urlsplit(name).hostname
-    with patience.until(clock.monotonic() + _DESCRIBE):
+    with deadline.until(clock.monotonic() + _DESCRIBE):
         if host:
-            resolve(host, patience)
+            resolve(host, deadline)
     found.said = describe(address, _DESCRIBE)
     if found.said.protocol == "rtsp" and found.said.status in (401, 403):
         raise SourceError(f"{name}: user or password are wrong or missing", "unauthorized")

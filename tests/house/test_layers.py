@@ -35,7 +35,7 @@ EDGES: dict[str, set[str]] = {
         "capture/bitstream.py",
         "capture/decode/*",
         "capture/health/corruption.py",
-        "capture/sources/ffmpeg.py",
+        "capture/sources/ffmpeg*.py",
         "doctor/packet_probe.py",
         "media/*",
         "outputs/record/footage.py",

@@ -18,6 +18,7 @@ JUMPING = {"time.time", "time.sleep", "datetime.now", "datetime.utcnow", "dateti
 STOPWATCH = {"time.monotonic", "time.perf_counter", "time.process_time"}
 TIMES_FOREIGN_CALLS = {
     "pipeline/capture/sources/ffmpeg.py",
+    "pipeline/capture/sources/ffmpeg_connection.py",
     "pipeline/capture/sources/deadline.py",
     "pipeline/capture/sources/webcam.py",
     "pipeline/infer/backends/openvino/detector.py",

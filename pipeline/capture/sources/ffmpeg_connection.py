@@ -1,0 +1,198 @@
+"""One address opened with FFmpeg: looked up, connected, and held to what can be decoded."""
+
+from __future__ import annotations
+
+import os
+import stat
+import threading
+import time
+from urllib.parse import urlsplit
+
+import av
+import av.container.core
+
+from pipeline.address import parse as addresses
+from pipeline.config.root import Capture
+from pipeline.errors import SourceError
+from pipeline.redaction import redacted, remember
+
+from .deadline import Deadline, DeadlineClock, resolve
+from .ffmpeg_errors import explain
+
+MAX_PICTURE_PIXELS = 8192 * 8192
+"""No picture may be larger, whatever a stream says of itself."""
+
+_FINISHED = (".mp4", ".mkv", ".webm", ".avi", ".mov", ".m4v", ".ts", ".mpg", ".mpeg", ".flv")
+
+# See deadline.py; PyAV has no public way to end a wait.
+setattr(av.container.core, "time", DeadlineClock())  # noqa: B010
+
+
+class FfmpegConnection:
+    """The container of one address, opened any number of times; used by one thread."""
+
+    def __init__(self, address: str, settings: Capture, stopping: threading.Event | None) -> None:
+        """Take an address or a path; once `stopping` is set, a call into FFmpeg ends within 0.2 s."""
+        remember(address)
+        self._address = address
+        self._settings = settings
+        self.name = redacted(address)
+        """The address as it may be shown."""
+        self.scheme = addresses.scheme(address) if addresses.kind(address) == "network" else ""
+        """Empty for a file."""
+        self.local = not self.scheme
+        """Whether it is a file of this machine."""
+        self.live = not self.local and not self._finished()
+        """Whether it goes on by itself; only once it is open is that certain."""
+        self.deadline = Deadline(stopping)
+        self.container: av.container.InputContainer | None = None
+        self.fps = 0.0
+        """Declared frames a second, or 0 where unknown."""
+        self.description = ""
+        """What was negotiated; empty before opening."""
+
+    def open(self, *, played: bool) -> tuple[av.VideoStream, av.VideoCodecContext]:
+        """Connect and learn the format, within open_timeout in all; return the stream of pictures and its decoder.
+
+        `played` says whether pictures came from the connection before. Raises SourceError; what is open must be closed
+        before.
+        """
+        if self.local:
+            check_file(self._address)
+        with self.deadline.until(time.monotonic() + self._settings.open_timeout):
+            if not self.local and (host := urlsplit(self.name).hostname):
+                try:
+                    resolve(host, self.deadline)
+                except SourceError as error:
+                    raise SourceError(f"{self.name}: {error}", error.reason) from None
+            stream = self._connect(thorough=False, played=played)
+            if stream.codec_context is not None and not stream.codec_context.width and self.scheme.startswith("rtsp"):
+                self.close()
+                stream = self._connect(thorough=True, played=played)
+        decoder = self._decodable(stream)
+        self._tune(decoder)
+        self._describe(stream, decoder)
+        return stream, decoder
+
+    def close(self) -> None:
+        """Hang up; harmless when called twice."""
+        container, self.container = self.container, None
+        if container is None:
+            return
+        if container.streams.video and (decoder := container.streams.video[0].codec_context):
+            # Its threads may be about to complain, for which they need the lock that PyAV holds while it frees them.
+            decoder.flush_buffers()
+        container.close()
+
+    def failure(self, error: Exception | None, silence: str, *, played: bool) -> SourceError:
+        """Return what an error means; `silence` is for the words where there is none, or where it is the deadline's."""
+        if self.deadline.stopping.is_set():
+            return SourceError(f"{self.name}: stopped", "ended")
+        if error is None or self.deadline.passed:
+            return SourceError(f"{self.name}: {silence}", "timed out")
+        reason, words = explain(error, playing=played)
+        return SourceError(f"{self.name}: {words}", reason)
+
+    @property
+    def format(self) -> str:
+        """FFmpeg's name of the container's format, such as rtsp, hls or avi; empty while closed."""
+        return self.container.format.name if self.container is not None else ""
+
+    def _finished(self) -> bool:
+        return self.scheme in ("http", "https") and urlsplit(self.name).path.lower().endswith(_FINISHED)
+
+    def _connect(self, *, thorough: bool, played: bool) -> av.VideoStream:
+        # The prefix keeps a colon in a file's name from being read as a protocol.
+        where = f"file:{self._address}" if self.local else addresses.connectable(self._address)
+        chosen = options(self._settings, self.scheme, live=self.live, thorough=thorough)
+        limits = (self._settings.open_timeout, max(self._settings.start_timeout, self._settings.read_timeout))
+        try:
+            container = av.open(where, options=chosen, timeout=limits)
+        except (av.FFmpegError, OSError, ValueError) as error:
+            silence = f"no answer within {self._settings.open_timeout:g} s"
+            raise self.failure(error, silence, played=played) from None
+        self.container = container
+        if not container.streams.video:
+            self.close()
+            raise SourceError(f"{self.name}: there are no pictures in it", "unsupported")
+        return container.streams.video[0]
+
+    def _decodable(self, stream: av.VideoStream) -> av.VideoCodecContext:
+        decoder = stream.codec_context
+        if decoder is None:
+            self.close()
+            raise SourceError(f"{self.name}: its codec cannot be decoded; set the camera to H.264", "unsupported")
+        if decoder.width * decoder.height > MAX_PICTURE_PIXELS:
+            size = f"{decoder.width}x{decoder.height}"
+            self.close()
+            raise SourceError(f"{self.name}: pictures of {size} are too large to be decoded", "unsupported")
+        return decoder
+
+    def _tune(self, decoder: av.VideoCodecContext) -> None:
+        assert self.container is not None
+        if self.live and (self.container.duration or 0) > 0 and self.scheme.startswith("http"):
+            self.live = False
+        # Frame threads hold back one picture each, which only files can afford, and only with cores to spare.
+        cores = os.cpu_count() or 1
+        decoder.thread_type = "SLICE" if self.live or cores <= 4 else "AUTO"
+        decoder.thread_count = min(2 if self.live else 4, cores)
+        decoder.options = {"max_pixels": str(MAX_PICTURE_PIXELS)}
+
+    def _describe(self, stream: av.VideoStream, decoder: av.VideoCodecContext) -> None:
+        rate = float(stream.average_rate or stream.guessed_rate or 0)
+        self.fps = rate if 1 <= rate <= 240 else 0.0
+        size = f" {decoder.width}x{decoder.height}" if decoder.width else ""
+        how = f" over {self._settings.transport}" if self.scheme.startswith("rtsp") else ""
+        pace = f" at {self.fps:.4g} fps" if self.fps and not self.live else ""
+        self.description = f"{decoder.name}{size}{how}{pace}"
+
+
+def options(settings: Capture, scheme: str, *, live: bool, thorough: bool) -> dict[str, str]:
+    """Return the options for an address with this scheme, or for a file where it is empty.
+
+    `thorough` takes longer over learning the format, for cameras that do not describe it.
+    """
+    # Also for the decoder that learns the format, which would make room for pictures of any size.
+    limits = {"max_pixels": str(MAX_PICTURE_PIXELS)}
+    if not scheme:
+        return limits
+    # A net under Deadline, in microseconds: longer than any wait that is allowed.
+    longest = str(round(1e6 * (settings.open_timeout + max(settings.start_timeout, settings.read_timeout))))
+    options = limits | {"timeout": longest, "rw_timeout": longest}
+    if live:
+        options["analyzeduration"] = "1000000"
+    # No nobuffer: it throws away what was read while probing, which is the keyframe many cameras start with.
+    if scheme.startswith("rtsp"):
+        udp = settings.transport == "udp"
+        # FFmpeg tells of lost packets only where it queues; without loss the queue delays nothing.
+        options |= {
+            "rtsp_transport": settings.transport,
+            "allowed_media_types": "video",
+            "probesize": "1000000" if thorough else "32768",
+            "analyzeduration": "2000000" if thorough else "100000",
+            "fpsprobesize": "0",
+            "max_delay": "100000" if udp else "0",
+            "reorder_queue_size": "64" if udp else "8",
+            "buffer_size": "1048576",
+        }
+    if scheme.startswith("rtmp"):
+        options |= {"rtmp_live": "live", "rtmp_buffer": "100"}
+    return options
+
+
+def check_file(source: str) -> None:
+    """See at no cost whether a path can name a video; raises SourceError."""
+    name = redacted(source)
+    try:
+        found = os.stat(source)
+    except FileNotFoundError:
+        # A row of pictures, such as street%03d.png, is no file by itself.
+        if "%" not in source:
+            raise SourceError(f"{name}: no such file", "not found") from None
+        return
+    except (OSError, ValueError):
+        return
+    if stat.S_ISDIR(found.st_mode):
+        raise SourceError(f"{name}: this is a folder; name one video file in it", "unreadable")
+    if stat.S_ISREG(found.st_mode) and not found.st_size:
+        raise SourceError(f"{name}: the file is empty", "unreadable")
