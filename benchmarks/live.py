@@ -25,9 +25,9 @@ from benchmarks.rivals import Opencv, Pyav
 from benchmarks.soak import slope
 from pipeline.capture.source import Sample
 from pipeline.capture.sources.ffmpeg import FfmpegSource
-from pipeline.capture.worker import Camera
+from pipeline.capture.worker import CaptureWorker
 from pipeline.clock import SystemClock
-from pipeline.concurrency.backoff import HEALTHY
+from pipeline.concurrency.backoff import HEALTHY_S
 from pipeline.concurrency.queues import Funnel
 from pipeline.concurrency.threads import ThreadGroup
 from pipeline.config.root import Camera as CameraSettings
@@ -67,7 +67,7 @@ class Reader:
         self._frames: Funnel[Frame] = Funnel()
         self.lane = self._frames.lane(1, latest=True, dropped=lambda frame, reason: self.stats.dropped(reason))
         settings = CameraSettings(source=url, capture=Capture.model_validate(capture))
-        self.camera = Camera(
+        self.camera = CaptureWorker(
             "camera",
             settings,
             self.lane,
@@ -197,7 +197,7 @@ def recovery(clip: Clip, rounds: int, at_once: int = 10) -> None:
         rivals = {"OpenCV": Opencv(servers[0].url("live")), "PyAV": Pyav(servers[0].url("live"))}
         until(lambda: len(painted.shown) == at_once, 30)
         for _ in range(rounds):
-            time.sleep(HEALTHY + 2)
+            time.sleep(HEALTHY_S + 2)
             for server in servers:
                 server.stop()
             time.sleep(1)

@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 import psutil
 
-from pipeline.capture.worker import Camera
+from pipeline.capture.worker import CaptureWorker
 from pipeline.concurrency.queues import Funnel
 from pipeline.concurrency.threads import ThreadGroup
 from pipeline.config import root as config
@@ -58,7 +58,7 @@ def watch(address: str, what: str, server: int, seconds: float, folder: Path) ->
     overlay = Overlay(whole.cameras["door"].overlay, stats.cameras["door"], stats.clock)
     frames: Funnel[Frame] = Funnel()
     stopping = threading.Event()
-    camera = Camera(
+    camera = CaptureWorker(
         "door",
         whole.cameras["door"],
         frames.lane(1, latest=True),

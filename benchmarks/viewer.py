@@ -26,7 +26,7 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.capture.worker import Camera
+from pipeline.capture.worker import CaptureWorker
 from pipeline.concurrency.queues import Funnel
 from pipeline.concurrency.threads import ThreadGroup
 from pipeline.config import root as config
@@ -61,7 +61,7 @@ class Server:
         cameras = {"camera": config.Camera(source=address)}
         self.web = WebOutput(Web(port=0, quality=80), OutputContext(cameras, self.stats, self.crew.start))
         self.overlay = Overlay(config.Overlay(), self.stats.cameras["camera"], self.stats.clock)
-        self.camera = Camera(
+        self.camera = CaptureWorker(
             "camera",
             cameras["camera"],
             self.intake.lane(30, latest=True),

@@ -58,15 +58,15 @@ class Picture(Protocol):
         ...
 
     def bgr(self) -> Image:
-        """The picture at full size: height x width x 3, uint8, BGR, not writeable, converted once."""
+        """Return the picture at full size: height x width x 3, uint8, BGR, not writeable, converted once."""
         ...
 
     def resized(self, width: int, height: int) -> Image:
-        """The picture scaled to `width` x `height` in one step from its original format, aspect not kept."""
+        """Return the picture scaled to `width` x `height` in one step from its original format, aspect not kept."""
         ...
 
     def glance(self) -> bytes:
-        """A few of its values at almost no cost, to compare two pictures; empty where none can be had."""
+        """Return a few of its values at almost no cost, to compare two pictures; empty where none can be had."""
         ...
 
 
@@ -138,14 +138,14 @@ class Detections:
 
     @classmethod
     def empty(cls, labels: tuple[str, ...] = ()) -> Detections:
-        """No objects."""
+        """Make the detections of a picture without objects."""
         return cls(np.zeros((0, 4), np.float32), np.zeros(0, np.float32), np.zeros(0, np.int32), labels)
 
     def __len__(self) -> int:
         return len(self.scores)
 
     def __getitem__(self, index: Any) -> Detections:
-        """The detections that a mask, a slice or an array of indices selects."""
+        """Return the detections that a mask, a slice or an array of indices selects."""
         chosen = np.atleast_1d(np.arange(len(self))[index])
         return Detections(self.boxes[chosen], self.scores[chosen], self.class_ids[chosen], self.labels)
 
@@ -155,11 +155,11 @@ class Detections:
             yield Detection(self.label(class_id), score, (box[0], box[1], box[2], box[3]))
 
     def label(self, class_id: int) -> str:
-        """The name of a class, or its number as text where the model names none."""
+        """Return the name of a class, or its number as text where the model names none."""
         return self.labels[class_id] if 0 <= class_id < len(self.labels) else str(class_id)
 
     def to_supervision(self) -> Any:
-        """The same as `supervision.Detections`; needs the package supervision."""
+        """Return the same as `supervision.Detections`; needs the package supervision."""
         import supervision
 
         return supervision.Detections(

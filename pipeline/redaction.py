@@ -99,19 +99,19 @@ def _secrets(address: str, given: str, rest: str) -> set[str]:
         return set()
     if not given and not has_plain_host(rest):
         given = authority(rest)
-    found: set[str] = set()
+    patterns: set[str] = set()
     user, colon, password = given.partition(":")
     if given:
-        found.update(_of_login(user, password) if colon else _of_value(given))
+        patterns.update(_of_login(user, password) if colon else _of_value(given))
     if not whole:
-        found.update(_of_value(given.rpartition(":")[2]))
+        patterns.update(_of_value(given.rpartition(":")[2]))
     for value in (each[2] for each in NAMED_SECRET.finditer(rest)):
-        found.update(_of_value(value))
+        patterns.update(_of_value(value))
     for part in rest.partition("?")[2].split("&"):
         value = part.partition("=")[2]
         if len(value) >= _LONG_VALUE_LETTERS:
-            found.update(_of_value(value))
-    return found
+            patterns.update(_of_value(value))
+    return patterns
 
 
 def conceal(secret: str) -> None:
@@ -176,7 +176,7 @@ def _spelled(letter: str) -> str:
 
 
 def guard_logs() -> None:
-    """From now on take secrets out of each log record of this process when it is made; harmless when repeated."""
+    """Take secrets out of each log record of this process from now on, when it is made; harmless when repeated."""
     make = logging.getLogRecordFactory()
     if not isinstance(make, _CleanRecords):
         logging.setLogRecordFactory(_CleanRecords(make))
@@ -204,11 +204,11 @@ class _CleanRecords:
     def __call__(self, *arguments: Any, **named: Any) -> logging.LogRecord:
         record: logging.LogRecord = self._make(*arguments, **named)
         try:
-            said = record.getMessage()
+            message = record.getMessage()
         except Exception:
             # Logging itself reports arguments that do not fit, and prints them raw.
-            record.args, said = (), str(record.msg)
-        if (clean := scrub(said)) != said:
+            record.args, message = (), str(record.msg)
+        if (clean := scrub(message)) != message:
             record.msg, record.args = clean, ()
         if record.exc_info and isinstance(record.exc_info, tuple):
             record.exc_text = scrub(_formatter.formatException(record.exc_info))

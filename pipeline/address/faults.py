@@ -42,11 +42,11 @@ class Fault:
     every: float = math.inf
 
     def count(self, at: float) -> int:
-        """How many times it has begun."""
+        """Count how many times it has begun."""
         return 0 if at < self.start else 1 + (int((at - self.start) // self.every) if self.every < math.inf else 0)
 
     def lasting(self, at: float) -> float | None:
-        """For how long it has been going on; None while it does not."""
+        """Tell for how long it has been going on; None while it does not."""
         begun = self.count(at)
         if not begun:
             return None
@@ -55,7 +55,7 @@ class Fault:
 
 
 def parse(address: str) -> tuple[tuple[Fault, ...], str]:
-    """The faults in front of an address, and the address itself; ValueError says what is wrong with them."""
+    """Return the faults in front of an address, and the address itself; ValueError says what is wrong with them."""
     if not address.startswith("fault:"):
         return (), address
     written, colon, real = address.removeprefix("fault:").partition(":")
@@ -67,12 +67,12 @@ def parse(address: str) -> tuple[tuple[Fault, ...], str]:
 
 
 def _fault(item: str) -> Fault:
-    found = _ITEM.fullmatch(item)
-    if found is None:
+    match = _ITEM.fullmatch(item)
+    if match is None:
         # What stands here may be part of an address with its login, so only a harmless beginning is shown.
         begun = re.match(r"[A-Za-z]*", item)
         raise ValueError(f"must be {_FORM}, got '{begun[0][:16] if begun else ''}...' in the place of a kind")
-    kind, seconds, start, every = found.groups()
+    kind, seconds, start, every = match.groups()
     if kind not in KINDS:
         near = difflib.get_close_matches(kind.lower(), KINDS, n=1)
         hint = f"did you mean '{near[0]}'?" if near else f"kinds: {', '.join(KINDS)}"

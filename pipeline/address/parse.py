@@ -37,8 +37,8 @@ def kind(address: str) -> Kind:
 
 def scheme(address: str) -> str:
     """Return the part before ://, in lower case; empty for a plain path."""
-    found = _SCHEME.match(inner(address))
-    return found[1].lower() if found else ""
+    match = _SCHEME.match(inner(address))
+    return match[1].lower() if match else ""
 
 
 def inner(address: str) -> str:
@@ -54,30 +54,30 @@ def login(address: str) -> tuple[str, str]:
 
 def connectable(address: str) -> str:
     """Return a network address with the letters of its password encoded that would end the host's name too early."""
-    found = _SCHEME.match(address)
-    rest = address[found.end() :] if found else ""
+    match = _SCHEME.match(address)
+    rest = address[match.end() :] if match else ""
     host = authority(rest)
-    if found is None or "@" in host or "@" not in rest or has_plain_host(host):
+    if match is None or "@" in host or "@" not in rest or has_plain_host(host):
         return address
     given, _, tail = rest.rpartition("@")
     user, _, password = given.partition(":")
-    return f"{found[0]}{quote(user, safe='%')}:{quote(password, safe='%')}@{tail}"
+    return f"{match[0]}{quote(user, safe='%')}:{quote(password, safe='%')}@{tail}"
 
 
 def prefix(address: str) -> str:
     """Return the scheme with its :// as written; empty for a plain path."""
-    found = _SCHEME.match(address)
-    return found[0] if found else ""
+    match = _SCHEME.match(address)
+    return match[0] if match else ""
 
 
 def split_login(address: str) -> tuple[str, str]:
     """Return what stands before the last @ as a login, and all that follows without the scheme."""
-    found = _SCHEME.match(address)
-    rest = address[found.end() :] if found else address
+    match = _SCHEME.match(address)
+    rest = address[match.end() :] if match else address
     given, at, tail = rest.rpartition("@")
-    if not at or (not found and (":" not in given or _PATH.match(address))):
+    if not at or (not match and (":" not in given or _PATH.match(address))):
         return "", rest
-    if found and _in_value(given):
+    if match and _in_value(given):
         return "", rest
     return given, tail
 
@@ -87,8 +87,8 @@ def other_split(address: str) -> list[tuple[str, str]]:
 
     It is a login and a rest as from `split_login`; an empty list where there is but one meaning.
     """
-    found = _SCHEME.match(address)
-    front, _, query = (address[found.end() :] if found else "").partition("?")
+    match = _SCHEME.match(address)
+    front, _, query = (address[match.end() :] if match else "").partition("?")
     given, at, rest = front.rpartition("@")
     meant = at and "@" in query and _in_value(f"{rest}?{query.rpartition('@')[0]}")
     return [(given, f"{rest}?{query}")] if meant else []

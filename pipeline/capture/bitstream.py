@@ -20,7 +20,7 @@ from pipeline.media.nal import (
     units,
 )
 
-_REORDERED = 4
+_REORDERED_COUNT = 4
 """Pictures that may overtake another one where B-frames are sent."""
 
 
@@ -54,7 +54,7 @@ class AnnexBRepacker:
             self._sets = joined(self._parameter_sets(extradata))
 
     def take(self, packet: av.Packet[Any], captured: float) -> Packet | None:
-        """The packet for everybody, with an empty camera; None before the first keyframe and at the end."""
+        """Return the packet for everybody, with an empty camera; None before the first keyframe and at the end."""
         data = bytes(packet)
         if not data:
             return None
@@ -75,17 +75,17 @@ class AnnexBRepacker:
         return Packet("", self._codec, data, key, pts, dts, captured, *self._size, self.presentation)
 
     def _decoding_time(self, pts: float) -> float:
-        """When a picture is to be decoded: as those before it are shown, for streams with B-frames do not say it."""
-        if len(self._waiting) < _REORDERED:
+        """Return when to decode a picture: as those before it are shown, for streams with B-frames do not say it."""
+        if len(self._waiting) < _REORDERED_COUNT:
             start = min(self._waiting, default=pts)
             heapq.heappush(self._waiting, pts)
-            self._decoded = start - 0.01 * (_REORDERED + 1 - len(self._waiting))
+            self._decoded = start - 0.01 * (_REORDERED_COUNT + 1 - len(self._waiting))
         else:
             self._decoded = max(self._decoded, heapq.heappushpop(self._waiting, pts))
         return self._decoded
 
     def _complete(self, data: bytes) -> bytes:
-        """A keyframe with its parameter sets; notes them, and the size that they mean."""
+        """Return a keyframe with its parameter sets; note them, and the size that they mean."""
         types = PARAMETER_SETS.get(self._codec)
         known = self._sets
         if types is not None:
@@ -108,12 +108,12 @@ class AnnexBRepacker:
             self._reorders = decoder.has_b_frames
 
     def _parameter_sets(self, data: bytes) -> list[bytes]:
-        """The parameter sets in front of the picture."""
-        found = []
+        """Return the parameter sets in front of the picture."""
+        sets = []
         for unit in units(data):
             kind = unit_type(unit, self._codec)
             if kind in PARAMETER_SETS[self._codec]:
-                found.append(unit)
+                sets.append(unit)
             elif kind in PICTURES[self._codec]:
                 break
-        return found
+        return sets

@@ -53,7 +53,7 @@ class Source(Protocol):
         ...
 
     def read(self) -> Sample | None:
-        """The next picture, waiting no longer than the configured time; None at the end of a file."""
+        """Return the next picture, waiting no longer than the configured time; None at the end of a file."""
         ...
 
     def close(self) -> None:

@@ -21,13 +21,13 @@ from .source import Sample, Source
 
 _STATES = {"timed out": State.STALLED, "late": State.LATE, "frozen": State.FROZEN}
 """What the loss of a camera is called that was live before; offline for all other reasons."""
-_CATCH_UP = 0.25
-_PAUSE = 10.0
+_CATCH_UP_S = 0.25
+_MAX_PAUSE_S = 10.0
 
 log = logging.getLogger(__name__)
 
 
-class Camera:
+class CaptureWorker:
     """One source on its way into the pipeline; `run` is the body of its thread."""
 
     def __init__(
@@ -67,8 +67,8 @@ class Camera:
         self._opened = False
         self._live_since: float | None = None
         self._state = State.CONNECTING
-        self._watch = LiveHealthMonitor(settings.capture)
-        self._ladder = Backoff(name)
+        self._health = LiveHealthMonitor(settings.capture)
+        self._backoff = Backoff(name)
 
     def run(self) -> None:
         """Feed the lane until the file ends, nobody reads, or the stop; SourceError if the source is of no use."""
@@ -88,14 +88,14 @@ class Camera:
             self.source.close()
 
     def _open_and_play(self) -> bool:
-        """One connection from its opening to its end; False when there will be no other."""
-        self._stats.changed(State.RETRYING if self._ladder.losses else State.CONNECTING)
+        """Play one connection from its opening to its end; False when there will be no other."""
+        self._stats.changed(State.RETRYING if self._backoff.losses else State.CONNECTING)
         self._state = State.CONNECTING
         self._live_since = None
         self.source.open()
         # Only an open source knows whether it is a finished recording after all.
         self._lane.latest = self.source.live
-        self._watch.opened(self._clock.monotonic())
+        self._health.opened(self._clock.monotonic())
         self._stats.opened(self.source.description, again=self._opened, live=self.source.live)
         self._opened = True
         self._shift = 0.0
@@ -119,7 +119,7 @@ class Camera:
         if self._pace is not None and not self.source.live:
             self._pace.wait(pts if pts is not None else self._seq / (self.source.fps or 25.0))
         captured = self._clock.monotonic()
-        state, held = self._watch.judge(sample, pts, captured) if self.source.live else (State.LIVE, 0.0)
+        state, held = self._health.judge(sample, pts, captured) if self.source.live else (State.LIVE, 0.0)
         if self._live_since is None and not sample.damaged:
             self._live_since = captured
             log.info("%s: live, %s", self.name, self.source.description)
@@ -128,7 +128,7 @@ class Camera:
             self._stats.changed(state, held=held)
         seq = self._seq
         self._seq += 1
-        self._stats.captured(good=not sample.damaged, behind=self._watch.behind)
+        self._stats.captured(good=not sample.damaged, behind=self._health.behind)
         if sample.damaged:
             self._stats.dropped("corrupt")
         if sample.damaged or sample.picture is None:
@@ -142,7 +142,7 @@ class Camera:
 
     def _wait(self, error: SourceError) -> None:
         played = 0.0 if self._live_since is None else self._clock.monotonic() - self._live_since
-        delay = self._ladder.next(played, refused=error.reason == "unauthorized")
+        delay = self._backoff.next(played, refused=error.reason == "unauthorized")
         state = _STATES.get(error.reason, State.OFFLINE) if self._live_since is not None else State.OFFLINE
         self._stats.changed(state, error.reason, delay)
         log.info("%s: %s; next try in %.1f s", self.name, error, delay)
@@ -161,8 +161,8 @@ class Pace:
     def wait(self, pts: float) -> None:
         """Wait until `pts` is due; a timeline that jumps, or a reader that is slow, starts the count anew."""
         now = self._clock.monotonic()
-        jumped = not 0 <= pts - self._last <= _PAUSE
-        if self._start is None or jumped or now - self._start - pts > _CATCH_UP:
+        jumped = not 0 <= pts - self._last <= _MAX_PAUSE_S
+        if self._start is None or jumped or now - self._start - pts > _CATCH_UP_S:
             self._start = now - pts
         self._last = pts
         ahead = self._start + pts - now

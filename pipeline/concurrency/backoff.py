@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import random
 
-DELAYS = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 10.0)
+DELAYS_S = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 10.0)
 """Seconds before each new try, 20 % more or less; the last one for ever."""
-HEALTHY = 30.0
+HEALTHY_S = 30.0
 """Seconds of success after which a loss starts again at the first delay."""
-LOCKED_OUT = 60.0
+LOCKED_OUT_S = 60.0
 """Least seconds between tries with a password that was refused, because cameras and servers lock users out."""
 
-_JITTER = 0.2
+_JITTER_RATIO = 0.2
 
 
 class Backoff:
@@ -23,9 +23,9 @@ class Backoff:
         self._random = random.Random(name)
 
     def next(self, worked: float = 0.0, *, refused: bool = False) -> float:
-        """Seconds to wait after `worked` seconds of success and a failure; `refused` is for a wrong password."""
-        if worked >= HEALTHY:
+        """Return the seconds to wait after `worked` seconds of success and a failure; `refused`: a wrong password."""
+        if worked >= HEALTHY_S:
             self.losses = 0
-        delay = LOCKED_OUT / (1 - _JITTER) if refused else DELAYS[min(self.losses, len(DELAYS) - 1)]
+        delay = LOCKED_OUT_S / (1 - _JITTER_RATIO) if refused else DELAYS_S[min(self.losses, len(DELAYS_S) - 1)]
         self.losses += 1
-        return delay * self._random.uniform(1 - _JITTER, 1 + _JITTER)
+        return delay * self._random.uniform(1 - _JITTER_RATIO, 1 + _JITTER_RATIO)

@@ -45,7 +45,7 @@ class Lane(Generic[T]):
         return accepted
 
     def close(self, *, discard: bool = False) -> None:
-        """No more items; what waits is still read unless `discard`. Closing twice is harmless."""
+        """Take no more items; what waits is still read unless `discard`. Closing twice is harmless."""
         with self._changed:
             self.closed = True
             left = list(self.items) if discard else []
@@ -67,7 +67,7 @@ class Funnel(Generic[T]):
     def lane(
         self, capacity: int = 1, *, latest: bool = False, dropped: Callable[[T, str], None] = lambda item, reason: None
     ) -> Lane[T]:
-        """A new way in; `dropped(item, "stale" | "stopped")` hears of each item that nobody will read."""
+        """Make a new way in; `dropped(item, "stale" | "stopped")` hears of each item that nobody will read."""
         made: Lane[T] = Lane(self._changed, capacity, latest, dropped)
         with self._changed:
             made.closed = self._closed
@@ -75,13 +75,13 @@ class Funnel(Generic[T]):
         return made
 
     def get(self, timeout: float | None = None) -> T | None:
-        """The next item; None when all lanes are closed and empty, or after `timeout` seconds."""
+        """Return the next item; None when all lanes are closed and empty, or after `timeout` seconds."""
         with self._changed:
             self._changed.wait_for(lambda: self.ended or any(lane.items for lane in self._lanes), timeout)
             return self._next()
 
     def get_nowait(self) -> T | None:
-        """The next item if one is there."""
+        """Return the next item if one is there."""
         with self._changed:
             return self._next()
 
@@ -126,11 +126,11 @@ class Channel(Generic[T]):
         return self._lane.put(item)
 
     def get(self, timeout: float | None = None) -> T | None:
-        """The next item; None when the channel is closed and empty, or after `timeout` seconds."""
+        """Return the next item; None when the channel is closed and empty, or after `timeout` seconds."""
         return self._funnel.get(timeout)
 
     def close(self, *, discard: bool = False) -> None:
-        """No more items; what waits is still read unless `discard`."""
+        """Take no more items; what waits is still read unless `discard`."""
         self._lane.close(discard=discard)
 
     def __iter__(self) -> Iterator[T]:

@@ -25,14 +25,14 @@ class Interrupt:
         self.number = 0
         """The first signal that came; 0 if none did."""
         self._stop = stop
-        self._crew = ThreadGroup(lambda: None)
+        self._threads = ThreadGroup(lambda: None)
 
     def __enter__(self) -> Interrupt:
         self._hears, self._speaks = socket.socketpair()
         self._speaks.setblocking(False)
         self._before = {number: signal.signal(number, lambda number, frame: None) for number in _SIGNALS}
         self._wakeup = signal.set_wakeup_fd(self._speaks.fileno(), warn_on_full_buffer=False)
-        self._crew.start("signals", self._listen)
+        self._threads.start("signals", self._listen)
         return self
 
     def __exit__(
@@ -42,7 +42,7 @@ class Interrupt:
         for number, handler in self._before.items():
             signal.signal(number, handler)
         self._speaks.close()
-        self._crew.join(1.0)
+        self._threads.join(1.0)
         self._hears.close()
 
     def _listen(self) -> None:

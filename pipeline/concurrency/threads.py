@@ -58,7 +58,7 @@ class ThreadGroup:
             self._stop_first()
 
     def working(self) -> list[str]:
-        """Names of the threads that still run."""
+        """Return the names of the threads that still run."""
         with self._lock:
             return [thread.name for thread in self._threads if thread.is_alive()]
 

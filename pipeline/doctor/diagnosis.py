@@ -14,12 +14,12 @@ from .probe import Measurement
 
 Weight = Literal["fails", "warns", "note"]
 
-_KEYFRAMES = 2.1
+_MAX_KEYFRAME_INTERVAL_S = 2.1
 """Most seconds between keyframes: after a loss nothing can be shown before the next one."""
-_STRANGE_CLOCK = 1000.0
-_LATE = 1.0
-_BUSY = 1.5
-_HELD_UP = 0.5
+_STRANGE_DRIFT_PPM = 1000.0
+_LATE_S = 1.0
+_BUSY_RATIO = 1.5
+_HELD_UP_S = 0.5
 _GOP = "'I-frame interval' (also called 'GOP' or 'keyframe interval')"
 _PATHS = (
     "Axis /axis-media/media.amp, Dahua and Amcrest /cam/realmonitor?channel=1&subtype=0, "
@@ -56,8 +56,8 @@ def diagnose(address: str, measured: Measurement) -> Diagnosis:
     """Judge a measurement of the source at an address."""
     capture: dict[str, str | int] = {}
     if measured.first_picture is None and measured.corrupt:
-        found = [each for each in _transport(measured, capture) if each.weight != "note"]
-        return Diagnosis((Finding("fails", "every picture came damaged"), *found), capture)
+        findings = [each for each in _transport(measured, capture) if each.weight != "note"]
+        return Diagnosis((Finding("fails", "every picture came damaged"), *findings), capture)
     if measured.first_picture is None:
         return Diagnosis((Finding("fails", _failure(address, measured)),), capture)
     findings = list(_in_general(address, measured))
@@ -69,7 +69,7 @@ def diagnose(address: str, measured: Measurement) -> Diagnosis:
 
 
 def _failure(address: str, measured: Measurement) -> str:
-    """Why there is no picture, and what to do."""
+    """Say why there is no picture, and what to do."""
     plain = measured.error.removeprefix(f"{redacted(address)}: ") or "no picture came"
     if measured.kind != "network" or inner(address) != address:
         return plain
@@ -78,31 +78,31 @@ def _failure(address: str, measured: Measurement) -> str:
         host, port = parts.hostname or "", parts.port or {"rtsp": 554, "rtsps": 322, "https": 443}.get(parts.scheme, 80)
     except ValueError:
         return "the address cannot be understood; write rtsp://USER:PASSWORD@HOST:PORT/PATH"
-    said = measured.said
+    answer = measured.said
     rtsp = parts.scheme.startswith("rtsp")
     if measured.reason == "refused":
         hint = (
             "is the camera on, and RTSP switched on in its network settings? Its port is usually 554" if rtsp else plain
         )
         return f"nobody answers at port {port} of {host}: {hint}"
-    if said is not None and said.protocol == "http":
+    if answer is not None and answer.protocol == "http":
         return (
             f"port {port} of {host} speaks HTTP, not RTSP: take the RTSP port of the camera, usually 554, "
             "or an address with http:// if its pictures are there"
         )
-    if said is not None and said.protocol == "other":
+    if answer is not None and answer.protocol == "other":
         return f"port {port} of {host} does not speak RTSP: take the RTSP port of the camera, usually 554"
     if measured.reason == "unauthorized":
         return _unauthorized(address)
-    if measured.reason == "not found" and said is not None and said.status == 404:
+    if measured.reason == "not found" and answer is not None and answer.status == 404:
         return f"the camera has no stream at {parts.path or '/'}: see its manual for the path; some: {_PATHS}"
-    if measured.reason == "timed out" and said is not None and said.protocol == "rtsp" and said.status == 200:
-        codecs = f" of {', '.join(filter(None, said.video))}" if any(said.video) else ""
+    if measured.reason == "timed out" and answer is not None and answer.protocol == "rtsp" and answer.status == 200:
+        codecs = f" of {', '.join(filter(None, answer.video))}" if any(answer.video) else ""
         return (
             f"the camera describes a stream{codecs} but sends no picture of it: set 'Video codec' to H.264 and {_GOP} "
             "to the frame rate, restart the camera, and see that no firewall is between"
         )
-    if measured.reason == "timed out" and said is not None and said.protocol == "mute":
+    if measured.reason == "timed out" and answer is not None and answer.protocol == "mute":
         text = f"port {port} of {host} takes the connection but does not answer"
         return f"{text}: restart the camera, and see that {port} is its RTSP port (usually 554)"
     if measured.reason == "timed out":
@@ -137,7 +137,7 @@ def _in_general(address: str, measured: Measurement) -> Iterator[Finding]:
         yield Finding("warns", f"the picture did not change at all for {measured.still:.0f} s: it may be frozen")
     if not measured.live and (measured.corrupt or measured.errors):
         yield Finding("warns", f"parts of it are damaged: {_list(measured)}")
-    if measured.live and (measured.load or 0) > _BUSY:
+    if measured.live and (measured.load or 0) > _BUSY_RATIO:
         text = f"this machine is busy, {measured.load:.1f} programs for each core"
         yield Finding("note", f"{text}: pauses, delay and slow unpacking may be its own; ask again when it is idle")
     if measured.audio:
@@ -170,15 +170,15 @@ def _keyframes(measured: Measurement) -> Iterator[Finding]:
     pace = round(1 / rhythm.interval) if rhythm.interval else 25
     compressed = bool(measured.codec) and rhythm.keyframes < rhythm.pictures
     cure = f"set {_GOP} to the frame rate, {pace}, so that pictures come back within 1 s"
-    if compressed and rhythm.keyframe_every is None and measured.measured > 2 * _KEYFRAMES:
+    if compressed and rhythm.keyframe_every is None and measured.measured > 2 * _MAX_KEYFRAME_INTERVAL_S:
         yield Finding(
             "warns",
             f"the camera sent {'one' if rhythm.keyframes else 'no'} keyframe in {measured.measured:.0f} s: {cure} "
             "after a loss, and switch 'Smart codec', 'H.264+' or 'Zipstream dynamic GOP' off",
         )
-    elif compressed and (rhythm.keyframe_every or 0) > _KEYFRAMES:
+    elif compressed and (rhythm.keyframe_every or 0) > _MAX_KEYFRAME_INTERVAL_S:
         yield Finding("warns", f"the camera sends a keyframe each {rhythm.keyframe_every:.3g} s: {cure} after a loss")
-    elif measured.codec and (measured.first_picture or 0) - (measured.open or 0) > _KEYFRAMES + 1:
+    elif measured.codec and (measured.first_picture or 0) - (measured.open or 0) > _MAX_KEYFRAME_INTERVAL_S + 1:
         yield Finding("warns", f"the first picture took {measured.first_picture:.1f} s: {cure}")
     if measured.b_frames:
         delay = (
@@ -204,7 +204,7 @@ def _pace(measured: Measurement) -> Iterator[Finding]:
     if held > 0:
         text = f"{_times(held)} no picture came for up to {rhythm.longest_gap:.1f} s although the camera had recorded"
         yield Finding("warns", f"{text}: {_cure(measured)}")
-    elif rhythm.largest_lag > _HELD_UP and not rhythm.pauses and rhythm.lag < _LATE:
+    elif rhythm.largest_lag > _HELD_UP_S and not rhythm.pauses and rhythm.lag < _LATE_S:
         yield Finding("warns", f"pictures came up to {rhythm.largest_lag:.1f} s late: {_cure(measured)}")
     elif declared and true and true < 0.85 * declared and not rhythm.pauses:
         yield Finding(
@@ -216,7 +216,7 @@ def _pace(measured: Measurement) -> Iterator[Finding]:
 
 def _clock(measured: Measurement) -> Iterator[Finding]:
     rhythm = measured.rhythm
-    if rhythm.lag >= _LATE:
+    if rhythm.lag >= _LATE_S:
         rate = f" of {rhythm.bitrate / 1e6:.1f} Mbit/s" if rhythm.bitrate else ""
         yield Finding(
             "warns",
@@ -225,7 +225,7 @@ def _clock(measured: Measurement) -> Iterator[Finding]:
         )
     elif rhythm.drift_ppm is not None and rhythm.drift_error_ppm is not None:
         drift = abs(rhythm.drift_ppm)
-        if drift > _STRANGE_CLOCK and drift > 2 * rhythm.drift_error_ppm:
+        if drift > _STRANGE_DRIFT_PPM and drift > 2 * rhythm.drift_error_ppm:
             way = "slow" if rhythm.drift_ppm > 0 else "fast"
             text = f"the camera's clock runs {drift / 1e4:.2g} % too {way}"
             yield Finding("note", f"{text}; ages are counted from the arrival, so nothing shows wrong")
@@ -236,7 +236,7 @@ def _clock(measured: Measurement) -> Iterator[Finding]:
 
 
 def _modes(measured: Measurement, capture: dict[str, str | int]) -> Iterator[Finding]:
-    """A better way to ask the webcam, if it offers one."""
+    """Return a better way to ask the webcam, if it offers one."""
     true = measured.rhythm.fps or 0.0
     better = [mode for mode in measured.modes if mode.width >= measured.width and mode.fps > 1.3 * max(true, 1.0)]
     if not better or true > 24:

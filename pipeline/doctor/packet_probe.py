@@ -43,11 +43,11 @@ class PacketProbe(FfmpegSource):
         self.decoder: av.VideoCodecContext | None = None
 
     def sends(self) -> bool:
-        """Whether a packet comes in time."""
+        """Tell whether a packet comes in time."""
         return self._next_packet() is not None
 
     def audio(self) -> tuple[str, ...]:
-        """Codecs of the sound that is not left out from the start."""
+        """Return the codecs of the sound that is not left out from the start."""
         container = self._connection.container
         streams = container.streams.audio if container else ()
         return tuple(stream.codec_context.name for stream in streams if stream.codec_context)
@@ -86,12 +86,12 @@ class PacketProbe(FfmpegSource):
 
 
 def by_kind(heard: Complaints) -> dict[str, int]:
-    """How many complaints there were of each kind, and how many packets were lost."""
+    """Count the complaints of each kind, and the packets lost."""
     counts: Counter[str] = Counter()
     for level, _, text in heard:
         for kind, pattern in _ERRORS:
-            if said := pattern.search(text):
-                counts[kind] += int(said[1]) if said.re.groups and (said[1] or "").isdigit() else 1
+            if match := pattern.search(text):
+                counts[kind] += int(match[1]) if match.re.groups and (match[1] or "").isdigit() else 1
                 break
         else:
             counts["other errors"] += level <= av.logging.ERROR

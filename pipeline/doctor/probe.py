@@ -31,9 +31,9 @@ from .v4l2 import Mode, offered
 
 Progress = Callable[[float, str], None]
 
-_DESCRIBE = 3.0
-_TRIAL = 3.0
-_GLANCE = 0.2
+_DESCRIBE_S = 3.0
+_TRIAL_S = 3.0
+_GLANCE_S = 0.2
 _HOPELESS = ("refused", "unauthorized", "not found", "unreachable")
 
 
@@ -98,43 +98,44 @@ def probe(
     """Measure the source at an address for so long; what fails is part of the answer."""
     redaction.remember(address)
     kind = addresses.kind(address)
-    found = Measurement(kind)
+    measurement = Measurement(kind)
     rehearsed = bool(parse(address)[0])
     rtsp = kind == "network" and addresses.scheme(address).startswith("rtsp") and not rehearsed
     try:
         if rtsp:
             progress(0.0, "asking")
-            found.transport = settings.transport
-            _ask(address, found, stopping, clock)
+            measurement.transport = settings.transport
+            _ask(address, measurement, stopping, clock)
         if kind == "webcam":
             real = addresses.inner(address)
-            found.device, found.modes = offered(f"/dev/video{real}" if real.isdigit() else real)
+            measurement.device, measurement.modes = offered(f"/dev/video{real}" if real.isdigit() else real)
         try:
-            _watch(_source(address, settings, stopping, clock, rehearsed), found, seconds, clock, stopping, progress)
+            source = _source(address, settings, stopping, clock, rehearsed)
+            _watch(source, measurement, seconds, clock, stopping, progress)
         except SourceError as error:
-            described = found.said is not None and found.said.status == 200
-            if not described or found.first_picture is not None or error.reason in _HOPELESS:
+            described = measurement.said is not None and measurement.said.status == 200
+            if not described or measurement.first_picture is not None or error.reason in _HOPELESS:
                 raise
-            found.transports[settings.transport] = error.reason
-            found.transport = _other(settings.transport)
-            changed = settings.model_copy(update={"transport": found.transport})
+            measurement.transports[settings.transport] = error.reason
+            measurement.transport = _other(settings.transport)
+            changed = settings.model_copy(update={"transport": measurement.transport})
             try:
-                _watch(PacketProbe(address, changed, stopping, clock), found, seconds, clock, stopping, progress)
+                _watch(PacketProbe(address, changed, stopping, clock), measurement, seconds, clock, stopping, progress)
             except SourceError as second:
-                found.transports[found.transport] = second.reason
-                if found.first_picture is None:
-                    found.transport = settings.transport
+                measurement.transports[measurement.transport] = second.reason
+                if measurement.first_picture is None:
+                    measurement.transport = settings.transport
                     raise error from None
                 raise
     except SourceError as error:
-        found.error, found.reason = str(error), error.reason
-    spoilt = found.first_picture is None and found.corrupt > 0
-    if rtsp and (found.first_picture is not None or spoilt):
-        found.transports[found.transport] = "damaged" if spoilt else "works"
-        if (other := _other(found.transport)) not in found.transports and not stopping.is_set():
+        measurement.error, measurement.reason = str(error), error.reason
+    spoilt = measurement.first_picture is None and measurement.corrupt > 0
+    if rtsp and (measurement.first_picture is not None or spoilt):
+        measurement.transports[measurement.transport] = "damaged" if spoilt else "works"
+        if (other := _other(measurement.transport)) not in measurement.transports and not stopping.is_set():
             progress(1.0, f"trying {other}")
-            found.transports[other] = _trial(address, settings, other, stopping, clock)
-    return found
+            measurement.transports[other] = _trial(address, settings, other, stopping, clock)
+    return measurement
 
 
 def _source(address: str, settings: Capture, stopping: threading.Event, clock: Clock, rehearsed: bool) -> Source:
@@ -143,27 +144,27 @@ def _source(address: str, settings: Capture, stopping: threading.Event, clock: C
     return open_source(address, settings, stopping, clock)
 
 
-def _ask(address: str, found: Measurement, stopping: threading.Event, clock: Clock) -> None:
+def _ask(address: str, measurement: Measurement, stopping: threading.Event, clock: Clock) -> None:
     """Let the camera describe itself; SourceError where that already shows that no picture will come."""
     name = redaction.redacted(address)
     deadline = Deadline(stopping)
     host = urlsplit(name).hostname
-    with deadline.until(clock.monotonic() + _DESCRIBE):
+    with deadline.until(clock.monotonic() + _DESCRIBE_S):
         if host:
             resolve(host, deadline)
-    found.said = describe(address, _DESCRIBE)
-    if found.said.protocol == "rtsp" and found.said.status in (401, 403):
+    measurement.said = describe(address, _DESCRIBE_S)
+    if measurement.said.protocol == "rtsp" and measurement.said.status in (401, 403):
         raise SourceError(f"{name}: user or password are wrong or missing", "unauthorized")
-    if found.said.protocol == "rtsp" and found.said.status == 404:
+    if measurement.said.protocol == "rtsp" and measurement.said.status == 404:
         raise SourceError(f"{name}: there is no such stream", "not found")
-    if found.said.protocol in ("http", "other"):
+    if measurement.said.protocol in ("http", "other"):
         raise SourceError(f"{name}: this port does not speak RTSP", "unsupported")
-    found.audio = found.said.audio
+    measurement.audio = measurement.said.audio
 
 
 def _watch(
     source: Source,
-    found: Measurement,
+    measurement: Measurement,
     seconds: float,
     clock: Clock,
     stopping: threading.Event,
@@ -177,7 +178,7 @@ def _watch(
     before = 0
     try:
         source.open()
-        found.open = clock.monotonic() - begun
+        measurement.open = clock.monotonic() - begun
         # Opening and the first picture have limits of their own; a slow machine must not use up the measuring.
         limit = math.inf
         while (now := clock.monotonic()) < limit and not stopping.is_set():
@@ -189,40 +190,41 @@ def _watch(
             if first is None:
                 first, limit = at, at + seconds
             arrivals.append(Arrival(at, sample.pts))
-            found.corrupt += sample.damaged
+            measurement.corrupt += sample.damaged
             if sample.damaged or sample.picture is None:
                 continue
-            if found.first_picture is None:
-                found.first_picture = at - begun
+            if measurement.first_picture is None:
+                measurement.first_picture = at - begun
                 first, limit = at, at + seconds
                 before = len(source.heard) if isinstance(source, PacketProbe) else 0
-                found.width, found.height = sample.picture.width, sample.picture.height
+                measurement.width, measurement.height = sample.picture.width, sample.picture.height
             decode.add(sample.decode)
             glance.at(sample.picture, at if source.live else sample.pts or 0.0)
     finally:
-        found.live = source.live
-        found.measured = 0.0 if found.first_picture is None or first is None else clock.monotonic() - first
-        found.load = os.getloadavg()[0] / (os.cpu_count() or 1) if hasattr(os, "getloadavg") else None
-        found.negotiated = source.description
-        found.declared_fps = (found.said.fps if found.said else 0.0) or source.fps or None
-        found.decode, found.still = decode.spread(), glance.still
+        measurement.live = source.live
+        measurement.measured = 0.0 if measurement.first_picture is None or first is None else clock.monotonic() - first
+        measurement.load = os.getloadavg()[0] / (os.cpu_count() or 1) if hasattr(os, "getloadavg") else None
+        measurement.negotiated = source.description
+        measurement.declared_fps = (measurement.said.fps if measurement.said else 0.0) or source.fps or None
+        measurement.decode, measurement.still = decode.spread(), glance.still
         if isinstance(source, PacketProbe):
             arrivals = source.arrivals
-            _format(source, found)
-            found.errors = by_kind(source.heard[before:])
-        found.rhythm = rhythm(arrivals, live=source.live)
+            _format(source, measurement)
+            measurement.errors = by_kind(source.heard[before:])
+        measurement.rhythm = rhythm(arrivals, live=source.live)
         source.close()
 
 
-def _format(source: PacketProbe, found: Measurement) -> None:
-    found.b_frames, found.in_band = source.b_frames, source.in_band
-    found.audio = found.audio or source.audio()
+def _format(source: PacketProbe, measurement: Measurement) -> None:
+    measurement.b_frames, measurement.in_band = source.b_frames, source.in_band
+    measurement.audio = measurement.audio or source.audio()
     decoder = source.decoder
     if decoder is None:
         return
-    found.codec, found.profile, found.pixel_format = decoder.name, decoder.profile or "", decoder.pix_fmt or ""
-    found.level = source.level
-    found.reorder = decoder.reorder_depth or int(decoder.has_b_frames)
+    measurement.codec, measurement.profile = decoder.name, decoder.profile or ""
+    measurement.pixel_format = decoder.pix_fmt or ""
+    measurement.level = source.level
+    measurement.reorder = decoder.reorder_depth or int(decoder.has_b_frames)
 
 
 class _Glance:
@@ -235,7 +237,7 @@ class _Glance:
 
     def at(self, picture: Picture, now: float) -> None:
         """Compare with the last one, unless that was a moment ago."""
-        if self._seen is not None and 0 <= now - self._last < _GLANCE:
+        if self._seen is not None and 0 <= now - self._last < _GLANCE_S:
             return
         seen = zlib.crc32(picture.resized(96, 54).tobytes())
         if seen != self._seen or now < self._last:
@@ -245,7 +247,7 @@ class _Glance:
 
 
 def _trial(address: str, settings: Capture, transport: str, stopping: threading.Event, clock: Clock) -> str:
-    short = {"transport": transport, "open_timeout": _TRIAL, "start_timeout": _TRIAL}
+    short = {"transport": transport, "open_timeout": _TRIAL_S, "start_timeout": _TRIAL_S}
     source = PacketProbe(address, settings.model_copy(update=short), stopping, clock)
     try:
         source.open()

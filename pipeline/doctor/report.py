@@ -30,7 +30,7 @@ _PLAIN = re.compile(r"[\w./~\[][\w./~:@?&=%+$,{}\[\]-]*")
 def consult(
     name: str, camera: Camera, written: str, seconds: float, console: Console, *, machine: bool
 ) -> tuple[str, int]:
-    """What there is to print about a camera, and the exit code; `written` is its address with `${NAME}` unfilled."""
+    """Return what to print about a camera, and the exit code; `written` is its address with `${NAME}` unfilled."""
     measured, ended = examine(camera, seconds, console)
     diagnosis = diagnose(camera.source, measured)
     pasted = paste(name, camera.source, written, diagnosis) if diagnosis.verdict != "fails" else ""
@@ -59,7 +59,7 @@ def examine(camera: Camera, seconds: float, console: Console) -> tuple[Measureme
 
 
 def report(camera: Camera, measured: Measurement, diagnosis: Diagnosis, pasted: str) -> str:
-    """What was measured, the verdict, and YAML to paste, for a person."""
+    """Say what was measured, the verdict, and YAML to paste, for a person."""
     lines = [redacted(camera.source), *(f"  {title:<16}{text}" for title, text in _facts(measured)), ""]
     heavy = [finding.text for finding in diagnosis.findings if finding.weight != "note"]
     notes = [finding.text for finding in diagnosis.findings if finding.weight == "note"]
@@ -71,7 +71,7 @@ def report(camera: Camera, measured: Measurement, diagnosis: Diagnosis, pasted: 
 
 
 def as_json(camera: Camera, measured: Measurement, diagnosis: Diagnosis, pasted: str) -> str:
-    """The same for programs, with stable keys."""
+    """Return the same for programs, with stable keys."""
     return json.dumps(
         {
             "address": redacted(camera.source),
@@ -85,7 +85,7 @@ def as_json(camera: Camera, measured: Measurement, diagnosis: Diagnosis, pasted:
 
 
 def paste(name: str, address: str, written: str, diagnosis: Diagnosis) -> str:
-    """YAML for the camera, its secret replaced by a variable of the environment; empty where that cannot be done."""
+    """Return YAML for the camera, its secret replaced by an environment variable; empty where that cannot be done."""
     named = _VARIABLE.fullmatch(login(written)[1]) is not None
     written = inner(written) if named else template(address).replace("${", "$${").replace(f"${VARIABLE}", VARIABLE)
     if not written:
@@ -98,7 +98,7 @@ def paste(name: str, address: str, written: str, diagnosis: Diagnosis) -> str:
 
 
 def _facts(measured: Measurement) -> Iterator[tuple[str, str]]:
-    """Everything that is known, line by line."""
+    """Give everything that is known, line by line."""
     rhythm, said = measured.rhythm, measured.said
     if said is not None and said.server:
         yield "camera", said.server
@@ -158,7 +158,7 @@ def _arrival(measured: Measurement) -> str:
 
 
 def _clean(value: Any) -> Any:
-    """The same without secrets, and with numbers that JSON knows."""
+    """Return the same without secrets, and with numbers that JSON knows."""
     if isinstance(value, dict):
         return {key: _clean(each) for key, each in value.items()}
     if isinstance(value, list | tuple):

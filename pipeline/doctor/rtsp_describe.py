@@ -14,7 +14,7 @@ from urllib.parse import unquote, urlsplit
 
 from pipeline.address.parse import connectable
 
-_MOST = 1 << 16
+_MAX_RESPONSE_BYTES = 1 << 16
 _HASHES = {"MD5": "md5", "SHA-256": "sha256"}
 
 
@@ -53,12 +53,12 @@ def describe(address: str, seconds: float) -> RtspDescription:
             path = f"{parts.path}?{parts.query}" if parts.query else parts.path
             where = f"{parts.scheme}://{f'[{host}]' if ':' in host else host}:{port}{path}"
             answer = _ask(line, where, 1, "")
-            found = _read(answer)
-            if found.status == 401 and user and (header := _authorization(answer, where, user, password)):
+            description = _read(answer)
+            if description.status == 401 and user and (header := _authorization(answer, where, user, password)):
                 again = _read(_ask(line, where, 2, header))
                 if again.protocol == "rtsp":
-                    return replace(again, authentication=found.authentication)
-            return found
+                    return replace(again, authentication=description.authentication)
+            return description
     except (OSError, ValueError):
         return RtspDescription()
 
@@ -72,21 +72,21 @@ def _unchecked() -> ssl.SSLContext:
 
 
 def _ask(line: socket.socket, where: str, number: int, header: str) -> str:
-    """One DESCRIBE and its whole answer; what came until the line fell silent, if that is not RTSP."""
+    """Send one DESCRIBE and return its whole answer; what came until the line fell silent, if that is not RTSP."""
     line.sendall(f"DESCRIBE {where} RTSP/1.0\r\nCSeq: {number}\r\nAccept: application/sdp\r\n{header}\r\n".encode())
-    said = b""
+    response = b""
     try:
-        while len(said) < _MOST and (piece := line.recv(4096)):
-            said += piece
-            head, end, body = said.partition(b"\r\n\r\n")
+        while len(response) < _MAX_RESPONSE_BYTES and (piece := line.recv(4096)):
+            response += piece
+            head, end, body = response.partition(b"\r\n\r\n")
             length = re.search(rb"(?im)^content-length:\s*(\d+)", head)
             if end and len(body) >= (int(length[1]) if length else 0):
                 break
-            if not said.startswith((b"RTSP", b"HTTP")) and len(said) >= 4:
+            if not response.startswith((b"RTSP", b"HTTP")) and len(response) >= 4:
                 break
     except TimeoutError:
         pass
-    return said.decode("utf-8", "replace")
+    return response.decode("utf-8", "replace")
 
 
 def _read(answer: str) -> RtspDescription:
@@ -119,7 +119,7 @@ def _read(answer: str) -> RtspDescription:
 
 
 def _authorization(answer: str, where: str, user: str, password: str) -> str:
-    """The header that answers a 401 with a login; empty if it asks for what is not known here."""
+    """Return the header that answers a 401 with a login; empty if it asks for what is not known here."""
     challenges = re.findall(r"(?im)^www-authenticate:\s*(\w+)\s*(.*)$", answer)
     for scheme, rest in challenges:
         pairs = re.findall(r'(\w+)=(?:"([^"]*)"|([^\s,]+))', rest)

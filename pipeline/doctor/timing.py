@@ -8,13 +8,13 @@ from itertools import combinations, pairwise
 from statistics import median
 from typing import NamedTuple
 
-_SETTLE = 1.0
+_SETTLE_S = 1.0
 """Seconds left out at the start, where servers send what they had stored, all at once."""
-_PAUSE = 0.5
-_MISSED = 4
-_BURST = 4
-_LEAP = 2.0
-_BINS = 24
+_PAUSE_S = 0.5
+_PAUSE_COUNT = 4
+_BURST_COUNT = 4
+_LEAP_S = 2.0
+_MAX_BIN_COUNT = 24
 
 
 class Arrival(NamedTuple):
@@ -68,7 +68,7 @@ class StreamTiming:
 
 
 def rhythm(arrivals: Sequence[Arrival], *, live: bool) -> StreamTiming:
-    """The rhythm of arrivals in the order they came; of a file, `live` False, only its own times count."""
+    """Return the rhythm of arrivals in the order they came; of a file, `live` False, only its own times count."""
     if len(arrivals) < 2:
         return StreamTiming(pictures=len(arrivals), keyframes=sum(each.keyframe for each in arrivals))
     settled = _settled(arrivals) if live else list(arrivals)
@@ -80,7 +80,7 @@ def rhythm(arrivals: Sequence[Arrival], *, live: bool) -> StreamTiming:
     bits = 8 * sum(each.size for each in (settled[1:] if live else settled))
     every, pictures = _keyframes(arrivals, interval)
     pace = (len(settled) - live) / seconds if seconds > 0 else None
-    found = StreamTiming(
+    timing = StreamTiming(
         pictures=len(arrivals),
         seconds=seconds,
         fps=pace,
@@ -90,13 +90,13 @@ def rhythm(arrivals: Sequence[Arrival], *, live: bool) -> StreamTiming:
         keyframe_pictures=pictures,
         bitrate=bits / seconds if bits and seconds > 0 else None,
     )
-    return _in_time(found, settled, gaps, interval) if live and interval else found
+    return _in_time(timing, settled, gaps, interval) if live and interval else timing
 
 
-def _in_time(found: StreamTiming, settled: list[Arrival], gaps: list[float], interval: float) -> StreamTiming:
-    """The same with all that only a live stream has."""
+def _in_time(timing: StreamTiming, settled: list[Arrival], gaps: list[float], interval: float) -> StreamTiming:
+    """Return the same with all that only a live stream has."""
     newest = _newest(settled)
-    long = max(_PAUSE, _MISSED * interval)
+    long = max(_PAUSE_S, _PAUSE_COUNT * interval)
     pauses = [number for number, gap in enumerate(gaps) if gap > long]
     bursts = _runs([gap < interval / 4 for gap in gaps])
     jumps, offsets = _offsets(settled, newest)
@@ -104,7 +104,7 @@ def _in_time(found: StreamTiming, settled: list[Arrival], gaps: list[float], int
     best = min((offset for _, offset in offsets), default=0.0)
     last = [offset for at, offset in offsets if at > settled[-1].at - 1.0]
     return replace(
-        found,
+        timing,
         pauses=len(pauses),
         longest_gap=max(gaps, default=0.0),
         not_made=sum(_not_made(settled, newest, at) for at in pauses),
@@ -120,7 +120,7 @@ def _in_time(found: StreamTiming, settled: list[Arrival], gaps: list[float], int
 
 
 def _not_made(arrivals: list[Arrival], newest: list[float | None], at: int) -> bool:
-    """Whether the own clock knows of the pause after an arrival, by the next picture or the one after that."""
+    """Tell whether the own clock knows of the pause after an arrival, by the next picture or the one after that."""
     begun = newest[at]
     for later in (at + 1, min(at + 2, len(arrivals) - 1)):
         ended = newest[later]
@@ -130,33 +130,33 @@ def _not_made(arrivals: list[Arrival], newest: list[float | None], at: int) -> b
 
 
 def _settled(arrivals: Sequence[Arrival]) -> list[Arrival]:
-    """Those after the start, which may be a fifth of them at most."""
+    """Return those after the start, which may be a fifth of them at most."""
     whole = arrivals[-1].at - arrivals[0].at
-    begin = arrivals[0].at + min(_SETTLE, whole / 5)
+    begin = arrivals[0].at + min(_SETTLE_S, whole / 5)
     kept = [each for each in arrivals if each.at >= begin]
     return kept if len(kept) >= 2 else list(arrivals)
 
 
 def _newest(arrivals: Sequence[Arrival]) -> list[float | None]:
-    """The newest own time so far at each arrival, because B-frames come after pictures that follow them."""
+    """Return the newest own time so far at each arrival, because B-frames come after pictures that follow them."""
     newest: list[float | None] = []
     top: float | None = None
     for each in arrivals:
         if each.pts is not None:
-            back = top is not None and each.pts < top - _LEAP
+            back = top is not None and each.pts < top - _LEAP_S
             top = each.pts if top is None or back else max(top, each.pts)
         newest.append(top)
     return newest
 
 
 def _runs(flags: Sequence[bool]) -> list[int]:
-    """How many pictures came nearly at once, each time when there were enough of them."""
+    """Tell how many pictures came nearly at once, each time when there were enough of them."""
     runs, length = [], 1
     for flag in (*flags, False):
         if flag:
             length += 1
             continue
-        if length >= _BURST:
+        if length >= _BURST_COUNT:
             runs.append(length)
         length = 1
     return runs
@@ -178,7 +178,7 @@ def _keyframes(arrivals: Sequence[Arrival], interval: float | None) -> tuple[flo
 
 
 def _offsets(arrivals: Sequence[Arrival], newest: Sequence[float | None]) -> tuple[int, list[tuple[float, float]]]:
-    """How often the own clock leapt, and its longest stretch without: arrivals with how far they lie behind it."""
+    """Tell how often the own clock leapt, and its longest stretch without: arrivals with how far they lie behind it."""
     stretches: list[list[tuple[float, float]]] = [[]]
     before: tuple[float, float] | None = None
     for each, own in zip(arrivals, newest, strict=True):
@@ -186,7 +186,7 @@ def _offsets(arrivals: Sequence[Arrival], newest: Sequence[float | None]) -> tup
             continue
         if before is not None:
             ahead = (own - before[1]) - (each.at - before[0])
-            if ahead > _LEAP or own < before[1]:
+            if ahead > _LEAP_S or own < before[1]:
                 stretches.append([])
         if before is None or own != before[1]:
             stretches[-1].append((each.at, each.at - own))
@@ -195,10 +195,10 @@ def _offsets(arrivals: Sequence[Arrival], newest: Sequence[float | None]) -> tup
 
 
 def _drift(offsets: Sequence[tuple[float, float]]) -> tuple[float | None, float | None]:
-    """The slope of the quickest arrivals, for the network can only delay a picture, never hasten it; in millionths."""
-    if len(offsets) < 4 * _MISSED or offsets[-1][0] - offsets[0][0] < 2.0:
+    """Return the slope of the quickest arrivals in millionths; a network only delays pictures, never hastens them."""
+    if len(offsets) < 4 * _PAUSE_COUNT or offsets[-1][0] - offsets[0][0] < 2.0:
         return None, None
-    count = max(4, min(_BINS, len(offsets) // 8))
+    count = max(4, min(_MAX_BIN_COUNT, len(offsets) // 8))
     begin, span = offsets[0][0], offsets[-1][0] - offsets[0][0]
     quickest: dict[int, tuple[float, float]] = {}
     for at, offset in offsets:

@@ -14,7 +14,7 @@ _SIZES = 0xC02C564A
 _INTERVALS = 0xC034564B
 _CAPTURE = 1
 _DISCRETE = 1
-_MOST = 64
+_MAX_MODE_COUNT = 64
 
 Ask = Callable[[int, bytes], bytes | None]
 
@@ -32,7 +32,7 @@ class Mode(NamedTuple):
 
 
 def offered(path: str) -> tuple[str, tuple[Mode, ...]]:
-    """The name of the webcam at a path and all its modes; nothing where the system does not tell."""
+    """Return the name of the webcam at a path and all its modes; nothing where the system does not tell."""
     if not sys.platform.startswith("linux"):
         return "", ()
     import fcntl
@@ -49,30 +49,30 @@ def offered(path: str) -> tuple[str, tuple[Mode, ...]]:
             return None
 
     try:
-        said = ask(_CAPABILITIES, bytes(104))
-        name = _text(said[16:48]) if said else ""
+        answer = ask(_CAPABILITIES, bytes(104))
+        name = _text(answer[16:48]) if answer else ""
         return name, tuple(mode for fourcc in _formats(ask) for mode in _modes(ask, fourcc))
     finally:
         os.close(device)
 
 
 def _formats(ask: Ask) -> Iterator[int]:
-    for index in range(_MOST):
-        said = ask(_FORMATS, struct.pack("=II56x", index, _CAPTURE))
-        if said is None:
+    for index in range(_MAX_MODE_COUNT):
+        answer = ask(_FORMATS, struct.pack("=II56x", index, _CAPTURE))
+        if answer is None:
             return
-        yield struct.unpack_from("=I", said, 44)[0]
+        yield struct.unpack_from("=I", answer, 44)[0]
 
 
 def _modes(ask: Ask, fourcc: int) -> Iterator[Mode]:
     letters = _text(struct.pack("<I", fourcc))
-    for index in range(_MOST):
-        said = ask(_SIZES, struct.pack("=II36x", index, fourcc))
-        if said is None:
+    for index in range(_MAX_MODE_COUNT):
+        answer = ask(_SIZES, struct.pack("=II36x", index, fourcc))
+        if answer is None:
             return
-        kind, width, height, *_ = struct.unpack_from("=8xIII", said)
+        kind, width, height, *_ = struct.unpack_from("=8xIII", answer)
         if kind != _DISCRETE:
-            _, width, _, _, height = struct.unpack_from("=12xIIIII", said)
+            _, width, _, _, height = struct.unpack_from("=12xIIIII", answer)
         yield Mode(letters, width, height, _fastest(ask, fourcc, width, height))
         if kind != _DISCRETE:
             return
@@ -80,11 +80,11 @@ def _modes(ask: Ask, fourcc: int) -> Iterator[Mode]:
 
 def _fastest(ask: Ask, fourcc: int, width: int, height: int) -> float:
     paces = [0.0]
-    for index in range(_MOST):
-        said = ask(_INTERVALS, struct.pack("=IIII36x", index, fourcc, width, height))
-        if said is None:
+    for index in range(_MAX_MODE_COUNT):
+        answer = ask(_INTERVALS, struct.pack("=IIII36x", index, fourcc, width, height))
+        if answer is None:
             break
-        kind, seconds, parts = struct.unpack_from("=16xIII", said)
+        kind, seconds, parts = struct.unpack_from("=16xIII", answer)
         paces.append(parts / seconds if seconds else 0.0)
         if kind != _DISCRETE:
             break

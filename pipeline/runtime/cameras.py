@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 
 from pipeline.capture import check_source, open_source
 from pipeline.capture.source import Source
-from pipeline.capture.worker import Camera as CaptureLoop
+from pipeline.capture.worker import CaptureWorker
 from pipeline.concurrency.queues import Lane
 from pipeline.config.root import Camera
 from pipeline.frames import Frame, Packet
@@ -71,11 +71,11 @@ class Sources:
         watched: bool,
         tap: Callable[[Packet], None] | None,
         wanted: Callable[[], bool] | None,
-    ) -> CaptureLoop:
+    ) -> CaptureWorker:
         """Return the loop of a camera; a file plays at its own speed where it is `watched`, unless settings differ."""
         camera = self._cameras[name]
         pace = camera.capture.pace
-        return CaptureLoop(
+        return CaptureWorker(
             name,
             camera,
             lane,

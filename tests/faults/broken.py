@@ -14,11 +14,11 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.capture import worker as camera
+from pipeline.capture import worker
 from pipeline.capture.sources.ffmpeg import FfmpegSource
 from pipeline.cli import main
 from pipeline.cli.status_line import Status
-from pipeline.concurrency import backoff as ladder
+from pipeline.concurrency import backoff
 from pipeline.infer.backends.openvino.detector import OpenvinoDetector
 from pipeline.infer.decoders import ssd
 from pipeline.infer.engine import Engine
@@ -115,7 +115,7 @@ def slow(output: str) -> None:
 
 def eager(leak: bool) -> None:
     """A lost camera is tried again at once, so that it can be lost hundreds of times; `leak` loses memory each time."""
-    setattr(ladder, "DELAYS", (0.02,))  # noqa: B010
+    setattr(backoff, "DELAYS_S", (0.02,))  # noqa: B010
     if leak:
         real = FfmpegSource.open
         lost: list[bytearray] = []
@@ -132,7 +132,7 @@ KINDS: dict[str, Callable[[], None]] = {
     "fails": lambda: device("fails"),
     "refuses": lambda: device("refuses"),
     "nonsense": nonsense,
-    "capture": lambda: dies(camera.Camera, "_pass_on"),
+    "capture": lambda: dies(worker.CaptureWorker, "_pass_on"),
     "feed": lambda: dies(Engine, "_start"),
     "collect": lambda: dies(Engine, "_finish"),
     "render": lambda: dies(OutputWorker, "show"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import openvino
@@ -30,7 +31,7 @@ def toy_model() -> openvino.Model:
     return openvino.Model([rows], [image], "toy")
 
 
-def run(folder: Path, model: Path) -> tuple[int, list[dict[str, object]], str]:
+def run(folder: Path, model: Path) -> tuple[int, list[dict[str, Any]], str]:
     done = lookout(
         folder, "-i", "demo", "--frames", "2", "--no-web", "--events", "-", "--model", str(model),
         "--set", "model.labels=[person]", "--set", "capture.pace=fast", "--set", "infer.device=CPU",
@@ -44,8 +45,8 @@ def test_the_documented_decoder_finds_people_in_the_picture(tmp_path: Path) -> N
     code, frames, errors = run(folder, write_ir(toy_model(), tmp_path / "toy.xml"))
     assert code == 0, errors
     assert frames
-    width, height = frames[0]["size"]  # type: ignore[misc]
-    (person,) = frames[0]["detections"]  # type: ignore[misc]
+    width, height = frames[0]["size"]
+    (person,) = frames[0]["detections"]
     assert person["label"] == "person"
     # Bright as the demo's street is, and divided by 255.
     assert 0.5 < person["score"] <= 1.0

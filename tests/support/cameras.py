@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.capture.source import Sample, Source
-from pipeline.capture.worker import Camera
+from pipeline.capture.worker import CaptureWorker
 from pipeline.clock import Clock, SystemClock
 from pipeline.concurrency.queues import Funnel, Lane
 from pipeline.concurrency.threads import ThreadGroup
@@ -58,7 +58,7 @@ def video(tmp_path_factory: pytest.TempPathFactory) -> Path:
 class Running:
     """A camera at work in its own thread, and what comes out of it."""
 
-    camera: Camera
+    camera: CaptureWorker
     lane: Lane[Frame]
     frames: Funnel[Frame]
     stats: CameraStats
@@ -116,7 +116,9 @@ def running() -> Iterator[Callable[..., Running]]:
         settings = config.Camera(source=address, capture=config.Capture.model_validate(capture))
         frames: Funnel[Frame] = Funnel()
         lane = frames.lane(capacity, latest=latest, dropped=lambda frame, reason: stats.dropped(reason))
-        camera = Camera("door", settings, lane, stats, stopping, paced=paced, clock=clock, source=source, tap=tap)
+        camera = CaptureWorker(
+            "door", settings, lane, stats, stopping, paced=paced, clock=clock, source=source, tap=tap
+        )
         made.append(Running(camera, lane, frames, stats, stopping))
         return made[-1]
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.capture.worker import Camera
+from pipeline.capture.worker import CaptureWorker
 from pipeline.concurrency.queues import Funnel
 from pipeline.config import root as config
 from pipeline.frames import Detections, Frame, Image, Packet, Result
@@ -83,7 +83,7 @@ class Watched:
         self.web = self.server(0)
         lane = self.intake.lane(30, latest=True)
         settings = config.Camera(source=address, capture=config.Capture(**capture))
-        self.camera = Camera(
+        self.camera = CaptureWorker(
             "door", settings, lane, self.stats.cameras["door"], self.halt, paced=paced, clock=self.clock, tap=self.tap
         )
 

@@ -7,10 +7,10 @@ from typing import Any
 
 import av
 
-_MOST_BYTES = 16_000_000
-_MOST_PACKETS = 600
-_AT_ONCE = 8
-_JUMP = 1.0
+_MAX_KEPT_BYTES = 16_000_000
+_MAX_KEPT_COUNT = 600
+_CATCH_UP_COUNT = 8
+_JUMP_S = 1.0
 
 
 class OnDemandDecoder:
@@ -29,7 +29,7 @@ class OnDemandDecoder:
         self._newest: float | None = None
 
     def decodes(self, packet: av.Packet[Any], *, wanted: bool) -> bool:
-        """Whether the next packet is to be decoded; the decoder has then had everything before it.
+        """Tell whether the next packet is to be decoded; the decoder has then had everything before it.
 
         A decoder that wakes is given a few of the earlier packets each time, for nobody else shall wait meanwhile.
         """
@@ -39,18 +39,18 @@ class OnDemandDecoder:
         if packet.is_keyframe:
             self._past, self._bytes, self._whole, self.begun = [], 0, True, True
         if wanted and self._whole and not self._awake:
-            for each in self._past[self._fed : self._fed + _AT_ONCE]:
+            for each in self._past[self._fed : self._fed + _CATCH_UP_COUNT]:
                 # What is damaged shows in the pictures that come next.
                 with suppress(av.FFmpegError, ValueError):
                     each.decode()
-            self._fed += _AT_ONCE
+            self._fed += _CATCH_UP_COUNT
             self._awake = self._fed >= len(self._past)
         if self._whole:
             self._keep(packet)
         return self._awake
 
     def alone(self, keyframe: av.Packet[Any]) -> list[Any]:
-        """The picture of a keyframe, without waiting for later ones; raises as decoding does."""
+        """Return the picture of a keyframe, without waiting for later ones; raises as decoding does."""
         assert self._decoder is not None
         try:
             return [*keyframe.decode(), *self._decoder.decode(None)]
@@ -58,12 +58,12 @@ class OnDemandDecoder:
             self._sleep()
 
     def seconds(self, packet: av.Packet[Any], *, live: bool) -> float | None:
-        """The time of a packet that is not decoded; None for a picture that is shown before one that came earlier."""
+        """Return the time of an undecoded packet; None for a picture that is shown before one that came earlier."""
         ticks = packet.pts if live or packet.dts is None else packet.dts
         if ticks is None or packet.time_base is None:
             return None
         seconds = float(ticks * packet.time_base)
-        if self._newest is not None and self._newest - _JUMP < seconds <= self._newest:
+        if self._newest is not None and self._newest - _JUMP_S < seconds <= self._newest:
             return None
         self._newest = seconds
         return seconds
@@ -76,6 +76,6 @@ class OnDemandDecoder:
     def _keep(self, packet: av.Packet[Any]) -> None:
         self._past.append(packet)
         self._bytes += packet.size
-        if self._bytes > _MOST_BYTES or len(self._past) > _MOST_PACKETS:
+        if self._bytes > _MAX_KEPT_BYTES or len(self._past) > _MAX_KEPT_COUNT:
             # Too much to catch up with: who wants pictures waits for the next keyframe.
             self._past, self._bytes, self._whole = [], 0, False

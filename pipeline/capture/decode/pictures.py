@@ -43,17 +43,17 @@ class ArrayPicture:
         return False
 
     def bgr(self) -> Image:
-        """The array itself."""
+        """Return the array itself."""
         return self._pixels
 
     def resized(self, width: int, height: int) -> Image:
-        """The picture scaled bilinearly to `width` x `height`, aspect not kept."""
+        """Return the picture scaled bilinearly to `width` x `height`, aspect not kept."""
         if (width, height) == (self.width, self.height):
             return self._pixels
         return np.asarray(cv2.resize(self._pixels, (width, height), interpolation=cv2.INTER_LINEAR), np.uint8)
 
     def glance(self) -> bytes:
-        """The green of every eighth pixel of every eighth line."""
+        """Return the green of every eighth pixel of every eighth line."""
         return self._pixels[::8, ::8, 1].tobytes()
 
 
@@ -93,17 +93,17 @@ class YuvPicture:
         return self._turns != 0
 
     def bgr(self) -> Image:
-        """The picture at full size, converted by the first caller."""
+        """Return the picture at full size, converted by the first caller."""
         if self._bgr is None:
             self._bgr = self._converted(self.width, self.height)
         return self._bgr
 
     def resized(self, width: int, height: int) -> Image:
-        """The picture scaled to `width` x `height` on the way out of YUV, aspect not kept."""
+        """Return the picture scaled to `width` x `height` on the way out of YUV, aspect not kept."""
         return self.bgr() if (width, height) == (self.width, self.height) else self._converted(width, height)
 
     def glance(self) -> bytes:
-        """Every eighth value of every eighth line of the brightness."""
+        """Return every eighth value of every eighth line of the brightness."""
         plane = self._frame.planes[0]
         lines = np.frombuffer(memoryview(plane), np.uint8).reshape(-1, plane.line_size)
         return lines[::8, : self._frame.width : 8].tobytes()
@@ -135,7 +135,7 @@ class Scalers:
         self._kept: dict[tuple[int, int], VideoReformatter] = {}
 
     def convert(self, frame: av.VideoFrame, width: int, height: int) -> Image:
-        """Height x width x 3, BGR; colour matrix and range as the stream declares them."""
+        """Return height x width x 3, BGR; colour matrix and range as the stream declares them."""
         with self._lock:
             if (width, height) not in self._kept:
                 if len(self._kept) >= 4:

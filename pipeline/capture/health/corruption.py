@@ -26,7 +26,7 @@ _LOST = re.compile(r"RTP: missed \d+ packets|RTP: PT=\w+: bad cseq")
 
 @contextmanager
 def listen() -> Iterator[Complaints]:
-    """What FFmpeg says on this thread, meanwhile; it has no other way to tell of lost packets."""
+    """Collect what FFmpeg says on this thread, meanwhile; it has no other way to tell of lost packets."""
     if av.logging.get_level() is None:
         av.logging.set_level(av.logging.WARNING)
         av.logging.set_skip_repeated(False)
@@ -43,35 +43,35 @@ class CorruptionTracker:
         extradata = bytes(decoder.extradata or b"") if decoder is not None else b""
         prefixed = extradata[:1] == b"\1"
         is_h264 = decoder is not None and decoder.name == "h264" and not prefixed
-        self._numbering = FrameGapDetector(extradata) if is_h264 else None
+        self._frame_gaps = FrameGapDetector(extradata) if is_h264 else None
         self.lasting = False
         """Whether pictures are in doubt now."""
         self._touched = False
         self._suspects: deque[int | None] = deque(maxlen=16)
 
     def packet(self, packet: av.Packet[Any], heard: Complaints) -> None:
-        """A packet was read, and this was heard meanwhile."""
+        """Note that a packet was read, and what was heard meanwhile."""
         lost = packet.is_corrupt or any(_LOST.search(text) for _, _, text in heard)
         # What is missing may belong to this packet or to the next one.
         if lost or self._touched:
             self._suspects.append(packet.pts)
-        gap = self._numbering is not None and packet.size > 0 and self._numbering.gap(bytes(packet))
+        gap = self._frame_gaps is not None and packet.size > 0 and self._frame_gaps.gap(bytes(packet))
         self.lasting = self.lasting or lost or gap
         self._touched = lost
 
     def refused(self) -> None:
-        """The decoder can make nothing of a packet."""
+        """Note that the decoder can make nothing of a packet."""
         self.lasting = True
 
     def judge(self, frame: av.VideoFrame) -> bool:
-        """Whether a decoded picture is in doubt."""
+        """Tell whether a decoded picture is in doubt."""
         if frame.is_corrupt:
             self.lasting = True
             return True
         return self._judged(frame.key_frame, frame.pts)
 
     def judge_packet(self, packet: av.Packet[Any]) -> bool:
-        """Whether a picture that is not decoded is in doubt, as far as that shows."""
+        """Tell whether a picture that is not decoded is in doubt, as far as that shows."""
         return self._judged(packet.is_keyframe, packet.pts)
 
     def _judged(self, key: bool, pts: int | None) -> bool:

@@ -16,10 +16,10 @@ from pipeline.media.nal import (
     units,
 )
 
-_HEAD = 4096
-_SLICE_HEAD = 32
-_TRUSTED = 4
-_MOST_TRUSTED = 50
+_HEAD_BYTES = 4096
+_SLICE_HEAD_BYTES = 32
+_TRUSTED_COUNT = 4
+_MAX_TRUSTED_COUNT = 50
 
 
 class FrameGapDetector:
@@ -36,8 +36,8 @@ class FrameGapDetector:
             self._learn(unit)
 
     def gap(self, data: bytes) -> bool:
-        """Whether pictures are missing before this one, which comes with start codes."""
-        for unit in units(data[:_HEAD]):
+        """Tell whether pictures are missing before this one, which comes with start codes."""
+        for unit in units(data[:_HEAD_BYTES]):
             kind = unit_type(unit)
             if kind == SEQUENCE_PARAMETERS:
                 self._learn(unit)
@@ -52,9 +52,9 @@ class FrameGapDetector:
         if number is None or before is None or unit_type(unit) == KEY_SLICE:
             return False
         following = (before + 1) % (1 << self._width)
-        missing = number not in (before, following) and self._in_order >= _TRUSTED
+        missing = number not in (before, following) and self._in_order >= _TRUSTED_COUNT
         if number != before:
-            self._in_order = min(_MOST_TRUSTED, max(0, self._in_order + (1 if number == following else -1)))
+            self._in_order = min(_MAX_TRUSTED_COUNT, max(0, self._in_order + (1 if number == following else -1)))
         if not unit[0] >> 5 & 3 and not missing:
             # No other picture builds on this one, so the next has the same number.
             self._reference = before
@@ -64,7 +64,7 @@ class FrameGapDetector:
         if not self._width:
             return None
         try:
-            bits = Bits(unit[1:_SLICE_HEAD])
+            bits = Bits(unit[1:_SLICE_HEAD_BYTES])
             for _ in ("first macroblock", "kind of slice", "picture parameter set"):
                 bits.golomb()
             return bits.take(self._width)

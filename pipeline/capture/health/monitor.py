@@ -8,44 +8,44 @@ from pipeline.errors import SourceError
 from pipeline.frames import Picture
 from pipeline.stats.registry import State
 
-from .stall import INTERVALS
+from .stall import STALL_INTERVAL_COUNT
 
-BEHIND = 1.0
+LATE_S = 1.0
 """Seconds of lag from which a stream counts as late."""
-PATIENCE = 3.0
+LATE_FOR_S = 3.0
 """Seconds that the lag must last."""
-DRAINING = 2.0
+DRAINING_S = 2.0
 """Seconds to come back by reading faster, before the stream is opened anew."""
-STEADY = 3e-4
+CLOCK_DRIFT_RATIO = 3e-4
 """Part of the time by which a camera's clock may be too slow, always."""
 
-_CLOCK = 5e-3
-_ALIKE = 0.3
-_JUMP = 1.0
+_MAX_CLOCK_DRIFT_RATIO = 5e-3
+_LIKE_DRIFT_RATIO = 0.3
+_JUMP_S = 1.0
 
 
 class Lag:
     """How far a stream is behind its own clock: seconds more than when it was fastest."""
 
     def __init__(self) -> None:
-        self.allowed = STEADY
+        self.allowed = CLOCK_DRIFT_RATIO
         self._slope: float | None = None
         self.opened()
 
     def opened(self) -> None:
-        """A new connection: its delay is unknown, and the shortest counts as none."""
+        """Note a new connection: its delay is unknown, and the shortest counts as none."""
         self.behind = 0.0
         self._base: float | None = None
         self._before = self._pts = self._first = 0.0
 
     def see(self, pts: float | None, now: float) -> float:
-        """Seconds behind after a picture with this time arrived; 0 for a stream without times."""
+        """Return the seconds behind after a picture with this time arrived; 0 for a stream without times."""
         if pts is None:
             return self.behind
         passed, step = now - self._before, pts - self._pts
         if self._base is None:
             self._base, self._first = now - pts, now
-        elif step <= 0 or step > passed + self.behind + _JUMP:
+        elif step <= 0 or step > passed + self.behind + _JUMP_S:
             # A jump of its clock says nothing about the way here.
             self._base = now - pts - self.behind
         else:
@@ -55,10 +55,10 @@ class Lag:
         return self.behind
 
     def excused(self) -> bool:
-        """Whether the lag grew as slowly and as evenly as the time before, so that it is the camera's clock."""
+        """Tell whether the lag grew as slowly and as evenly as the time before, so that it is the camera's clock."""
         slope = self.behind / max(1.0, self._before - self._first)
         before, self._slope = self._slope, slope
-        if slope > _CLOCK or before is None or abs(slope - before) > _ALIKE * before:
+        if slope > _MAX_CLOCK_DRIFT_RATIO or before is None or abs(slope - before) > _LIKE_DRIFT_RATIO * before:
             return False
         self.allowed += 1.2 * slope
         self.opened()
@@ -74,7 +74,7 @@ class LiveHealthMonitor:
         self.opened(0.0)
 
     def opened(self, now: float) -> None:
-        """A new connection."""
+        """Note a new connection."""
         self._lag.opened()
         self._good, self._damaged = now, 0
         self._late_since: float | None = None
@@ -84,13 +84,13 @@ class LiveHealthMonitor:
         self._same_since = 0.0
 
     def judge(self, sample: Sample, pts: float | None, now: float) -> tuple[State, float]:
-        """The state that a picture shows the camera to be in, and for how many seconds it has been.
+        """Return the state that a picture shows the camera to be in, and for how many seconds it has been.
 
         SourceError where only a new connection can help.
         """
         if sample.damaged:
             self._damaged += 1
-            if self._damaged >= INTERVALS and now - self._good >= self._settings.stall_timeout:
+            if self._damaged >= STALL_INTERVAL_COUNT and now - self._good >= self._settings.stall_timeout:
                 raise SourceError(f"no undamaged picture for {now - self._good:.1f} s", "timed out")
             return State.CORRUPT, 0.0
         self._good, self._damaged = now, 0
@@ -109,7 +109,7 @@ class LiveHealthMonitor:
         return self._lag.behind if self._late else 0.0
 
     def _same(self, picture: Picture | None, now: float) -> float:
-        """For how many seconds the picture has not changed; 0 while nobody unpacks it, which would show."""
+        """Tell for how many seconds the picture has not changed; 0 while nobody unpacks it, which would show."""
         if picture is None:
             self._picture, self._glance = None, b""
             return 0.0
@@ -122,15 +122,15 @@ class LiveHealthMonitor:
 
     def _behind(self, pts: float | None, now: float) -> bool:
         behind = self._lag.see(pts, now)
-        if behind <= (BEHIND / 2 if self._late else BEHIND):
+        if behind <= (LATE_S / 2 if self._late else LATE_S):
             self._late_since, self._late = None, False
             return False
         if self._late_since is None:
             self._late_since = now
         lasting = now - self._late_since
-        if lasting >= PATIENCE and not self._late:
+        if lasting >= LATE_FOR_S and not self._late:
             self._late = not self._lag.excused()
             self._late_since = self._late_since if self._late else None
-        if self._late and lasting >= PATIENCE + DRAINING:
+        if self._late and lasting >= LATE_FOR_S + DRAINING_S:
             raise SourceError(f"{behind:.1f} s behind", "late")
         return self._late

@@ -31,7 +31,7 @@ def source_class(address: str) -> SourceClass:
     if kind != "plugin":
         return BUILT_IN[kind]
     try:
-        found: SourceClass | None = plugins.load(plugins.SOURCES, addresses.scheme(real), _NEEDED)
+        plugged: SourceClass | None = plugins.load(plugins.SOURCES, addresses.scheme(real), _NEEDED)
     except plugins.PluginError as error:
         raise SourceError(f"{redaction.redacted(address)}: {error}", "unsupported") from error
-    return found or BUILT_IN["file"]
+    return plugged or BUILT_IN["file"]

@@ -15,10 +15,10 @@ from pipeline.errors import SourceError
 from pipeline.frames import Packet
 from pipeline.redaction import redacted
 
-_SLOW = 1.0
-_LATE = 0.5
-_CATCH_UP = 0.25
-_POLL = 0.02
+_SLOW_INTERVAL_S = 1.0
+_LATE_RATIO = 0.5
+_CATCH_UP_S = 0.25
+_POLL_S = 0.02
 _REFUSALS = {
     "refuse": ("refused", "nobody answers at that port"),
     "disconnect": ("refused", "nobody answers at that port"),
@@ -107,7 +107,7 @@ class FaultInjector:
         self._start, self._shift, self._pts = None, 0.0, 0.0
 
     def read(self) -> Sample | None:
-        """The next picture, or the fault that is due."""
+        """Return the next picture, or the fault that is due."""
         self.local = False
         while not self._stopping.is_set():
             if self._count() > self._cuts:
@@ -119,9 +119,9 @@ class FaultInjector:
             if sample is not None and not self._withheld(now):
                 self._last, self._started = now, True
                 return self._changed(sample)
-            patience = self._settings.stall_timeout if self._started else self._settings.start_timeout
-            if now - self._last >= patience:
-                raise SourceError(f"{self._name}: no picture for {patience:g} s, as rehearsed", "timed out")
+            allowed_s = self._settings.stall_timeout if self._started else self._settings.start_timeout
+            if now - self._last >= allowed_s:
+                raise SourceError(f"{self._name}: no picture for {allowed_s:g} s, as rehearsed", "timed out")
         raise SourceError(f"{self._name}: stopped", "ended")
 
     def close(self) -> None:
@@ -129,11 +129,11 @@ class FaultInjector:
         self._source.close()
 
     def _sample(self) -> Sample | None:
-        """The next picture of the source inside; None if that is a file which has to wait."""
+        """Return the next picture of the source inside; None if that is a file which has to wait."""
         if self._source.live:
             return self._source.read()
         if self._lasting("stall") is not None:
-            self._clock.wait(self._stopping, _POLL)
+            self._clock.wait(self._stopping, _POLL_S)
             self._start = None
             return None
         sample = self._source.read()
@@ -144,35 +144,35 @@ class FaultInjector:
         pace = 1 / (self._source.fps or 25.0)
         self._pts = self._pts + pace if sample.pts is None else sample.pts + self._shift
         now = self._clock.monotonic()
-        if self._start is None or now - self._start - self._pts > _CATCH_UP:
+        if self._start is None or now - self._start - self._pts > _CATCH_UP_S:
             self._start = now - self._pts
         self._clock.wait(self._stopping, max(0.0, self._start + self._pts - now))
         return sample._replace(pts=self._pts)
 
     def _withheld(self, now: float) -> bool:
-        slow = self._lasting("slow") is not None and self._started and now - self._last < _SLOW
+        slow = self._lasting("slow") is not None and self._started and now - self._last < _SLOW_INTERVAL_S
         return slow or self._lasting("stall") is not None
 
     def _changed(self, sample: Sample) -> Sample:
         if self._lasting("freeze") is None or self._held is None or self._held.picture is None:
             self._held = sample
         late = self._lasting("late")
-        pts = sample.pts if sample.pts is None or late is None else sample.pts - _LATE * late
+        pts = sample.pts if sample.pts is None or late is None else sample.pts - _LATE_RATIO * late
         damaged = sample.damaged or self._lasting("corrupt") is not None
         return sample._replace(picture=self._held.picture, pts=pts, damaged=damaged)
 
     def _lasting(self, kind: str) -> float | None:
-        """For how long a kind of fault has been going on; None while it does not."""
+        """Tell for how long a kind of fault has been going on; None while it does not."""
         for fault in self._faults:
             if fault.kind == kind and (since := fault.lasting(self._at(fault))) is not None:
                 return since
         return None
 
     def _count(self) -> int:
-        """How many times the connection was to be cut until now."""
+        """Tell how many times the connection was to be cut until now."""
         return sum(fault.count(self._at(fault)) for fault in self._faults if fault.kind == "disconnect")
 
     def _at(self, fault: Fault) -> float:
-        """Where its own time stands: one that is to come later meets a stream that runs, however slow its start."""
+        """Return its own time: one that is to come later meets a stream that runs, however slow its start."""
         origin = self._pictured if fault.start else self._began
         return -math.inf if origin is None else self._clock.monotonic() - origin

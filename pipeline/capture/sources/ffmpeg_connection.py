@@ -184,7 +184,7 @@ def check_file(source: str) -> None:
     """See at no cost whether a path can name a video; raises SourceError."""
     name = redacted(source)
     try:
-        found = os.stat(source)
+        status = os.stat(source)
     except FileNotFoundError:
         # A row of pictures, such as street%03d.png, is no file by itself.
         if "%" not in source:
@@ -192,7 +192,7 @@ def check_file(source: str) -> None:
         return
     except (OSError, ValueError):
         return
-    if stat.S_ISDIR(found.st_mode):
+    if stat.S_ISDIR(status.st_mode):
         raise SourceError(f"{name}: this is a folder; name one video file in it", "unreadable")
-    if stat.S_ISREG(found.st_mode) and not found.st_size:
+    if stat.S_ISREG(status.st_mode) and not status.st_size:
         raise SourceError(f"{name}: the file is empty", "unreadable")

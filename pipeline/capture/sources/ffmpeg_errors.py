@@ -41,9 +41,9 @@ _BY_NUMBER = {
 
 
 def explain(error: Exception, *, playing: bool) -> tuple[str, str]:
-    """The reason and the words for an error of FFmpeg; `playing` if pictures had come before it."""
+    """Return the reason and the words for an error of FFmpeg; `playing` if pictures had come before it."""
     name, number = type(error).__name__, getattr(error, "errno", None) or 0
     if playing and (name == "InvalidDataError" or number == errno.EIO):
         return "ended", "the stream broke off"
-    found = _BY_NAME.get(name) or _BY_NUMBER.get(number)
-    return found or ("unreadable", scrub(str(getattr(error, "strerror", None) or name)))
+    known = _BY_NAME.get(name) or _BY_NUMBER.get(number)
+    return known or ("unreadable", scrub(str(getattr(error, "strerror", None) or name)))

@@ -49,7 +49,7 @@ class WebcamSource:
         self.corrupt = 0
         """Pictures left out so far because they could not be unpacked."""
         self._camera: cv2.VideoCapture | None = None
-        self._silence = StallTimeouts(settings)
+        self._stall = StallTimeouts(settings)
 
     @classmethod
     def check(cls, address: str) -> None:
@@ -84,32 +84,32 @@ class WebcamSource:
         camera.set(cv2.CAP_PROP_BUFFERSIZE, 1)
         self._camera = camera
         self._describe(camera)
-        self._silence.opened(time.monotonic(), self.fps)
+        self._stall.opened(time.monotonic(), self.fps)
 
     def read(self) -> Sample | None:
-        """The next picture; SourceError after read_timeout without one, or as soon as the camera is gone."""
+        """Return the next picture; SourceError after read_timeout without one, or as soon as the camera is gone."""
         if self._camera is None:
             raise RuntimeError("read before open")
-        self._silence.data(time.monotonic())
-        limit = self._silence.deadline()
-        patience = limit - self._silence.last
+        self._stall.data(time.monotonic())
+        limit = self._stall.deadline()
+        allowed_s = limit - self._stall.last
         while not self._stopping.is_set():
             if self._camera.grab():
                 begun = time.monotonic()
-                if self.wanted is not None and self._silence.started and not self.wanted():
+                if self.wanted is not None and self._stall.started and not self.wanted():
                     stamp = self._stamp()
-                    self._silence.picture(begun, stamp)
+                    self._stall.picture(begun, stamp)
                     return Sample(None, stamp, 0.0)
                 good, pixels = self._camera.retrieve()
                 if good and pixels is not None and pixels.size:
                     stamp = self._stamp()
-                    self._silence.picture(time.monotonic(), stamp)
+                    self._stall.picture(time.monotonic(), stamp)
                     return Sample(ArrayPicture(np.asarray(pixels, np.uint8)), stamp, time.monotonic() - begun)
                 self.corrupt += 1
             elif self._linux and self._error_of_opening() in (errno.ENOENT, errno.ENODEV, errno.ENXIO):
                 raise SourceError(f"{self._path}: the camera was unplugged", "unplugged")
             if time.monotonic() >= limit:
-                raise SourceError(f"{self._path}: no picture for {patience:.2g} s", "timed out")
+                raise SourceError(f"{self._path}: no picture for {allowed_s:.2g} s", "timed out")
             self._stopping.wait(0.01)
         raise SourceError(f"{self._path}: stopped", "ended")
 
@@ -120,7 +120,7 @@ class WebcamSource:
             camera.release()
 
     def _stamp(self) -> float | None:
-        """The time of the newest picture on the camera's own line; None where it tells none."""
+        """Return the time of the newest picture on the camera's own line; None where it tells none."""
         assert self._camera is not None
         stamp = self._camera.get(cv2.CAP_PROP_POS_MSEC) / 1e3
         return stamp if stamp > 0 else None
@@ -149,7 +149,7 @@ class WebcamSource:
             raise self._busy()
 
     def _refusal(self) -> SourceError:
-        """Why OpenCV would not open a device that is there."""
+        """Say why OpenCV would not open a device that is there."""
         if self._linux and self._error_of_opening(ask=True) == errno.EBUSY:
             return self._busy()
         return SourceError(f"{self._path}: this device gives no pictures that OpenCV can read", "unsupported")
@@ -158,7 +158,7 @@ class WebcamSource:
         return SourceError(f"{self._path}: another program is using the camera; close it and try again", "busy")
 
     def _error_of_opening(self, *, ask: bool = False) -> int:
-        """The number of the error that opening meets, or asking for buffers where `ask`; 0 for none."""
+        """Return the number of the error that opening meets, or asking for buffers where `ask`; 0 for none."""
         try:
             device = os.open(self._path, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
         except OSError as error:

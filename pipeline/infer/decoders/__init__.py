@@ -30,7 +30,7 @@ def expected() -> str:
 
 
 def _plugged() -> Iterator[DecoderClass | str]:
-    """Every decoder of other distributions, or the line that says why it cannot be used."""
+    """Give every decoder of other distributions, or the line that says why it cannot be used."""
     for name in plugins.names(plugins.DECODERS):
         try:
             yield cast(DecoderClass, plugins.load(plugins.DECODERS, name, _NEEDED))

@@ -52,7 +52,7 @@ def parse_rows(
     labels: tuple[str, ...],
     keep: tuple[str, ...] = (),
 ) -> Detections:
-    """The detections in N x 7 rows of image_id, class, score, left, top, right, bottom (0 to 1 of the picture).
+    """Return the detections in N x 7 rows of image_id, class, score, left, top, right, bottom (0 to 1 of the picture).
 
     Rows count up to the first with a negative image_id. Rows that are not finite, score below `threshold`, leave no
     area inside the picture of `width` x `height` pixels, or are of a label not in `keep` (empty: all) are left out.

@@ -17,7 +17,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, Trans
 from pipeline.concurrency.threads import ThreadGroup
 from pipeline.errors import ModelError
 
-_CHUNK = 1 << 16
+_CHUNK_BYTES = 1 << 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,7 @@ class File:
     """Official address; empty for a file that comes with the package."""
 
     def fault(self, folder: Path) -> str:
-        """What is wrong with the file of this name in a folder, in one line; empty if it is this very file."""
+        """Say what is wrong with the file of this name in a folder, in one line; empty if it is this very file."""
         path = folder / self.name
         remedy = f"put the official file there: {self.url}" if self.url else "install Lookout again"
         try:
@@ -41,17 +41,17 @@ class File:
             if size != self.size:
                 return f"{path}: damaged: expected {self.size} bytes, found {size}; {remedy}"
             with path.open("rb") as stream:
-                found = hashlib.file_digest(stream, "sha384").hexdigest()
+                digest = hashlib.file_digest(stream, "sha384").hexdigest()
         except FileNotFoundError:
             return f"{path}: missing: expected {self.size} bytes; {remedy}"
         except OSError as error:
             return f"{path}: cannot be read: {error.strerror or error}"
-        if found != self.sha384:
-            return f"{path}: damaged: expected SHA-384 {self.sha384[:16]}..., found {found[:16]}...; {remedy}"
+        if digest != self.sha384:
+            return f"{path}: damaged: expected SHA-384 {self.sha384[:16]}..., found {digest[:16]}...; {remedy}"
         return ""
 
 
-class Patience(NamedTuple):
+class TimeLimits(NamedTuple):
     """Seconds to wait for a connection, for data on it, and for all files together."""
 
     connect: float
@@ -59,45 +59,45 @@ class Patience(NamedTuple):
     whole: float
 
 
-def fetch(files: tuple[File, ...], folder: Path, patience: Patience) -> None:
+def fetch(files: tuple[File, ...], folder: Path, limits: TimeLimits) -> None:
     """Put the files into the folder, each whole or not at all; several processes may do so at once.
 
     A file that is there and good is kept. Raises ModelError naming the server and the reason.
     """
-    crew = ThreadGroup(stop_first=lambda: None)
-    crew.start("fetch-model", lambda: _fetch_all(files, folder, patience, crew.stopping))
+    threads = ThreadGroup(stop_first=lambda: None)
+    threads.start("fetch-model", lambda: _fetch_all(files, folder, limits, threads.stopping))
     try:
-        late = crew.join(patience.whole)
+        late = threads.join(limits.whole)
     finally:
-        crew.stop()
+        threads.stop()
     server = urlsplit(files[0].url).hostname
     if late:
-        raise ModelError(f"{server} did not deliver within {patience.whole:g} s")
-    if crew.error is not None:
-        raise ModelError(_reason(crew.error, server or "", folder, patience)) from crew.error
+        raise ModelError(f"{server} did not deliver within {limits.whole:g} s")
+    if threads.error is not None:
+        raise ModelError(_reason(threads.error, server or "", folder, limits)) from threads.error
 
 
-def _fetch_all(files: tuple[File, ...], folder: Path, patience: Patience, stopping: threading.Event) -> None:
+def _fetch_all(files: tuple[File, ...], folder: Path, limits: TimeLimits, stopping: threading.Event) -> None:
     import pooch
 
     pooch.get_logger().setLevel("ERROR")
     for file in files:
-        receive = partial(_receive, size=file.size, patience=patience, stopping=stopping)
+        receive = partial(_receive, size=file.size, limits=limits, stopping=stopping)
         pooch.retrieve(file.url, f"sha384:{file.sha384}", fname=file.name, path=folder, downloader=receive)
 
 
-def _receive(url: str, target: str, _pooch: None, size: int, patience: Patience, stopping: threading.Event) -> None:
+def _receive(url: str, target: str, _pooch: None, size: int, limits: TimeLimits, stopping: threading.Event) -> None:
     """Write what the address sends into `target`; stops at too many bytes, or when nobody waits any more."""
     import requests
 
     with (
-        requests.get(url, stream=True, timeout=(patience.connect, patience.read)) as answer,
+        requests.get(url, stream=True, timeout=(limits.connect, limits.read)) as answer,
         open(target, "wb") as file,
         _bar() as bar,
     ):
         answer.raise_for_status()
         task = bar.add_task(url.rpartition("/")[2], total=size)
-        for chunk in answer.iter_content(_CHUNK):
+        for chunk in answer.iter_content(_CHUNK_BYTES):
             file.write(chunk)
             bar.update(task, completed=file.tell(), refresh=True)
             if stopping.is_set() or file.tell() > size:
@@ -105,16 +105,16 @@ def _receive(url: str, target: str, _pooch: None, size: int, patience: Patience,
 
 
 def _bar() -> Progress:
-    """Shown on a terminal only."""
+    """Show progress, on a terminal only."""
     columns = TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn()
     return Progress(*columns, console=Console(stderr=True), auto_refresh=False, disable=not sys.stderr.isatty())
 
 
-def _reason(error: BaseException, server: str, folder: Path, patience: Patience) -> str:
+def _reason(error: BaseException, server: str, folder: Path, limits: TimeLimits) -> str:
     from requests import exceptions
 
     if isinstance(error, exceptions.ConnectTimeout):
-        return f"{server} gave no answer within {patience.connect:g} s"
+        return f"{server} gave no answer within {limits.connect:g} s"
     if isinstance(error, exceptions.ProxyError):
         return f"the proxy on the way to {server} cannot be reached"
     if isinstance(error, exceptions.SSLError):
@@ -122,7 +122,7 @@ def _reason(error: BaseException, server: str, folder: Path, patience: Patience)
     if isinstance(error, exceptions.HTTPError) and error.response is not None:
         return f"{server} answered {error.response.status_code} {error.response.reason}"
     if isinstance(error, exceptions.Timeout) or "Read timed out" in str(error):
-        return f"{server} fell silent for {patience.read:g} s"
+        return f"{server} fell silent for {limits.read:g} s"
     if isinstance(error, exceptions.ChunkedEncodingError):
         return f"{server} broke off the connection"
     if isinstance(error, exceptions.ConnectionError):

@@ -16,15 +16,15 @@ import platformdirs
 from pipeline.config import root as config
 from pipeline.errors import ModelError
 
-from .download import File, Patience
+from .download import File, TimeLimits
 from .download import fetch as download
 
 AUTO = "auto"
 OFFICIAL = "person-detection-0202"
 BUNDLED = "lookout-person"
 _PACKAGE = Path(__file__).parent
-_PATIENT = Patience(connect=5, read=15, whole=900)
-_QUICK = Patience(connect=2, read=4, whole=8)
+_PATIENT_LIMITS = TimeLimits(connect=5, read=15, whole=900)
+_QUICK_LIMITS = TimeLimits(connect=2, read=4, whole=8)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +59,7 @@ class Known:
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class CheckedFiles:
     """Files of a known model in one of the places that are looked into."""
 
     name: str
@@ -80,18 +80,18 @@ class _AbsentError(ModelError):
 
 @cache
 def registry() -> dict[str, Known]:
-    """Every known model by name."""
+    """Return every known model by name."""
     data = json.loads((_PACKAGE / "zoo.json").read_text())
     return {name: _entry(name, entry, data["address"]) for name, entry in data["models"].items()}
 
 
 def known() -> list[Known]:
-    """Every known model, by name."""
+    """Return every known model, by name."""
     return [registry()[name] for name in sorted(registry())]
 
 
 def locate(settings: config.Model, notice: Callable[[str], None]) -> Located:
-    """The model that the settings ask for, its files checked; fetched if it has to be.
+    """Return the model that the settings ask for, its files checked; fetched if it has to be.
 
     `auto` is person-detection-0202, or the bundled model where that cannot be had within a few seconds. `notice` gets
     a line about each thing worth knowing. Raises ModelError: unknown, damaged, or nowhere to be found.
@@ -100,29 +100,29 @@ def locate(settings: config.Model, notice: Callable[[str], None]) -> Located:
         return _automatic(settings, notice)
     if settings.name.lower().endswith((".xml", ".onnx")):
         return _given(Path(settings.name).expanduser(), settings.labels)
-    return _obtain(_named(settings.name), settings, notice, _PATIENT)
+    return _obtain(_named(settings.name), settings, notice, _PATIENT_LIMITS)
 
 
 def fetch(name: str, precision: str, notice: Callable[[str], None]) -> Located:
-    """The model in the user's cache, fetched if it is not there whole; raises ModelError."""
+    """Return the model in the user's cache, fetched if it is not there whole; raises ModelError."""
     model = _named(name)
     releases = _releases(model, precision)
     if model.bundled:
-        return _obtain(model, config.Model(name=name), notice, _PATIENT)
+        return _obtain(model, config.Model(name=name), notice, _PATIENT_LIMITS)
     folder = _cache() / name / precision
     if _fault(folder, releases) != "":
-        _download(model, precision, folder, notice, _PATIENT)
+        _download(model, precision, folder, notice, _PATIENT_LIMITS)
     return Located(name, precision, folder / f"{name}.xml", model.labels, "cache")
 
 
-def verify(settings: config.Model) -> Iterator[Found]:
+def verify(settings: config.Model) -> Iterator[CheckedFiles]:
     """Check the files of all known models in all places; those that are not there at all are left out."""
     for model in known():
         for precision, releases in model.releases.items():
             for origin, folder in _places(model, precision, settings):
                 fault = _fault(folder, releases)
                 if fault is not None:
-                    yield Found(model.name, precision, folder, origin, fault)
+                    yield CheckedFiles(model.name, precision, folder, origin, fault)
 
 
 def _entry(name: str, entry: dict[str, Any], address: str) -> Known:
@@ -142,13 +142,13 @@ def _entry(name: str, entry: dict[str, Any], address: str) -> Known:
 
 def _automatic(settings: config.Model, notice: Callable[[str], None]) -> Located:
     try:
-        return _obtain(_named(OFFICIAL), settings, notice, _QUICK)
+        return _obtain(_named(OFFICIAL), settings, notice, _QUICK_LIMITS)
     except ModelError as error:
         bundled = registry().get(BUNDLED)
         if bundled is None:
             raise
         precision = next(iter(bundled.releases))
-        located = _obtain(bundled, settings.model_copy(update={"precision": precision}), notice, _QUICK)
+        located = _obtain(bundled, settings.model_copy(update={"precision": precision}), notice, _QUICK_LIMITS)
         reason = error.reason if isinstance(error, _AbsentError) else str(error)
         notice(f"{OFFICIAL} is not at hand ({reason}); using the bundled {BUNDLED}")
         return located
@@ -181,7 +181,7 @@ def _releases(model: Known, precision: str) -> tuple[tuple[File, File], ...]:
     return model.releases[precision]
 
 
-def _obtain(model: Known, settings: config.Model, notice: Callable[[str], None], patience: Patience) -> Located:
+def _obtain(model: Known, settings: config.Model, notice: Callable[[str], None], limits: TimeLimits) -> Located:
     precision = settings.precision
     releases = _releases(model, precision)
     labels = settings.labels or model.labels
@@ -205,22 +205,22 @@ def _obtain(model: Known, settings: config.Model, notice: Callable[[str], None],
     reason = "not fetched because model.download is false"
     if settings.download:
         try:
-            _download(model, precision, places[-1][1], notice, patience)
+            _download(model, precision, places[-1][1], notice, limits)
             return Located(model.name, precision, places[-1][1] / f"{model.name}.xml", labels, "download")
         except ModelError as error:
             reason = str(error)
     raise _AbsentError(f"{title}: not in {looked}; {reason}; {remedy}", reason)
 
 
-def _download(model: Known, precision: str, folder: Path, notice: Callable[[str], None], patience: Patience) -> None:
+def _download(model: Known, precision: str, folder: Path, notice: Callable[[str], None], limits: TimeLimits) -> None:
     files = model.releases[precision][0]
     size = sum(file.size for file in files) / 1e6
     notice(f"fetching {model.name} {precision} ({size:.1f} MB) from {files[0].url.split('/')[2]}")
-    download(files, folder, patience)
+    download(files, folder, limits)
 
 
 def _places(model: Known, precision: str, settings: config.Model) -> list[tuple[str, Path]]:
-    """Origin and folder of every place to look into, in this order; the last can be written to."""
+    """Give origin and folder of every place to look into, in this order; the last can be written to."""
     if model.bundled:
         return [("bundled", _PACKAGE / "bundled")]
     roots = [("cache", _cache())]
@@ -236,7 +236,7 @@ def _cache() -> Path:
 
 
 def _fault(folder: Path, releases: tuple[tuple[File, File], ...]) -> str | None:
-    """What is wrong with the files in a folder: empty if they are those of one release, None if none is there."""
+    """Say what is wrong with the files in a folder: empty if they are those of one release, None if none is there."""
     if not any((folder / file.name).exists() for file in releases[0]):
         return None
     faults = []

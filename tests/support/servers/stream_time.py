@@ -57,6 +57,6 @@ def heard() -> Iterator[None]:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(PacketProbe, "_decode", listening)
-        patch.setattr(probe, "_DESCRIBE", HANG_S)
-        patch.setattr(probe, "_TRIAL", HANG_S)
+        patch.setattr(probe, "_DESCRIBE_S", HANG_S)
+        patch.setattr(probe, "_TRIAL_S", HANG_S)
         yield

@@ -13,8 +13,8 @@ import pytest
 
 from pipeline.capture.decode.pictures import ArrayPicture
 from pipeline.capture.source import Sample
-from pipeline.capture.worker import Camera
-from pipeline.concurrency.backoff import DELAYS, LOCKED_OUT
+from pipeline.capture.worker import CaptureWorker
+from pipeline.concurrency.backoff import DELAYS_S, LOCKED_OUT_S
 from pipeline.errors import SourceError
 from pipeline.stats.registry import State
 from tests.support.cameras import PATIENT, Running
@@ -136,7 +136,7 @@ def test_a_lost_camera_is_tried_soon_then_ever_more_rarely_and_for_ever(running:
     camera = played(running, source)
     waits = source.clock.waits
     assert waits[0] <= 0.5
-    wanted = [*DELAYS, *[10.0] * 5]
+    wanted = [*DELAYS_S, *[10.0] * 5]
     assert all(0.8 * due <= wait <= 1.2 * due for wait, due in zip(waits, wanted, strict=True))
     assert len({round(wait / due, 6) for wait, due in zip(waits, wanted, strict=True)}) > 1
     assert np.diff(source.opened_at) == pytest.approx(waits)
@@ -154,7 +154,7 @@ def test_half_a_minute_of_health_starts_the_ladder_again(running: Build) -> None
 def test_a_refused_password_is_tried_once_a_minute_at_most(running: Build) -> None:
     source = ScriptedSource(*["unauthorized"] * 5)
     played(running, source)
-    assert min(source.clock.waits) >= LOCKED_OUT
+    assert min(source.clock.waits) >= LOCKED_OUT_S
     assert len(source.clock.waits) == 5
 
 
@@ -285,7 +285,7 @@ def test_many_reconnects_leave_no_thread_and_no_descriptor_behind(running: Build
         return len(list(Path("/proc/self/fd").iterdir()))
 
     camera = running(server.url("live"), latest=True, capacity=1).camera
-    assert isinstance(camera, Camera)
+    assert isinstance(camera, CaptureWorker)
     counts = []
     for _ in range(6):
         camera.source.open()

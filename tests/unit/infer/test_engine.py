@@ -12,7 +12,7 @@ import pytest
 from pipeline.concurrency.queues import Funnel
 from pipeline.config.root import Detect
 from pipeline.errors import DeviceError
-from pipeline.frames import Detections, Frame, Image, Result
+from pipeline.frames import AS_CODED, Detections, Frame, Image, Result
 from pipeline.infer.engine import Engine
 from pipeline.stats.registry import Stats
 from tests.support.wait import HANG_S
@@ -21,7 +21,7 @@ from tests.support.wait import HANG_S
 class Plain:
     """A picture that carries its number in every pixel."""
 
-    width, height, turned = 64, 48, False
+    width, height, turned, presentation = 64, 48, False, AS_CODED
 
     def __init__(self, value: int) -> None:
         self.value = value % 256

@@ -24,18 +24,18 @@ _AWNINGS: tuple[Colour, ...] = ((70, 80, 176), (98, 126, 62), (150, 100, 58))
 
 
 def project(x: float, z: float) -> tuple[float, float, float]:
-    """Where a point of the ground is seen: column, row, and pixels a metre; x metres to the right, z metres away."""
+    """Return column, row and pixels a metre of a point of the ground, x metres to the right and z metres away."""
     scale = FOCAL / z
     return WIDTH / 2 + x * scale, HORIZON + EYE * scale, scale
 
 
 def ground(row: float) -> float:
-    """Metres to the ground that is seen in a row under the horizon."""
+    """Return the metres to the ground that is seen in a row under the horizon."""
     return FOCAL * EYE / (row - HORIZON)
 
 
 def paint(seed: int) -> Image:
-    """The whole street: HEIGHT x WIDTH x 3, BGR."""
+    """Paint the whole street: HEIGHT x WIDTH x 3, BGR."""
     rng = np.random.default_rng(seed)
     street = _sky(rng)
     _houses(street, rng)

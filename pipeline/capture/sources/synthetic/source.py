@@ -25,14 +25,14 @@ from .walker import PHASES, Clothes, Sprite, View, draw
 FPS = 30.0
 Box = tuple[float, float, float, float]
 
-_STEP = 1.25
+_SIZE_STEP_RATIO = 1.25
 """Between two kept sizes of one sprite: shrinking by less than this keeps it sharp."""
-_SMALLEST = 56.0
-_KEPT = 200
+_MIN_SPRITE_PIXELS = 56.0
+_KEPT_SPRITE_COUNT = 200
 """Sprites in memory: all that ten people need, but not every size of those who come nearer."""
 _SKINS = ((178, 200, 236), (150, 178, 222), (120, 156, 208), (86, 122, 176), (62, 90, 136))
 _HAIRS = ((34, 36, 42), (44, 66, 98), (70, 110, 150), (60, 62, 66), (150, 156, 160))
-_YOUNG = 3
+_CHILD_HAIR_COUNT = 3
 """How many of the hair colours children have."""
 _TOPS = (
     *((64, 60, 178), (150, 92, 52), (92, 128, 66), (52, 150, 206)),
@@ -70,8 +70,8 @@ class _Figure:
     @property
     def level(self) -> int:
         """Height in pixels of the sprite to shrink."""
-        steps = math.ceil(math.log(max(1.0, self.pixels / _SMALLEST)) / math.log(_STEP))
-        return round(_SMALLEST * _STEP**steps)
+        steps = math.ceil(math.log(max(1.0, self.pixels / _MIN_SPRITE_PIXELS)) / math.log(_SIZE_STEP_RATIO))
+        return round(_MIN_SPRITE_PIXELS * _SIZE_STEP_RATIO**steps)
 
     @property
     def look(self) -> tuple[int, View, int, int]:
@@ -79,7 +79,7 @@ class _Figure:
         return self.person, self.view, self.phase, self.level
 
     def cover(self, sprite: Sprite) -> tuple[float, slice, slice]:
-        """The scale of the sprite, and the rows and columns of the picture it touches; empty ones if none."""
+        """Return the scale of the sprite, and the rows and columns of the picture it touches; empty ones if none."""
         scale = self.pixels / self.level
         rows, columns = sprite.body.shape
         left, top = self.x - sprite.feet[0] * scale, self.y - sprite.feet[1] * scale
@@ -90,7 +90,7 @@ class _Figure:
         )
 
     def laid(self, pixels: Image, sprite: Sprite, border: tuple[int, ...]) -> tuple[Image, slice, slice]:
-        """An image of the sprite's size as it lies on the picture, cut to the rows and columns it touches."""
+        """Return an image of the sprite's size as it lies on the picture, cut to the rows and columns it touches."""
         scale, rows, columns = self.cover(sprite)
         move = np.array(
             [
@@ -113,10 +113,10 @@ class Street:
     def __init__(self, seed: int = 7) -> None:
         self._empty = scenery.paint(seed)
         self._crowd = _crowd(np.random.default_rng(seed))
-        self._sprite = lru_cache(maxsize=_KEPT)(self._draw)
+        self._sprite = lru_cache(maxsize=_KEPT_SPRITE_COUNT)(self._draw)
 
     def picture(self, seq: int) -> Image:
-        """Frame number `seq`: 720 x 1280 x 3, uint8, BGR."""
+        """Return frame number `seq`: 720 x 1280 x 3, uint8, BGR."""
         street = self._empty.copy()
         for figure in self._figures(seq):
             sprite = self._sprite(*figure.look)
@@ -128,7 +128,7 @@ class Street:
         return street
 
     def people(self, seq: int) -> list[tuple[Box, float]]:
-        """Everybody in frame `seq`, far ones first: the body's box within the picture, and the share of it in sight."""
+        """Return everybody in frame `seq`, far ones first: the body's box in the picture, and the share in sight."""
         free = np.full((self.height, self.width), 255, np.uint8)
         found: list[tuple[Box, float]] = []
         for figure in reversed(self._figures(seq)):
@@ -191,7 +191,7 @@ class DemoSource:
         self.description = f"drawn {Street.width}x{Street.height} at {FPS:g} fps"
 
     def read(self) -> Sample | None:
-        """The next picture; a live street waits until it is due, and leaves out what is overdue."""
+        """Return the next picture; a live street waits until it is due, and leaves out what is overdue."""
         if self._street is None:
             raise RuntimeError("read before open")
         begun = time.thread_time()
@@ -218,7 +218,7 @@ _drawing = threading.Lock()
 
 @lru_cache(maxsize=1)
 def _street(seed: int) -> Street:
-    """One street for all demos and all their reconnects: drawing it and its sprites costs seconds of a slow core."""
+    """Return one street for all demos and reconnects: drawing it and its sprites costs seconds of a slow core."""
     return Street(seed)
 
 
@@ -246,7 +246,7 @@ def _figure(index: int, person: _Person, seconds: float) -> _Figure:
 
 
 def _crowd(rng: np.random.Generator) -> tuple[_Person, ...]:
-    """Ten people: three on the far pavement, two who cross the road, five on the near pavement."""
+    """Return ten people: three on the far pavement, two who cross the road, five on the near pavement."""
     z = scenery.ground
     near, far = z(690.0), z(350.0)
     paths: list[tuple[float, tuple[tuple[float, float], ...]]] = [
@@ -266,7 +266,7 @@ def _crowd(rng: np.random.Generator) -> tuple[_Person, ...]:
         length = sum(math.dist(*leg) for leg in pairwise(path))
         clothes = Clothes(
             skin=_SKINS[int(rng.integers(len(_SKINS)))],
-            hair=_HAIRS[int(rng.integers(len(_HAIRS) if height > 1.4 else _YOUNG))],
+            hair=_HAIRS[int(rng.integers(len(_HAIRS) if height > 1.4 else _CHILD_HAIR_COUNT))],
             top=_TOPS[index % len(_TOPS)],
             bottom=_BOTTOMS[int(rng.integers(len(_BOTTOMS)))],
             long_hair=index % 3 == 1,

@@ -79,7 +79,7 @@ class _Pen:
             cv2.ellipse(canvas, self._at(centre), axes, 0, arc[0], arc[1], paint, -1)
 
     def limb(self, points: Sequence[Point], widths: Sequence[float], colour: Colour) -> None:
-        """A chain of tapered bones with round joints."""
+        """Draw a chain of tapered bones with round joints."""
         for (start, end), (wide, narrow) in zip(_pairs(points), _pairs(widths), strict=True):
             length = math.dist(start, end) or 1.0
             across = ((end[1] - start[1]) / length / 2, (start[0] - end[0]) / length / 2)
@@ -97,7 +97,7 @@ class _Pen:
 
 
 def draw(clothes: Clothes, view: View, phase: int, height: int) -> Sprite:
-    """The figure `height` pixels tall at one of the PHASES of its walk."""
+    """Draw the figure `height` pixels tall at one of the PHASES of its walk."""
     pen = _Pen(height)
     angle = 2 * math.pi * phase / PHASES
     if view in ("front", "back"):

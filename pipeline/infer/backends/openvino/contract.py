@@ -72,7 +72,7 @@ def _taking_pixels(model: openvino.Model, layout: str, decoder_class: DecoderCla
 
 
 def _ports(ports: Any) -> list[Port]:
-    """What a decoder is told of inputs or outputs."""
+    """Describe inputs or outputs to a decoder."""
     return [Port(port.any_name if port.names else "", _sizes(port.partial_shape)) for port in ports]
 
 
@@ -96,7 +96,7 @@ def _check_head(path: Path) -> None:
 
 
 def _read_onnx(path: Path) -> openvino.Model:
-    """The model through the ONNX reader alone: of a damaged file OpenVINO asks all its readers, and some print."""
+    """Read the model with the ONNX reader alone: of a damaged file OpenVINO asks all its readers, and some print."""
     reader = FrontEndManager().load_by_framework("onnx")
     return reader.convert(reader.load(str(path)))
 

@@ -64,12 +64,12 @@ class OpenvinoDetector:
         return tuple(_asked(self._compiled, "EXECUTION_DEVICES") or (self.device,))
 
     def title(self) -> str:
-        """What detects and on what, now: `person-detection-0202 FP16-INT8 on CPU`; a bundled model is called so."""
+        """Say what detects and on what, now: `person-detection-0202 FP16-INT8 on CPU`; a bundled model is called so."""
         bundled = " (bundled)" if self.located.origin == "bundled" else ""
         return f"{self.name} {self.located.precision}".strip() + f"{bundled} on {', '.join(self.devices)}"
 
     def report(self) -> str:
-        """One line for the terminal: model, devices, precision, streams, requests, time to compile."""
+        """Return one line for the terminal: model, devices, precision, streams, requests, time to compile."""
         parts = [
             self.precision,
             _counted(self.streams, "stream") if self.streams else "",
@@ -79,7 +79,7 @@ class OpenvinoDetector:
         return f"{self.title()}: {', '.join(part for part in parts if part)}"
 
     def facts(self) -> dict[str, dict[str, object]]:
-        """What the summary says of model and device, with stable keys."""
+        """Return what the summary says of model and device, with stable keys."""
         located = self.located
         return {
             "model": {
@@ -232,7 +232,7 @@ def _precision(compiled: openvino.CompiledModel, quantized: bool) -> str:
 
 
 def _of_each_device(compiled: openvino.CompiledModel, name: str) -> list[Any]:
-    """A property of every device that executes: AUTO, HETERO and MULTI tell those of their members."""
+    """Return a property of every device that executes: AUTO, HETERO and MULTI tell those of their members."""
     value = _asked(compiled, name)
     if value is not None:
         return [value]
@@ -241,7 +241,7 @@ def _of_each_device(compiled: openvino.CompiledModel, name: str) -> list[Any]:
 
 
 def _asked(compiled: openvino.CompiledModel, name: str) -> Any:
-    """A property of the compiled model; None where its device has no such thing."""
+    """Return a property of the compiled model; None where its device has no such thing."""
     try:
         return compiled.get_property(name)
     except RuntimeError:

@@ -15,13 +15,13 @@ _POSITION = re.compile(r"(Exception from|Check '.*?' failed at) \S+:\d+:\s*|Fron
 
 
 def devices(core: openvino.Core | None = None) -> list[tuple[str, str]]:
-    """Name and full name of every device found, such as ("CPU", "AMD EPYC 9B14")."""
+    """Return the name and full name of every device found, such as ("CPU", "AMD EPYC 9B14")."""
     core = core or openvino.Core()
     return [(name, _full_name(core, name)) for name in core.available_devices]
 
 
 def resolve(wanted: str, available: list[str]) -> str:
-    """The device string to compile for; DeviceError, with the devices found, if any part of it is not there.
+    """Return the device string to compile for; DeviceError, with the devices found, if any part of it is not there.
 
     AUTO with one device left to choose is that device itself: AUTO would only hide what really runs.
     """
@@ -43,7 +43,7 @@ def resolve(wanted: str, available: list[str]) -> str:
 
 
 def physical(device: str, available: list[str]) -> list[str]:
-    """The real devices that a device string in capitals may run on."""
+    """Return the real devices that a device string in capitals may run on."""
     head, colon, tail = device.partition(":")
     if head not in VIRTUAL:
         return [device]
@@ -54,7 +54,7 @@ def physical(device: str, available: list[str]) -> list[str]:
 
 
 def plain(error: Exception) -> str:
-    """OpenVINO's message in one line, without the places in its own sources."""
+    """Return OpenVINO's message in one line, without the places in its own sources."""
     return " ".join(_POSITION.sub("", str(error)).split()).strip(" ;") or type(error).__name__
 
 

@@ -14,7 +14,7 @@ from pipeline.capture.health.monitor import LiveHealthMonitor
 from pipeline.capture.source import Sample, Source
 from pipeline.capture.sources.ffmpeg import FfmpegSource
 from pipeline.capture.sources.synthetic.source import DemoSource
-from pipeline.capture.worker import Camera
+from pipeline.capture.worker import CaptureWorker
 from pipeline.config.root import Capture
 from pipeline.errors import SourceError
 from pipeline.stats.registry import State
@@ -102,7 +102,7 @@ def test_a_decoder_wakes_between_keyframes_and_gives_whole_pictures(
 def test_where_keyframes_are_too_far_apart_the_next_one_is_waited_for(
     source: FfmpegSource, wish: Wish, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(nap, "_MOST_PACKETS", 10)
+    monkeypatch.setattr(nap, "_MAX_KEPT_COUNT", 10)
     samples(source, 15)
     wish.now = True
     found = [number for number in numbers(samples(source, 15)) if number is not None]
@@ -197,7 +197,7 @@ def test_pictures_out_of_order_do_not_make_a_live_camera_late(tmp_path: Path, wi
 def test_the_camera_hands_on_only_what_was_unpacked(video: Path, wish: Wish, running: object) -> None:
     assert callable(running)
     camera = running(str(video), capacity=100)
-    made: Camera = camera.camera
+    made: CaptureWorker = camera.camera
     made.source.wanted = wish
     made.run()
     camera.lane.close()

@@ -14,6 +14,7 @@ from pipeline.capture import check_source
 from pipeline.capture.sources.ffmpeg import FfmpegSource
 from pipeline.config.root import Capture
 from pipeline.errors import SourceError
+from pipeline.frames import Packet
 from tests.support.cameras import picture_of
 from tests.support.clips import number_in, street, write_file
 
@@ -214,7 +215,8 @@ def test_pictures_and_packets_carry_how_the_stream_asks_to_be_shown(tmp_path: Pa
             if packet.dts is not None:
                 packet.stream = stream
                 made.mux(packet)
-    source, packets = FfmpegSource(str(path), Capture()), []
+    packets: list[Packet] = []
+    source = FfmpegSource(str(path), Capture())
     source.tap = packets.append
     source.wanted = lambda: wanted
     source.open()

@@ -15,12 +15,12 @@ import pytest
 from pipeline.config import root as config
 from pipeline.errors import ModelError
 from pipeline.infer.models import registry as zoo
-from pipeline.infer.models.download import Patience
+from pipeline.infer.models.download import TimeLimits
 from pipeline.infer.models.registry import Known, Located, locate
 from tests.support.model_shop import Shop, put
 from tests.support.wait import HANG_S
 
-UNHURRIED = Patience(connect=HANG_S, read=HANG_S, whole=HANG_S)
+UNHURRIED = TimeLimits(connect=HANG_S, read=HANG_S, whole=HANG_S)
 """Limits that no busy machine meets, so that only the one in question can be."""
 NAME = "person-detection-0202"
 SERVER = "https://storage.openvinotoolkit.org/repositories/open_model_zoo"
@@ -37,9 +37,9 @@ def failure(notices: list[str], **settings: object) -> str:
     return str(caught.value)
 
 
-def hurried(monkeypatch: pytest.MonkeyPatch, patience: Patience) -> None:
-    monkeypatch.setattr(zoo, "_PATIENT", patience)
-    monkeypatch.setattr(zoo, "_QUICK", patience)
+def hurried(monkeypatch: pytest.MonkeyPatch, patience: TimeLimits) -> None:
+    monkeypatch.setattr(zoo, "_PATIENT_LIMITS", patience)
+    monkeypatch.setattr(zoo, "_QUICK_LIMITS", patience)
 
 
 def test_the_registry_holds_the_whole_family() -> None:
@@ -303,7 +303,7 @@ def test_a_bad_server_costs_bounded_time_and_leaves_nothing_behind(
     monkeypatch: pytest.MonkeyPatch,
     notices: list[str],
     habit: str,
-    limits: Patience,
+    limits: TimeLimits,
     reason: str,
 ) -> None:
     stock(shop.known(NAME, habit))
@@ -331,16 +331,16 @@ def test_a_cache_that_cannot_be_written_is_named(shop: Shop, stock: Stock, place
 
 
 def test_auto_waits_a_few_seconds_at_most() -> None:
-    assert zoo._QUICK.connect <= 2
-    assert zoo._QUICK.whole <= 8
-    assert zoo._PATIENT.connect <= 5
+    assert zoo._QUICK_LIMITS.connect <= 2
+    assert zoo._QUICK_LIMITS.whole <= 8
+    assert zoo._PATIENT_LIMITS.connect <= 5
 
 
 def test_several_processes_may_fetch_at_once(shop: Shop, places: Path) -> None:
     files = shop.known(NAME).releases["FP16-INT8"][0]
     program = (
-        "import sys; from pathlib import Path; from pipeline.infer.models.download import File, Patience, fetch;"
-        "fetch(tuple(File(*each) for each in eval(sys.argv[1])), Path(sys.argv[2]), Patience(90, 90, 90))"
+        "import sys; from pathlib import Path; from pipeline.infer.models.download import File, TimeLimits, fetch;"
+        "fetch(tuple(File(*each) for each in eval(sys.argv[1])), Path(sys.argv[2]), TimeLimits(90, 90, 90))"
     )
     arguments = repr([(file.name, file.size, file.sha384, file.url) for file in files])
     racers = [subprocess.Popen([sys.executable, "-c", program, arguments, str(places)]) for _ in range(3)]
