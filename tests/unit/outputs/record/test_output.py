@@ -149,7 +149,7 @@ def test_boxes_stand_beside_at_the_time_of_their_picture(crew: Start, clip: Clip
 
 def test_boxes_can_be_burnt_in(crew: Start, scene: Scene, tmp_path: Path) -> None:
     output = recording(crew, tmp_path / "{camera}-{time}.mp4", boxes="burnt")
-    assert not hasattr(output, "packet")
+    assert not output.takes_packets
     for _ in range(20):
         output.show(scene.view(scene.result(320, 180)))
         scene.clock.seconds += 0.05

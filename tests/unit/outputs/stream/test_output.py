@@ -111,7 +111,7 @@ def test_untouched_packets_arrive_in_time(crew: Start, clip: Clip, sink: RtspSin
 
 def test_boxes_are_burnt_in_and_a_keyframe_comes_each_second(crew: Start, scene: Scene, sink: RtspSink) -> None:
     with streaming(crew, sink.address, "burnt") as output:
-        assert not hasattr(output, "packet")
+        assert not output.takes_packets
 
         def more() -> bool:
             output.show(scene.view(scene.result(320, 180)))
