@@ -54,7 +54,7 @@ def watch(address: str, what: str, server: int, seconds: float, folder: Path) ->
         context = OutputContext(whole.cameras, stats, crew.start, packet_cameras=frozenset(whole.cameras))
         outlets.append(OutputWorker(open_output(settings, context), stats))
         outlets[0].output.open()
-        crew.start("render", outlets[0].run)
+        crew.start("output", outlets[0].run)
     overlay = Overlay(whole.cameras["door"].overlay, stats.cameras["door"], stats.clock)
     frames: Funnel[Frame] = Funnel()
     stopping = threading.Event()

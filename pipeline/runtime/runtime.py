@@ -110,7 +110,7 @@ class Runtime:
             self._flow.start("pass-on", self._inference.pass_on, after=self._collected)
         for worker in self._outputs.workers:
             if worker is not reader and not worker.output.main_thread:
-                self._flow.start(f"render-{worker.output.name}", worker.run)
+                self._flow.start(f"output-{worker.output.name}", worker.run)
         if self._inference.detects:
             self._start_inference()
         self.started = True

@@ -13,7 +13,7 @@ from pipeline.frames import Packet
 from pipeline.media.muxer import CODECS, MUXERS, DamagedError, Segment
 from pipeline.media.packet_queue import Backlog, Boxes
 from pipeline.outputs.encoded_feed import EncodedFeed
-from pipeline.outputs.events.jsonl import frame_event
+from pipeline.outputs.events.schema import frame_event
 from pipeline.outputs.paths import check_ending, check_template
 from pipeline.outputs.protocols import Output, OutputContext, View
 

@@ -146,7 +146,7 @@ def test_an_output_that_will_not_end_is_named(clip: Path, monkeypatch: pytest.Mo
         over.wait()
 
     try:
-        with pytest.raises(StageStuckError, match=r"still running 0.5 s after the end: render-recorder"):
+        with pytest.raises(StageStuckError, match=r"still running 0.5 s after the end: output-recorder"):
             run_with(runtime, Recorder(stuck), monkeypatch)
     finally:
         over.set()

@@ -1,0 +1,69 @@
+"""Kinds of outputs are known by what they declare, not by their names or classes; read from the source text."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+from pipeline.config.root import Output
+
+PACKAGE = Path(__file__).parents[2] / "pipeline"
+KINDS = set(Output.model_fields)
+PROTOCOLS = {"PacketOutput", "PromptOutput", "SparingOutput"}
+"""What an output can take besides results, which `isinstance` may ask for."""
+MODULES = sorted(
+    path for each in PACKAGE.rglob("*.py") if (path := each.relative_to(PACKAGE)).parts[0] not in ("capture", "media")
+)
+"""All but those of the lower rows that speak of containers by the same words."""
+CONFIG = [path for path in MODULES if path.parts[0] == "config"]
+
+
+def breaches(source: str) -> list[str]:
+    """Where a module asks for the class or the name of an output."""
+    found = []
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "isinstance":
+            names = {getattr(each, "id", getattr(each, "attr", "")) for each in ast.walk(node.args[1])}
+            found += [f"isinstance {name}" for name in names if name.endswith("Output") and name not in PROTOCOLS]
+        elif isinstance(node, ast.Compare):
+            sides = [node.left, *node.comparators]
+            asked = any(isinstance(each, ast.Attribute) and each.attr in ("name", "kind") for each in sides)
+            words = {each.value for side in sides for each in ast.walk(side) if isinstance(each, ast.Constant)}
+            found += [f"compares {word}" for word in sorted(words & KINDS)] if asked else []
+    return found
+
+
+def listed(source: str) -> list[str]:
+    """The kinds that a module writes out."""
+    nodes = ast.walk(ast.parse(source))
+    return sorted({node.value for node in nodes if isinstance(node, ast.Constant) and node.value in KINDS})
+
+
+@pytest.mark.parametrize("path", MODULES, ids=str)
+def test_no_module_asks_what_an_output_is(path: Path) -> None:
+    assert breaches((PACKAGE / path).read_text()) == []
+
+
+@pytest.mark.parametrize("path", CONFIG, ids=str)
+def test_the_configuration_lists_no_kinds(path: Path) -> None:
+    assert listed((PACKAGE / path).read_text()) == []
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "isinstance(output, WindowOutput)",
+        "isinstance(each.output, (WebOutput, PacketOutput))",
+        "worker.output.name == 'web'",
+        "any(each.output.name in ('web', 'none') for each in outputs)",
+        "settings.kind != 'hls'",
+    ],
+)
+def test_a_planted_breach_is_found(source: str) -> None:
+    assert len(breaches(source)) == 1
+
+
+def test_a_planted_list_is_found() -> None:
+    assert listed("SHORT = ('video', 'window', 'other')") == ["video", "window"]
