@@ -118,7 +118,7 @@ class Painted(Output):
 
     def show(self, view: View) -> bool:
         """Have it drawn."""
-        view.painted()
+        view.annotated()
         frame = view.result.frame
         self.captured[frame.camera], self.shown[frame.camera] = frame.captured, time.monotonic()
         return True

@@ -25,7 +25,7 @@ from pipeline.config import root as config
 from pipeline.config.outputs import OutputSettings
 from pipeline.draw.overlay import Overlay
 from pipeline.frames import Detections, Frame, Result
-from pipeline.outputs.dispatch import OutputWorker, fan_out
+from pipeline.outputs.dispatch import OutputWorker, packet_tap
 from pipeline.outputs.protocols import OutputContext, View
 from pipeline.outputs.record.settings import Record
 from pipeline.outputs.stream.settings import Stream
@@ -66,7 +66,7 @@ def watch(address: str, what: str, server: int, seconds: float, folder: Path) ->
         stopping,
         paced=False,
         clock=stats.clock,
-        tap=fan_out(outlets),
+        tap=packet_tap(outlets),
     )
     crew.start("capture", camera.run)
     found = Detections(np.array(BOX, np.float32), np.full(3, 0.9, np.float32), np.zeros(3, np.int32), ("person",))

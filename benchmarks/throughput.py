@@ -32,7 +32,7 @@ class Painted(Output):
     def open(self) -> None: ...
 
     def show(self, view: View) -> bool:
-        view.painted()
+        view.annotated()
         return True
 
     def poll(self) -> bool:

@@ -107,7 +107,7 @@ class Server:
         found = Detections(boxes, np.array([0.9, 0.8, 0.7], np.float32), np.zeros(3, np.int32), ("person",))
         result = Result(frame, found)
         self.stats.cameras["camera"].inferred(3, frame.captured)
-        self.web.found(result)
+        self.web.on_result(result)
         if self.web.show(View(result, datetime.now(UTC), self.overlay.draw, True)):
             self.stats.cameras["camera"].shown(frame.captured)
 

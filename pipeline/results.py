@@ -29,10 +29,10 @@ class _Reader(Output):
         self.newest: dict[str, Result] = {}
         """Of each camera, also while the loop is busy."""
 
-    def found(self, result: Result) -> None:
+    def on_result(self, result: Result) -> None:
         self.newest[result.frame.camera] = result
 
-    def missed(self, frame: Frame) -> None: ...
+    def on_drop(self, frame: Frame) -> None: ...
 
     def show(self, view: View) -> bool:
         return True

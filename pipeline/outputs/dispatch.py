@@ -8,43 +8,43 @@ from pipeline.concurrency.queues import Funnel, Lane
 from pipeline.frames import Frame, Packet
 from pipeline.stats.registry import Stats
 
-from .protocols import Output, PacketOutput, PromptOutput, SparingOutput, View
+from .protocols import OnDemandOutput, Output, PacketOutput, ResultListener, View
 
-_PATIENCE = 0.25
+_POLL_INTERVAL_S = 0.25
 
 
-def fan_out(outlets: Sequence[OutputWorker], *more: Callable[[Packet], None]) -> Callable[[Packet], None] | None:
-    """What hands every packet to all outputs that take packets, and to `more`; None where none does."""
-    outputs = [outlet.output for outlet in outlets]
+def packet_tap(workers: Sequence[OutputWorker], *more: Callable[[Packet], None]) -> Callable[[Packet], None] | None:
+    """Return what hands every packet to all outputs that take packets, and to `more`; None where none does."""
+    outputs = [worker.output for worker in workers]
     takers: list[Callable[[Packet], None]] = [
-        each.packet for each in outputs if isinstance(each, PacketOutput) and each.takes_packets
+        output.packet for output in outputs if isinstance(output, PacketOutput) and output.takes_packets
     ]
     takers.extend(more)
 
-    def hand(packet: Packet) -> None:
+    def hand_out(packet: Packet) -> None:
         for take in takers:
             take(packet)
 
-    return hand if takers else None
+    return hand_out if takers else None
 
 
-def losses(outlets: Sequence[OutputWorker], stats: Stats) -> Callable[[Frame, str], None]:
-    """What counts every frame that will not be inferred, and tells all outputs that want prompt word of it."""
-    told = [outlet.output.missed for outlet in outlets if isinstance(outlet.output, PromptOutput)]
+def drop_counter(workers: Sequence[OutputWorker], stats: Stats) -> Callable[[Frame, str], None]:
+    """Return what counts every frame that will not be inferred, and tells all outputs that listen."""
+    listeners = [worker.output.on_drop for worker in workers if isinstance(worker.output, ResultListener)]
 
-    def lose(frame: Frame, reason: str) -> None:
+    def drop(frame: Frame, reason: str) -> None:
         stats.cameras[frame.camera].dropped(reason)
-        for tell in told:
-            tell(frame)
+        for on_drop in listeners:
+            on_drop(frame)
 
-    return lose
+    return drop
 
 
-def wanting(outlets: Sequence[OutputWorker]) -> Callable[[str], bool]:
-    """What says whether any output has a use for pictures of a camera now."""
-    asked = [outlet.output.wants for outlet in outlets if isinstance(outlet.output, SparingOutput)]
-    always = len(asked) < len(outlets)
-    return lambda camera: always or any(wants(camera) for wants in asked)
+def frame_demand(workers: Sequence[OutputWorker]) -> Callable[[str], bool]:
+    """Return what says whether any output has a use for pictures of a camera now."""
+    on_demand = [worker.output.needs_frames for worker in workers if isinstance(worker.output, OnDemandOutput)]
+    always = len(on_demand) < len(workers)
+    return lambda camera: always or any(needs_frames(camera) for needs_frames in on_demand)
 
 
 class OutputWorker:
@@ -53,14 +53,14 @@ class OutputWorker:
     def __init__(self, output: Output, stats: Stats) -> None:
         self.output = output
         self.views: Funnel[View] = Funnel()
-        self._found = output.found if isinstance(output, PromptOutput) else None
+        self._on_result = output.on_result if isinstance(output, ResultListener) else None
         self._stats = stats
         self._lanes: dict[str, Lane[View]] = {}
 
     def put(self, view: View) -> None:
         """Queue a view; called by one thread for each camera."""
-        if self._found is not None:
-            self._found(view.result)
+        if self._on_result is not None:
+            self._on_result(view.result)
         camera = view.result.frame.camera
         lane = self._lanes.get(camera)
         if lane is None:
@@ -73,15 +73,15 @@ class OutputWorker:
     def run(self) -> None:
         """Show every view until the queue ends, then close the output."""
         try:
-            while self.turn(_PATIENCE):
+            while self.turn(_POLL_INTERVAL_S):
                 pass
         finally:
             self.views.close(discard=True)
             self.output.close()
 
-    def turn(self, patience: float) -> bool:
-        """Show the next view, or wait `patience` seconds for one; False when the user or the queue is at the end."""
-        view = self.views.get(patience)
+    def turn(self, wait_s: float) -> bool:
+        """Show the next view, or wait `wait_s` seconds for one; False when the user or the queue is at the end."""
+        view = self.views.get(wait_s)
         if view is not None:
             self.show(view)
         return self.output.poll() and not self.views.ended
@@ -89,11 +89,11 @@ class OutputWorker:
     def show(self, view: View) -> None:
         """Hand one view to the output and count what became of it."""
         clock = self._stats.clock
-        begun = clock.monotonic()
-        went = self.output.show(view)
-        self._stats.spent(f"output.{self.output.name}", clock.monotonic() - begun)
-        if went:
+        began = clock.monotonic()
+        is_shown = self.output.show(view)
+        self._stats.spent(f"output.{self.output.name}", clock.monotonic() - began)
+        if is_shown:
             self._stats.outputs[self.output.name].shown()
-            if view.claim():
+            if view.mark_shown():
                 frame = view.result.frame
                 self._stats.cameras[frame.camera].shown(frame.captured)

@@ -25,7 +25,7 @@ class EncodedFeed:
         if self._encoder is None:
             self._encoder = Encoder(self._camera, self._bitrate)
         frame = view.result.frame
-        image = view.painted() if self._overlay else view.plain()
+        image = view.annotated() if self._overlay else view.image()
         seconds = frame.captured if view.live or frame.pts is None else frame.pts
         return self._encoder.encode(image, seconds, frame.captured)
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class View:
-    """A result as outputs see it: the overlay is drawn once, by the first output that wants it."""
+    """A result as outputs see it: the overlay is drawn once, for the first output that asks; safe from any thread."""
 
     def __init__(self, result: Result, captured_at: datetime, draw: Callable[[Result], Image], live: bool) -> None:
         self.result = result
@@ -32,26 +32,26 @@ class View:
         """Whether the source is a camera rather than a file."""
         self._draw = draw
         self._lock = threading.Lock()
-        self._painted: Image | None = None
-        self._claimed = False
+        self._annotated: Image | None = None
+        self._is_shown = False
 
-    def plain(self) -> Image:
-        """The picture without overlay: height x width x 3, BGR, not writeable."""
+    def image(self) -> Image:
+        """Return the picture without overlay: height x width x 3, BGR, not writeable."""
         return self.result.frame.picture.bgr()
 
-    def painted(self) -> Image:
-        """The picture with overlay: height x width x 3, BGR, not writeable."""
+    def annotated(self) -> Image:
+        """Return the picture with overlay: height x width x 3, BGR, not writeable."""
         with self._lock:
-            if self._painted is None:
-                self._painted = self._draw(self.result)
-                self._painted.flags.writeable = False
-            return self._painted
+            if self._annotated is None:
+                self._annotated = self._draw(self.result)
+                self._annotated.flags.writeable = False
+            return self._annotated
 
-    def claim(self) -> bool:
-        """True for the first output that has shown this view, False for all later ones."""
+    def mark_shown(self) -> bool:
+        """Note that an output has shown it; True for the first one, False for all later ones."""
         with self._lock:
-            first, self._claimed = not self._claimed, True
-            return first
+            is_first, self._is_shown = not self._is_shown, True
+            return is_first
 
 
 @dataclass(frozen=True)
@@ -139,22 +139,22 @@ class PacketOutput(Protocol):
 
 
 @runtime_checkable
-class SparingOutput(Protocol):
+class OnDemandOutput(Protocol):
     """An output that can do without pictures at times; every other one has a use for all."""
 
-    def wants(self, camera: str) -> bool:
+    def needs_frames(self, camera: str) -> bool:
         """Whether it has a use for a camera's pictures now, asked before each is decoded; it must not wait."""
         ...
 
 
 @runtime_checkable
-class PromptOutput(Protocol):
-    """An output that wants word of every frame at once, beside the views of its queue; neither call may wait."""
+class ResultListener(Protocol):
+    """An output that receives every result immediately, outside its queue; neither call may wait."""
 
-    def found(self, result: Result) -> None:
-        """A frame has its detections."""
+    def on_result(self, result: Result) -> None:
+        """Take a result, from the thread that delivers it."""
         ...
 
-    def missed(self, frame: Frame) -> None:
-        """A frame will have none: it gave way to a newer one."""
+    def on_drop(self, frame: Frame) -> None:
+        """Take a frame that will have no result, because it gave way to a newer one; from its camera's thread."""
         ...

@@ -12,7 +12,7 @@ from pipeline.draw.overlay import Overlay
 from pipeline.errors import OutputError
 from pipeline.frames import Frame, Image, Packet, Result
 from pipeline.outputs.clips.service import Clips, Recordings
-from pipeline.outputs.dispatch import OutputWorker, fan_out, losses, wanting
+from pipeline.outputs.dispatch import OutputWorker, drop_counter, frame_demand, packet_tap
 from pipeline.outputs.hls.live_stream import Broadcast
 from pipeline.outputs.protocols import Output as Opened
 from pipeline.outputs.protocols import OutputContext, View
@@ -94,7 +94,7 @@ class Outputs:
 
     def tap(self, *more: Callable[[Packet], None]) -> Callable[[Packet], None] | None:
         """Return what hands every packet to all that take packets, and to `more`; None where none does."""
-        return fan_out(self.workers, *more)
+        return packet_tap(self.workers, *more)
 
     @property
     def asks_for_clips(self) -> bool:
@@ -103,11 +103,11 @@ class Outputs:
 
     def wanted(self, camera: str) -> Callable[[], bool]:
         """Return what says whether any of them has a use for pictures of a camera now."""
-        return partial(wanting(self.workers), camera)
+        return partial(frame_demand(self.workers), camera)
 
     def dropped(self) -> Callable[[Frame, str], None]:
         """Return what counts every frame that will not be inferred, and tells those that want prompt word of it."""
-        return losses(self.workers, self._stats)
+        return drop_counter(self.workers, self._stats)
 
     def put(self, view: View) -> None:
         """Queue a view for each."""

@@ -117,19 +117,19 @@ class WebOutput(Output):
         """Pass a view to whoever looks at that camera; True if somebody does."""
         return self._gallery.show(view)
 
-    def wants(self, camera: str) -> bool:
-        """Only those who do not decode the camera's own pictures themselves need decoded ones."""
+    def needs_frames(self, camera: str) -> bool:
+        """Whether anybody looks who does not decode the camera's own packets."""
         return self._gallery.wants(camera)
 
     def packet(self, packet: Packet) -> None:
         """Pass a compressed picture to the pages that decode it themselves."""
         self._gallery.relay.packet(packet)
 
-    def found(self, result: Result) -> None:
+    def on_result(self, result: Result) -> None:
         """Tell those pages at once what was found in it, though nothing is painted for them."""
         self._gallery.relay.found(result)
 
-    def missed(self, frame: Frame) -> None:
+    def on_drop(self, frame: Frame) -> None:
         """Tell them that the detector left it out."""
         self._gallery.relay.missed(frame)
 

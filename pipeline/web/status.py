@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from pipeline.address.parse import scrub
 from pipeline.outputs.events.schema import timestamp
+from pipeline.redaction import scrub
 from pipeline.stats.health import Verdict
 from pipeline.stats.registry import CameraFigures
 

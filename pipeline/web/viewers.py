@@ -211,7 +211,7 @@ class Gallery:
         with self._encoding:
             known = self._dimmed.get(name)
             if known is None or known[0] is not view or known[1] != found.text:
-                image = blank(640, 360, found, name) if view is None else stale(view.plain(), found, name)
+                image = blank(640, 360, found, name) if view is None else stale(view.image(), found, name)
                 known = self._dimmed[name] = (view, found.text, self._encode(image))
             return known[2]
 
@@ -283,7 +283,7 @@ class Gallery:
         with self._encoding:
             known = self._shots.get(name)
             if known is None or known.view is not view:
-                known = self._shots[name] = Shot(view, self._encode(view.painted()))
+                known = self._shots[name] = Shot(view, self._encode(view.annotated()))
             return known
 
     def _encode(self, image: Image) -> bytes:

@@ -126,7 +126,7 @@ class Watched:
             frame = self.intake.get(patience)
             if frame is not None:
                 if not self.detects(frame):
-                    self.web.missed(frame)
+                    self.web.on_drop(frame)
                     continue
                 due = max(due, frame.captured + self.random.uniform(*self.delays))
                 under_way.append((due, frame))
@@ -140,7 +140,7 @@ class Watched:
         found = Detections(boxes, np.array([0.9], np.float32), np.zeros(1, np.int32), ("person",))
         result = self.newest = Result(frame, found)
         self.stats.cameras["door"].inferred(1, frame.captured)
-        self.web.found(result)
+        self.web.on_result(result)
         if self.web.show(View(result, datetime.now(UTC), self.draw, self.camera.source.live)):
             self.stats.cameras["door"].shown(frame.captured)
 

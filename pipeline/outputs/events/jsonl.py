@@ -54,7 +54,7 @@ class EventsOutput(Output):
         self._write(result.frame.camera, frame_event(result, view.captured_at, total))
         return True
 
-    def wants(self, camera: str) -> bool:
+    def needs_frames(self, camera: str) -> bool:
         """Only what was found is written, so that a camera without detection need not be decoded for it."""
         return False
 

@@ -25,7 +25,7 @@ class HlsOutput(Output):
         self._turned: set[str] = set()
         self._polled = float("-inf")
 
-    def wants(self, camera: str) -> bool:
+    def needs_frames(self, camera: str) -> bool:
         """Whether players ask for a camera whose pictures have to be encoded."""
         return self._feeds[camera].encodes and self._broadcasts[camera].players > 0
 

@@ -105,7 +105,7 @@ class RecordOutput(Output):
             self._backlog.put(Boxes(frame.camera, pts, event))
         return not self._failing
 
-    def wants(self, camera: str) -> bool:
+    def needs_frames(self, camera: str) -> bool:
         """Only what is encoded here has to be decoded first."""
         return self._feeds[camera].encodes
 

@@ -56,7 +56,7 @@ class StreamOutput(Output):
         publisher.put(feed.encode(view))
         return publisher.live
 
-    def wants(self, camera: str) -> bool:
+    def needs_frames(self, camera: str) -> bool:
         """Only what is encoded here has to be decoded first, while its server takes it."""
         return self._feeds[camera].encodes and self._publishers[camera].wanted
 

@@ -138,7 +138,7 @@ class WindowOutput(Output):
         if tile.view is None:
             return blank(*cell, tile.verdict or Verdict(Level.IDLE, "connecting"), name)
         # Boxes and title of a picture that is not of now would only mislead.
-        image = tile.view.painted() if self._overlay and tile.verdict is None else tile.view.plain()
+        image = tile.view.annotated() if self._overlay and tile.verdict is None else tile.view.image()
         if fit:
             image = _scaled(image, *cell)
         return image if tile.verdict is None else stale(image, tile.verdict, name)

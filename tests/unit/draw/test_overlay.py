@@ -129,8 +129,8 @@ def test_the_scale_setting_makes_everything_larger(scene: Scene) -> None:
 
 def test_the_overlay_is_drawn_once_however_many_outputs_ask(scene: Scene) -> None:
     view = scene.view()
-    first = view.painted()
-    assert view.painted() is first
+    first = view.annotated()
+    assert view.annotated() is first
     assert scene.drawn == 1
     assert not first.flags.writeable
 

@@ -7,7 +7,7 @@ import pytest
 from pipeline.clock import SystemClock
 from pipeline.config.outputs import OutputSettings
 from pipeline.config.root import Output as Entry
-from pipeline.outputs.dispatch import OutputWorker, fan_out
+from pipeline.outputs.dispatch import OutputWorker, packet_tap
 from pipeline.outputs.events.jsonl import EventsOutput
 from pipeline.outputs.events.settings import Events
 from pipeline.outputs.hls.output import HlsOutput
@@ -67,7 +67,7 @@ def test_only_what_passes_packets_on_is_given_any(settings: OutputSettings, take
     output = open_output(settings, context(Stats(["demo"])))
     assert isinstance(output, PacketOutput)
     assert output.takes_packets is takes
-    assert (fan_out([OutputWorker(output, Stats(["demo"]))]) is not None) is takes
+    assert (packet_tap([OutputWorker(output, Stats(["demo"]))]) is not None) is takes
 
 
 class Noting(Output):

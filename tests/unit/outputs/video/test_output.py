@@ -5,12 +5,14 @@ import itertools
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import av
 import numpy as np
 import pytest
 
+from pipeline.capture.decode.pictures import ArrayPicture
 from pipeline.draw.primitives import colour
 from pipeline.errors import ConfigError, OutputError
 from pipeline.media.timestamps import PictureTimeline
@@ -147,8 +149,8 @@ def test_a_bit_rate_can_be_asked_for(scene: Scene, tmp_path: Path) -> None:
         output = opened(tmp_path / f"{bitrate}.mp4", bitrate=bitrate, overlay=False)
         for shift in range(40):
             result = scene.result(320, 180)
-            result.frame.picture._pixels = np.roll(noise, shift, 1)  # type: ignore[attr-defined]
-            output.show(scene.view(result))
+            frame = replace(result.frame, picture=ArrayPicture(np.roll(noise, shift, 1)))
+            output.show(scene.view(replace(result, frame=frame)))
             scene.clock.seconds += 0.05
         output.close()
         sizes.append((tmp_path / f"{bitrate}.mp4").stat().st_size)
