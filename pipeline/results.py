@@ -52,19 +52,19 @@ class Results:
             raise OutputError(f"a {windows[0]} needs the main thread: use pipeline.run, or show the results yourself")
         self._runtime = Runtime(config, notice=notice)
         self._reader = _Reader()
-        self._outlet = OutputWorker(self._reader, self._runtime.stats)
+        self._worker = OutputWorker(self._reader, self._runtime.stats)
         self._outputs = config.outputs or ()
 
     def __enter__(self) -> Results:
         try:
-            self._runtime.start(self._outputs, self._outlet)
+            self._runtime.start(self._outputs, self._worker)
         except BaseException as error:
             self._runtime.abort(error)
         return self
 
     def __iter__(self) -> Iterator[Result]:
-        for view in self._outlet.views:
-            self._outlet.show(view)
+        for view in self._worker.views:
+            self._worker.show(view)
             yield view.result
         if self._runtime.error is not None:
             raise self._runtime.error
@@ -72,7 +72,7 @@ class Results:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._outlet.views.close(discard=True)
+        self._worker.views.close(discard=True)
         try:
             self._runtime.finish()
         except BaseException:
@@ -85,7 +85,7 @@ class Results:
         return self._runtime.stats.figures()
 
     def clip(self, camera: str, before: float, after: float, path: str | Path | None = None) -> Path:
-        """A file with the last `before` seconds of a camera and the next `after`, for which it waits.
+        """Write a file with the last `before` seconds of a camera and the next `after`, for which it waits.
 
         It starts at the keyframe before that time. Where an output records the camera, it has the boxes beside it
         and stands beside the recordings unless `path` says otherwise; else it is made of what `capture.keep` keeps
@@ -95,7 +95,7 @@ class Results:
         return self._runtime.clips.cut(camera, before, after, path)
 
     def snapshot(self, camera: str, path: str | Path) -> Path:
-        """The newest picture of a camera with its boxes as a .jpg or .png file.
+        """Write the newest picture of a camera with its boxes as a .jpg or .png file.
 
         It is dimmed and says why where it is not what the camera sees now. Raises OutputError.
         """

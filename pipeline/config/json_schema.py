@@ -25,7 +25,7 @@ _HEAD = """\
 
 
 def schema() -> dict[str, Any]:
-    """The JSON Schema of a configuration file, short forms and `${NAME}` included."""
+    """Return the JSON Schema of a configuration file, short forms and `${NAME}` included."""
     load_all()
     described = Config.model_json_schema()
     sections = described["$defs"]
@@ -77,7 +77,7 @@ def _required(settings: type[OutputSettings]) -> bool:
 
 
 def _lenient(described: dict[str, Any]) -> dict[str, Any]:
-    """A key's schema that takes `${NAME}` too, and nothing at all for a section."""
+    """Return a key's schema that takes `${NAME}` too, and nothing at all for a section."""
     about = {key: described[key] for key in _ABOUT if key in described}
     if "$ref" in described or any("$ref" in each for each in described.get("anyOf", ())):
         about.pop("default", None)
@@ -96,7 +96,7 @@ def _allow(described: dict[str, Any], *more: dict[str, Any]) -> None:
 
 
 def default_yaml() -> str:
-    """The text of config/default.yaml: every key, its default, and what it is for."""
+    """Return the text of config/default.yaml: every key, its default, and what it is for."""
     blocks = [_HEAD]
     for key, value in Config():
         about = Config.model_fields[key].description

@@ -22,7 +22,7 @@ MAX_PROBLEM_COUNT = 50
 
 
 def load(path: str | os.PathLike[str] | None, overrides: tuple[Override | str, ...] = ()) -> Config:
-    """The configuration in a file, or the default one where `path` is None; raises ConfigError.
+    """Return the configuration in a file, or the default one where `path` is None; raises ConfigError.
 
     Overrides are applied before anything is checked; a text among them is `key.path=value`.
     """
@@ -33,7 +33,7 @@ def load(path: str | os.PathLike[str] | None, overrides: tuple[Override | str, .
 
 
 def parse(text: str, name: str = "configuration", overrides: tuple[Override | str, ...] = ()) -> Config:
-    """The configuration in a text; `name` stands in the place of the file's name in messages."""
+    """Return the configuration in a text; `name` stands in the place of the file's name in messages."""
     problems: list[Problem] = []
     root = Composer(text, lambda line, column: Place(name, line, column), problems).document()
     if root is None and not problems and overrides:

@@ -17,7 +17,7 @@ _WHOLE = re.compile(r"[-+]?(0|[1-9][0-9]{0,38})|0x[0-9a-fA-F]{1,16}|0o[0-7]{1,20
 _DECIMAL = re.compile(r"[-+]?((0|[1-9][0-9]*)(\.[0-9]*)?|\.[0-9]+)([eE][-+]?[0-9]+)?")
 _NOT_FINITE = {".inf": "inf", "+.inf": "inf", "-.inf": "-inf", ".nan": "nan"}
 _PRIVATE = re.compile(r"passw|secret|token|login|credential", re.IGNORECASE)
-_LONGEST_SHOWN = 48
+_MAX_SHOWN_COUNT = 48
 
 
 class Place(NamedTuple):
@@ -110,25 +110,25 @@ Node = Text | Sequence | Block
 
 
 def text_of(written: str, place: Place, key: tuple[str, ...], problems: list[Problem], *, plain: bool = True) -> Text:
-    """A text with `${NAME}` replaced from the environment; `$${` stands for a plain `${`."""
+    """Return a text with `${NAME}` replaced from the environment; `$${` stands for a plain `${`."""
     good = True
 
-    def replaced(found: re.Match[str]) -> str:
+    def replaced(match: re.Match[str]) -> str:
         nonlocal good
-        name = found[1]
+        name = match[1]
         if name is None:
             return "${"
-        if found[0].endswith("}") and _VARIABLE_NAME.fullmatch(name) and name in os.environ:
+        if match[0].endswith("}") and _VARIABLE_NAME.fullmatch(name) and name in os.environ:
             if _PRIVATE.search(name):
                 conceal(os.environ[name])
             return os.environ[name]
         good = False
-        at = place._replace(column=place.column + found.start()) if place.line and plain else place
-        if found[0].endswith("}") and _VARIABLE_NAME.fullmatch(name):
+        at = place._replace(column=place.column + match.start()) if place.line and plain else place
+        if match[0].endswith("}") and _VARIABLE_NAME.fullmatch(name):
             problems.append(Problem(at, key, f"environment variable {name} is not set"))
         else:
             problems.append(Problem(at, key, "must be ${NAME} of letters, digits and _; write $${ for a plain ${"))
-        return found[0]
+        return match[0]
 
     text = _VARIABLE.sub(replaced, written)
     remember(text)
@@ -140,7 +140,7 @@ def text_of(written: str, place: Place, key: tuple[str, ...], problems: list[Pro
 
 
 def shown(node: Node, key: tuple[str, ...]) -> str:
-    """A value as a message may show it: short, on one line, without secrets."""
+    """Return a value as a message may show it: short, on one line, without secrets."""
     if isinstance(node, Block):
         return "a block of keys"
     if isinstance(node, Sequence):
@@ -155,13 +155,13 @@ def shown(node: Node, key: tuple[str, ...]) -> str:
 
 
 def brief(text: str) -> str:
-    """A text cut to a length that fits a message, on one line, without secrets."""
+    """Return a text cut to a length that fits a message, on one line, without secrets."""
     line = visible(text)
-    return line if len(line) <= _LONGEST_SHOWN else f"{line[: _LONGEST_SHOWN - 3]}..."
+    return line if len(line) <= _MAX_SHOWN_COUNT else f"{line[: _MAX_SHOWN_COUNT - 3]}..."
 
 
 def visible(text: str) -> str:
-    """A text on one line that a terminal may show, without secrets."""
+    """Return a text on one line that a terminal may show, without secrets."""
     line = " ".join(_CONTROL.sub(" ", redacted(text)).split())
     real = inner(line)
     before, at, after = real.rpartition("@")

@@ -82,7 +82,7 @@ def _assign(root: Block, path: tuple[str, ...], node: Node) -> str:
 
 
 def _output(outputs: Sequence, kind: str, place: Place) -> Block:
-    """The first output of a kind, added if there is none."""
+    """Return the first output of a kind, added if there is none."""
     for node in outputs.nodes:
         if isinstance(node, Block) and kind in node.entries:
             return node

@@ -102,7 +102,7 @@ class Camera(Section):
         return str(value) if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else value
 
     def __repr_args__(self) -> Iterator[tuple[str | None, Any]]:
-        """Whoever prints a configuration does not print its passwords."""
+        """Yield the fields for printing, without passwords."""
         for key, value in super().__repr_args__():
             yield key, redacted(self.source) if key == "source" else value
 
@@ -193,7 +193,7 @@ def _plain(section: Any) -> Any:
 
 
 def _inherited(camera: Any, top: dict[str, Any]) -> Any:
-    """A camera's keys over those at the top; an address alone is a camera too."""
+    """Return a camera's keys over those at the top; an address alone is a camera too."""
     own = {"source": camera} if isinstance(camera, str | int) else _plain(camera)
     if not isinstance(own, dict):
         return camera

@@ -52,23 +52,23 @@ _MISFIT = object()
 
 
 def build(root: Block, problems: list[Problem]) -> Config | None:
-    """The configuration that the nodes mean; None, with problems added, where they mean none."""
+    """Return the configuration that the nodes mean; None, with problems added, where they mean none."""
     try:
         return Config.model_validate(_value(root, Config))
     except ValidationError as failure:
         errors = failure.errors(include_url=False, include_input=False)
-    told = {(problem.place, problem.rule) for problem in problems}
+    reported = {(problem.place, problem.rule) for problem in problems}
     # What a camera takes from the top fails there first, and once more under the camera.
     for error in sorted(errors, key=lambda each: len(each["loc"])):
         problem = _problem(root, error["type"], error["loc"], {"msg": error["msg"], **error.get("ctx", {})})
-        if problem is not None and (problem.place, problem.rule) not in told:
-            told.add((problem.place, problem.rule))
+        if problem is not None and (problem.place, problem.rule) not in reported:
+            reported.add((problem.place, problem.rule))
             problems.append(problem)
     return None
 
 
 def _value(node: Node, kind: Any) -> Any:
-    """The plain value that pydantic is to check where `kind` is expected."""
+    """Return the plain value that pydantic is to check where `kind` is expected."""
     kind = _inner(kind)
     section = isinstance(kind, type) and issubclass(kind, BaseModel)
     if isinstance(node, Block):
@@ -100,7 +100,7 @@ def _stands(node: Node, path: list[str]) -> bool:
 
 
 def _problem(root: Block, sort: str, loc: tuple[int | str, ...], context: dict[str, Any]) -> Problem | None:
-    """A pydantic error in our words, at the place of what it is about; None if that was reported already."""
+    """Return a pydantic error in our words, at the place of what it is about; None if that was reported already."""
     of_key = loc[-1] == "[key]"
     path = [str(part) for part in loc[: -1 if of_key else None]]
     if path[0] == "cameras" and path[2:] and path[2] in SECTIONS and not _stands(root, path):
@@ -166,7 +166,7 @@ def _hint(node: Node, sort: str, rule: str) -> str:
 
 
 def _known(path: tuple[str, ...]) -> list[str]:
-    """The keys that may stand in the block at a path."""
+    """Return the keys that may stand in the block at a path."""
     kind: Any = Config
     for part in path:
         if isinstance(kind, type) and issubclass(kind, BaseModel):
@@ -177,7 +177,7 @@ def _known(path: tuple[str, ...]) -> list[str]:
 
 
 def _inner(kind: Any) -> Any:
-    """The type itself, without its bounds and without `| None`; of an output the one with all known kinds."""
+    """Return the type itself, without its bounds and without `| None`; of an output the one with all known kinds."""
     while get_origin(kind) is Annotated or (type(None) in get_args(kind) and len(get_args(kind)) == 2):
         kind = next(each for each in get_args(kind) if each is not type(None))
     return output_model() if kind is Output else kind

@@ -55,11 +55,11 @@ class Composer:
         self._events: Iterator[Any] = iter(())
 
     def document(self) -> Node | None:
-        """The only document; None if there is none or it cannot be read to its end."""
-        found = _FORBIDDEN.search(self._text)
-        if found:
-            place = place_in(self._text, found.start(), "")
-            rule = f"must not hold the character U+{ord(found[0]):04X}"
+        """Return the only document; None if there is none or it cannot be read to its end."""
+        match = _FORBIDDEN.search(self._text)
+        if match:
+            place = place_in(self._text, match.start(), "")
+            rule = f"must not hold the character U+{ord(match[0]):04X}"
             self._problems.append(Problem(self._place(place.line, place.column), self._key, rule))
             return None
         root: Node | None = None
@@ -138,12 +138,12 @@ class Composer:
 
 
 def _scan_problem(error: yaml.MarkedYAMLError, key: tuple[str, ...]) -> tuple[Any, tuple[str, ...], str]:
-    said = f"{error.context or ''}: {error.problem}"
+    message = f"{error.context or ''}: {error.problem}"
     for pattern, rule in _SCAN_ERRORS.items():
-        found = re.search(pattern, said)
-        if found:
+        match = re.search(pattern, message)
+        if match:
             start = error.context_mark if rule.startswith(_ABOUT_THE_START) else None
-            return start or error.problem_mark, key, rule.format(*found.groups())
+            return start or error.problem_mark, key, rule.format(*match.groups())
     return error.problem_mark, key, f"cannot be read as YAML: {error.problem}"
 
 

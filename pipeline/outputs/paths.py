@@ -10,7 +10,7 @@ from pipeline.redaction import redacted
 
 
 def filled(template: str, camera: str) -> Path:
-    """The path for one camera: {camera} becomes its name."""
+    """Return the path for one camera: {camera} becomes its name."""
     return Path(template.replace("{camera}", camera)).expanduser()
 
 

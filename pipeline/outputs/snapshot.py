@@ -27,8 +27,8 @@ def save(view: View, stats: CameraStats, clock: Clock, path: str | Path) -> Path
     if target.suffix.lower() not in _ENDINGS:
         raise OutputError(f"{stats.name}: no snapshot: its file must end in {' or '.join(_ENDINGS)}, got {target}")
     age = clock.monotonic() - view.result.frame.captured
-    found = verdict(stats.figures(), clock.now(), age, view.live)
-    image = stale(view.image(), found, stats.name) if found.stale else view.annotated()
+    health = verdict(stats.figures(), clock.now(), age, view.live)
+    image = stale(view.image(), health, stats.name) if health.stale else view.annotated()
     make_room(target)
     try:
         target.write_bytes(cv2.imencode(target.suffix, image)[1].tobytes())

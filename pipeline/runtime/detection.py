@@ -52,7 +52,7 @@ class Inference:
         self._past: Funnel[Frame] = Funnel()
 
     def lane(self, camera: str, *, live: bool, dropped: Callable[[Frame, str], None]) -> Lane[Frame]:
-        """The way in for a camera's frames; `dropped(frame, reason)` hears of each that will not be inferred."""
+        """Return the way in for a camera's frames; `dropped(frame, reason)` hears of each that will not be inferred."""
         capacity = 1 if live else 2
         if self._detect[camera].enabled:
             return self._intake.lane(capacity, latest=live, dropped=dropped)

@@ -14,8 +14,8 @@ from pipeline.media.timestamps import PacketTimeline
 
 from .memory_budget import CROWDED
 
-_MOST_BYTES = 24_000_000
-_UNTIL_READ = 0.1
+_MAX_RING_BYTES = 24_000_000
+_UNTIL_READ_S = 0.1
 
 
 class PacketRingBuffer:
@@ -49,11 +49,11 @@ class PacketRingBuffer:
             groups[-1].append(packet)
             self._bytes += len(packet.data)
             oldest = packet.captured - self.seconds
-            while len(groups) > 1 and (groups[1][0].captured <= oldest or self._bytes > _MOST_BYTES):
+            while len(groups) > 1 and (groups[1][0].captured <= oldest or self._bytes > _MAX_RING_BYTES):
                 self._bytes -= sum(len(each.data) for each in groups.popleft())
-            if self._bytes > _MOST_BYTES:
+            if self._bytes > _MAX_RING_BYTES:
                 self._clear()
-                self.refusal = f"more than {_MOST_BYTES / 1e6:g} MB lie between its keyframes; record it"
+                self.refusal = f"more than {_MAX_RING_BYTES / 1e6:g} MB lie between its keyframes; record it"
             for wanted in self._wanted:
                 wanted.put(packet)
 
@@ -84,7 +84,7 @@ class PacketRingBuffer:
 class BufferedClip:
     """The seconds of one clip, as packets that are shared with everybody else."""
 
-    wait = _UNTIL_READ
+    wait = _UNTIL_READ_S
     """Seconds after its end when all of it is there."""
 
     def __init__(

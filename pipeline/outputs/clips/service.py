@@ -20,7 +20,7 @@ from pipeline.outputs.record.retention import BOXES
 
 from .ring_buffer import PacketRingBuffer
 
-LONGEST = 3600.0
+MAX_SIDE_S = 3600.0
 """Most seconds before, and after, the moment."""
 _ADVICE = "add an output such as record: out/{camera}-{time}.mp4"
 
@@ -36,7 +36,7 @@ class ClipSource(Protocol):
         ...
 
     def beside(self) -> Path:
-        """A name for its file; raises OutputError where none can be chosen."""
+        """Return a name for its file; raises OutputError where none can be chosen."""
         ...
 
     def release(self) -> None:
@@ -48,7 +48,7 @@ class Recordings(Protocol):
     """An output that has recordings of all cameras."""
 
     def footage(self, camera: str, before: float, after: float) -> ClipSource:
-        """The seconds around now."""
+        """Return the seconds around now."""
         ...
 
     def refusal(self, camera: str) -> str:
@@ -106,7 +106,7 @@ class Clip:
                 raise
 
     def data(self) -> bytes:
-        """The same as the bytes of an MP4 file, without touching the disk; raises OutputError."""
+        """Return the same as the bytes of an MP4 file, without touching the disk; raises OutputError."""
         with self._named():
             memory = io.BytesIO()
             self._pour(memory)
@@ -178,15 +178,15 @@ class Clips:
         """Seconds before now that a clip of a camera may hold; 0 where none can be had."""
         if self._refusal(camera):
             return 0.0
-        return self._pasts[camera].seconds if self.recordings is None else LONGEST
+        return self._pasts[camera].seconds if self.recordings is None else MAX_SIDE_S
 
     def ask(self, camera: str, before: float, after: float, take: Callable[[int], bool] = lambda count: True) -> Clip:
-        """A clip of the last `before` seconds and the next `after`, which have to pass; raises OutputError.
+        """Return a clip of the last `before` seconds and the next `after`, which have to pass; raises OutputError.
 
         `take` says whether so many bytes more may be held in memory for it.
         """
-        if not (0 <= before <= LONGEST and 0 <= after <= LONGEST):
-            raise OutputError(f"{camera}: a clip has at most {LONGEST:g} s before and {LONGEST:g} s after")
+        if not (0 <= before <= MAX_SIDE_S and 0 <= after <= MAX_SIDE_S):
+            raise OutputError(f"{camera}: a clip has at most {MAX_SIDE_S:g} s before and {MAX_SIDE_S:g} s after")
         if refusal := self._refusal(camera):
             raise OutputError(f"{camera}: no clip: {refusal}")
         if before > (reach := self.reach(camera)):
@@ -199,7 +199,7 @@ class Clips:
         return Clip(camera, footage, after)
 
     def cut(self, camera: str, before: float, after: float, path: str | Path | None) -> Path:
-        """The same as a file, for which it waits, though not for what comes no more."""
+        """Return the same as a file, for which it waits, though not for what comes no more."""
         with self.ask(camera, before, after) as clip:
             self._clock.wait(self._ended, after)
             self._clock.wait(threading.Event(), clip.wait - after)

@@ -31,7 +31,7 @@ class EventsOutput(Output):
         self._stats = context.stats
         self._clock = context.clock
         self._files: dict[Path, int] = {}
-        self._told = dict.fromkeys(context.stats.cameras, -1)
+        self._written_changes = dict.fromkeys(context.stats.cameras, -1)
 
     def open(self) -> None:
         """Make the folders and files."""
@@ -61,11 +61,11 @@ class EventsOutput(Output):
     def poll(self) -> bool:
         """Write the changes of state since the last call."""
         for name, camera in self._stats.cameras.items():
-            for change in camera.changes(self._told[name]):
+            for change in camera.changes(self._written_changes[name]):
                 event = {"camera": name, "state": change.state.value, "reason": scrub(change.reason)}
                 times = {"at": change.at, "last_good": change.last_good, "next_try": change.next_try}
                 self._write(name, event | {key: timestamp(moment) for key, moment in times.items() if moment})
-                self._told[name] = change.number
+                self._written_changes[name] = change.number
         return True
 
     def close(self) -> None:
@@ -96,7 +96,7 @@ class EventsOutput(Output):
 
 
 def _append_to(path: Path) -> int:
-    """A descriptor that appends; a line that an earlier kill left unfinished is ended first."""
+    """Return a descriptor that appends; a line that an earlier kill left unfinished is ended first."""
     make_room(path)
     try:
         file = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o644)

@@ -8,7 +8,7 @@ from pipeline.outputs.protocols import Output, OutputContext, View
 
 from .settings import Hls
 
-_TURN = 0.25
+_POLL_INTERVAL_S = 0.25
 
 
 class HlsOutput(Output):
@@ -53,7 +53,7 @@ class HlsOutput(Output):
     def poll(self) -> bool:
         """Tell who watches, and forget what nobody does; a few times a second, however many views come."""
         now = self._stats.clock.monotonic()
-        if now - self._polled < _TURN:
+        if now - self._polled < _POLL_INTERVAL_S:
             return True
         self._polled = now
         states = self._stats.outputs[self.name]

@@ -19,9 +19,9 @@ def index(cutter: Segmenter) -> str:
     peak = max(8 * each.size / max(each.seconds, 0.1) for each in whole)
     mean = sum(8 * each.size for each in whole) / max(sum(each.seconds for each in whole), 0.1)
     width, height = cutter.size
-    told = f"BANDWIDTH={peak * _PEAK:.0f},AVERAGE-BANDWIDTH={mean:.0f}"
-    told += f',CODECS="{codec_name(cutter.keyframe)}",RESOLUTION={width}x{height}'
-    lines = ["#EXTM3U", f"#EXT-X-VERSION:{_VERSION}", f"#EXT-X-STREAM-INF:{told}", "live.m3u8"]
+    attributes = f"BANDWIDTH={peak * _PEAK:.0f},AVERAGE-BANDWIDTH={mean:.0f}"
+    attributes += f',CODECS="{codec_name(cutter.keyframe)}",RESOLUTION={width}x{height}'
+    lines = ["#EXTM3U", f"#EXT-X-VERSION:{_VERSION}", f"#EXT-X-STREAM-INF:{attributes}", "live.m3u8"]
     return "\n".join(lines) + "\n"
 
 

@@ -13,17 +13,17 @@ from pipeline.media.fmp4 import Sample, head, parted, piece
 from pipeline.media.muxer import DamagedError
 from pipeline.media.timestamps import TICKS, PacketTimeline
 
-_SHORTEST = 0.95
-_LONGEST = 10.0
-_PART = 0.25
-_PAUSE = 3.0
-_DAY = 86_400
+_MIN_SEGMENT_S = 0.95
+_MAX_SEGMENT_S = 10.0
+_PART_S = 0.25
+_MAX_PAUSE_S = 3.0
+_DAY_S = 86_400
 _ROOM = 1.5
 """How much longer than usual the next picture may take, before a part or a segment grows too long."""
-_LISTED = 6.0
-_MOST_BYTES = 48_000_000
-_FORMER = 2
-_FEWEST = 3
+_LISTED_S = 6.0
+_MAX_STREAM_BYTES = 48_000_000
+_FORMER_COUNT = 2
+_MIN_SEGMENT_COUNT = 3
 
 
 class Part(NamedTuple):
@@ -73,14 +73,14 @@ class Segmenter:
         self._clock = clock
         self.stretches: deque[MediaSegment] = deque()
         """What playlists list, oldest first; only the last may be incomplete."""
-        self.former: deque[MediaSegment] = deque(maxlen=_FORMER)
+        self.former: deque[MediaSegment] = deque(maxlen=_FORMER_COUNT)
         """What a slow player may still ask for."""
         self.heads: dict[int, bytes] = {}
         self.size = (0, 0)
         """Width and height of the newest pictures, in pixels."""
         self.target = 0
         """Seconds that no segment is longer than, once promised; 0 before."""
-        self.part_target = _PART
+        self.part_target = _PART_S
         """Seconds that no part is longer than, as far as the camera keeps its pace."""
         self.keyframe = b""
         """The newest one with its parameter sets."""
@@ -97,7 +97,7 @@ class Segmenter:
     @property
     def ready(self) -> bool:
         """Whether there is a whole segment, without which players refuse a playlist."""
-        return sum(each.whole for each in self.stretches) >= _FEWEST
+        return sum(each.whole for each in self.stretches) >= _MIN_SEGMENT_COUNT
 
     @property
     def growing(self) -> bool:
@@ -111,7 +111,7 @@ class Segmenter:
     def put(self, packet: Packet) -> bool:
         """Take the next picture; True if there is something new to serve."""
         sets, data = parted(packet.data)
-        paused = packet.captured - self._captured > _PAUSE
+        paused = packet.captured - self._captured > _MAX_PAUSE_S
         if not packet.key and (paused or not self.growing):
             return False
         shown, decoded = self._timeline.place(packet)
@@ -119,9 +119,9 @@ class Segmenter:
         self._captured = packet.captured
         other = packet.key and sets != self._sets
         elapsed = (self._at - self._began) / TICKS
-        full = elapsed + _ROOM * self._interval > (self.target or _LONGEST) + 0.49
+        full = elapsed + _ROOM * self._interval > (self.target or _MAX_SEGMENT_S) + 0.49
         news = True
-        if not self.growing or other or paused or full or (packet.key and elapsed >= _SHORTEST):
+        if not self.growing or other or paused or full or (packet.key and elapsed >= _MIN_SEGMENT_S):
             self._end()
             if other and not self._change(packet, sets):
                 return False
@@ -146,7 +146,7 @@ class Segmenter:
 
     def clear(self) -> None:
         """Keep nothing."""
-        self.target, self.part_target, self._sets = 0, _PART, b""
+        self.target, self.part_target, self._sets = 0, _PART_S, b""
         self._samples = []
         for each in (self.stretches, self.former, self.heads):
             each.clear()
@@ -155,7 +155,7 @@ class Segmenter:
         """Move on to the next picture's place; a pause takes no longer than a segment may."""
         step = max(1, decoded - self._decoded)
         self._decoded = decoded
-        longest = self._began + round(((self.target or _LONGEST) + 0.49) * TICKS)
+        longest = self._began + round(((self.target or _MAX_SEGMENT_S) + 0.49) * TICKS)
         self._at = min(self._at + step, max(longest, self._at + 1))
         self._interval += 0.1 * (min(1.0, step / TICKS) - self._interval)
 
@@ -177,7 +177,7 @@ class Segmenter:
         now = self._clock.now()
         if breaks:
             # Grows over restarts of a day too, and stays small: players keep lists as long as this number.
-            seed = 0 if self.stretches else int(now.timestamp()) % _DAY // 4
+            seed = 0 if self.stretches else int(now.timestamp()) % _DAY_S // 4
             self._chapter = max(self._chapter + 1, seed)
         self._number = self._next()
         self._began = self._at
@@ -202,10 +202,10 @@ class Segmenter:
     def _forget(self) -> None:
         whole = [each for each in self.stretches if each.whole]
         seconds, size = sum(each.seconds for each in whole), sum(each.size for each in self.stretches)
-        enough = max(_LISTED, 4.0 * self.target) if self.target else 0.0
-        for each in whole[:-_FEWEST]:
+        enough = max(_LISTED_S, 4.0 * self.target) if self.target else 0.0
+        for each in whole[:-_MIN_SEGMENT_COUNT]:
             seconds -= each.seconds
-            if seconds < enough and size <= _MOST_BYTES:
+            if seconds < enough and size <= _MAX_STREAM_BYTES:
                 break
             size -= each.size
             self.former.append(self.stretches.popleft())

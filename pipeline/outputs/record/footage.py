@@ -17,11 +17,11 @@ from pipeline.media.timestamps import TICKS
 from .retention import RecordingStore
 from .sidecar import BoxesFile, lines
 
-_UNTIL_WRITTEN = 1.0
+_UNTIL_WRITTEN_S = 1.0
 """Seconds after which a picture stands in its file for sure: a fragment, and some more."""
 
 
-_REORDERED = 1.0
+_MAX_REORDER_S = 1.0
 """Seconds, at most, that a picture is shown after its place in the file."""
 
 
@@ -36,7 +36,7 @@ class Take(NamedTuple):
 class Recorded:
     """The seconds of one clip, in the files of a recording."""
 
-    wait = _UNTIL_WRITTEN
+    wait = _UNTIL_WRITTEN_S
     """Seconds after its end when all of it is there."""
 
     def __init__(
@@ -64,7 +64,7 @@ class Recorded:
             self._copy_boxes(splice.target, self._zero)
 
     def beside(self) -> Path:
-        """A name for its file beside the recordings, taken by no other file yet."""
+        """Return a name for its file beside the recordings, taken by no other file yet."""
         if self._shelf.missing:
             raise OutputError("the disk is as full as it may get; free some space")
         chosen = _covering(list(self._all), self._start, self._end)
@@ -98,7 +98,7 @@ class Recorded:
     ) -> Iterator[av.Packet[Any]]:
         """Packets from the last keyframe before the start to the end."""
         held: list[av.Packet[Any]] = []
-        ahead = (self._start - take.began).total_seconds() - _REORDERED
+        ahead = (self._start - take.began).total_seconds() - _MAX_REORDER_S
         if self._zero is None and ahead > 0 and stream.time_base:
             # Where that cannot be done, it is read from its beginning.
             with suppress(av.FFmpegError):
@@ -119,12 +119,12 @@ class Recorded:
             yield packet
 
     def _copy_boxes(self, target: Path, zero: datetime) -> None:
-        found = [(take.began - zero, event) for take in self._takes for event in lines(take.path)]
-        if not found:
+        events = [(take.began - zero, event) for take in self._takes for event in lines(take.path)]
+        if not events:
             return
         boxes = BoxesFile(target)
         try:
-            for shift, event in found:
+            for shift, event in events:
                 at = shift.total_seconds() + float(event.pop("t"))
                 if 0 <= at <= (self._end - zero).total_seconds():
                     boxes.write(at, event)
@@ -133,7 +133,7 @@ class Recorded:
 
 
 def _covering(takes: list[Take], start: datetime, end: datetime) -> list[Take]:
-    """The files, oldest first, that hold something of the time between."""
+    """Return the files, oldest first, that hold something of the time between."""
     there = [take for take in takes if take.path.exists() and take.began < end]
     first = max((at for at, take in enumerate(there) if take.began <= start), default=0)
     return there[first:]

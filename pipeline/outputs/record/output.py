@@ -22,12 +22,12 @@ from .retention import RecordingStore
 from .settings import Record
 from .sidecar import BoxesFile
 
-_TURN = 0.25
-_CHECK_EVERY = 1.0
-_PATIENCE = 3.0
-_REMEMBERED = 1024
-_TAKES = 1000
-_DRIFT = 2.0
+_POLL_INTERVAL_S = 0.25
+_DISK_CHECK_INTERVAL_S = 1.0
+_DISK_STALL_S = 3.0
+_MAX_TIME_COUNT = 1024
+_MAX_TAKE_COUNT = 1000
+_MAX_DRIFT_S = 2.0
 """Seconds by which a file's time may part from the clock: a camera that was away goes on in a new file."""
 
 
@@ -79,7 +79,7 @@ class RecordOutput(Output):
         self._ladder = Backoff(settings.path)
         self._retry_at = self._checked_at = float("-inf")
         self._busy_since: float | None = None
-        self._told = False
+        self._reports_stall = False
 
     def open(self) -> None:
         """Make the folders and start writing; raises OutputError."""
@@ -117,11 +117,11 @@ class RecordOutput(Output):
     def poll(self) -> bool:
         """Tell where the disk takes nothing any more, although it reports no error."""
         busy = self._busy_since
-        if busy is not None and (silent := self._clock.monotonic() - busy) > _PATIENCE:
+        if busy is not None and (silent := self._clock.monotonic() - busy) > _DISK_STALL_S:
             self._stats.outputs[self.name].tell(self._settings.path, f"the disk has taken nothing for {silent:.0f} s")
-            self._told = True
-        elif self._told and not self._failing:
-            self._told = False
+            self._reports_stall = True
+        elif self._reports_stall and not self._failing:
+            self._reports_stall = False
             self._stats.outputs[self.name].tell(self._settings.path, "")
         return True
 
@@ -135,7 +135,7 @@ class RecordOutput(Output):
         return self
 
     def footage(self, camera: str, before: float, after: float) -> Recorded:
-        """What a clip of the last `before` seconds of a camera and the next `after` is made of."""
+        """Return what a clip of the last `before` seconds of a camera and the next `after` is made of."""
         now = self._clock.now()
         span = now - timedelta(seconds=before), now + timedelta(seconds=after)
         return Recorded(camera, self._takes[camera], self._shelf, *span)
@@ -152,10 +152,10 @@ class RecordOutput(Output):
         try:
             while not self._backlog.ended:
                 self._busy_since = None
-                item = self._backlog.get(_TURN)
+                item = self._backlog.get(_POLL_INTERVAL_S)
                 self._busy_since = now = self._clock.monotonic()
                 try:
-                    if now - self._checked_at >= _CHECK_EVERY and now >= self._retry_at:
+                    if now - self._checked_at >= _DISK_CHECK_INTERVAL_S and now >= self._retry_at:
                         self._checked_at = now
                         self._shelf.check([reel.segment.path for reel in self._reels.values()])
                     if isinstance(item, Packet) and now >= self._retry_at:
@@ -184,7 +184,7 @@ class RecordOutput(Output):
         at = reel.segment.write(packet)
         if packet.pts is not None:
             reel.times[packet.pts] = at
-            if len(reel.times) > _REMEMBERED:
+            if len(reel.times) > _MAX_TIME_COUNT:
                 reel.times.popitem(last=False)
         if self._failing:
             self._retry_at = float("-inf")
@@ -196,7 +196,7 @@ class RecordOutput(Output):
         grown = segment.seconds >= longest - 0.001 or (largest and segment.size >= largest)
         known = segment.first
         drift = abs(packet.captured - known.captured - segment.seconds)
-        if drift > _DRIFT and packet.camera not in self._files:
+        if drift > _MAX_DRIFT_S and packet.camera not in self._files:
             return True
         return bool(grown) or (packet.codec, packet.width, packet.height) != (known.codec, known.width, known.height)
 
@@ -209,7 +209,7 @@ class RecordOutput(Output):
         reel = self._reels[packet.camera] = _Reel(segment, boxes, began)
         takes = self._takes[packet.camera]
         takes.append(Take(segment.path, began))
-        del takes[:-_TAKES]
+        del takes[:-_MAX_TAKE_COUNT]
         return reel
 
     def _note(self, boxes: Boxes) -> None:

@@ -19,7 +19,7 @@ _TIME_PATTERN = r"\d{4}-\d\d-\d\dT\d\d-\d\d-\d\dZ(?:-\d+)?"
 
 
 def stamp(moment: datetime) -> str:
-    """A moment as names of files carry it."""
+    """Return a moment as names of files carry it."""
     return moment.astimezone(UTC).strftime(_TIME)
 
 
@@ -46,7 +46,7 @@ class RecordingStore:
             self._mount = self._mount or next(each for each in path.absolute().parents if each.is_mount())
 
     def path(self, camera: str, moment: datetime) -> Path:
-        """A name for a recording that starts at `moment`, taken by no other file yet."""
+        """Return a name for a recording that starts at `moment`, taken by no other file yet."""
         began = stamp(moment)
         plain = filled(self._template.replace("{time}", began), camera)
         count, path = 1, plain
@@ -101,5 +101,5 @@ class RecordingStore:
                 yield path
 
     def _age(self, path: Path) -> tuple[str, str]:
-        found = re.search(_TIME_PATTERN, str(path))
-        return found[0] if found else "", str(path)
+        match = re.search(_TIME_PATTERN, str(path))
+        return match[0] if match else "", str(path)

@@ -15,7 +15,7 @@ from pipeline.frames import Detection
 
 from .retention import BOXES
 
-_HOLD = 0.3
+_HOLD_S = 0.3
 """Seconds that boxes stay where later pictures have no line, because the detector left them out."""
 
 
@@ -47,7 +47,7 @@ class BoxesFile:
 
 
 def lines(video: Path) -> Iterator[dict[str, Any]]:
-    """The lines beside a recording; none where there is no such file, and none that a kill cut off."""
+    """Return the lines beside a recording; none where there is no such file, and none that a kill cut off."""
     with suppress(FileNotFoundError), open(video.with_suffix(BOXES), encoding="utf-8", errors="replace") as file:
         for line in file:
             with suppress(ValueError):
@@ -68,14 +68,14 @@ class Found:
         return len(self._times)
 
     def at(self, seconds: float) -> list[Detection]:
-        """What was found in the picture at `seconds`, or shortly before it."""
+        """Return what was found in the picture at `seconds`, or shortly before it."""
         # Matroska counts in milliseconds, so that a picture may stand half of one beside its line.
         place = bisect.bisect_right(self._times, seconds + 0.002) - 1
-        if place < 0 or seconds - self._times[place] > _HOLD:
+        if place < 0 or seconds - self._times[place] > _HOLD_S:
             return []
-        found = []
+        detections = []
         for each in self._events[place].get("detections", ()):
             with suppress(KeyError, TypeError, ValueError):
                 left, top, right, bottom = map(float, each["box"])
-                found.append(Detection(str(each["label"]), float(each["score"]), (left, top, right, bottom)))
-        return found
+                detections.append(Detection(str(each["label"]), float(each["score"]), (left, top, right, bottom)))
+        return detections

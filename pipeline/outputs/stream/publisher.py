@@ -23,13 +23,13 @@ from pipeline.redaction import redacted, remember, scrub
 
 from .child import HEAD
 
-PATIENCE = 5.0
+STEP_TIMEOUT_S = 5.0
 """Seconds that a server may take for one step, before it counts as stalled."""
 
-_TURN = 0.25
-_MARGIN = 2.0
-_END = 0.5
-_MOST = 8_000_000
+_POLL_INTERVAL_S = 0.25
+_MARGIN_S = 2.0
+_END_TIMEOUT_S = 0.5
+_MAX_QUEUE_BYTES = 8_000_000
 _REASONS = {
     "ConnectionRefusedError": "refused",
     "HTTPUnauthorizedError": "unauthorized",
@@ -58,7 +58,7 @@ class Publisher:
         self._address = address
         self._clock = clock
         self.tell = tell
-        self._backlog = Backlog(lost, _MOST)
+        self._backlog = Backlog(lost, _MAX_QUEUE_BYTES)
         self._stopping = threading.Event()
         self._ladder = Backoff(self.name)
         self._reason = "ended"
@@ -99,8 +99,8 @@ class Publisher:
             self.wanted = True
 
     def _first(self) -> Packet | None:
-        """The next keyframe; what comes before it is of no use."""
-        item = self._backlog.get(_TURN)
+        """Return the next keyframe; what comes before it is of no use."""
+        item = self._backlog.get(_POLL_INTERVAL_S)
         return item if isinstance(item, Packet) and item.key else None
 
     def _publish(self, first: Packet) -> float:
@@ -120,7 +120,7 @@ class Publisher:
         os.set_blocking(child.stdout.fileno(), False)
         live_since: float | None = None
         self._reason = "ended"
-        order = {"address": connectable(self._address), "codec": first.codec, "patience": PATIENCE}
+        order = {"address": connectable(self._address), "codec": first.codec, "patience": STEP_TIMEOUT_S}
         packet: Packet | None = first
         timeline = PacketTimeline()
         kind = (first.codec, first.width, first.height)
@@ -139,7 +139,7 @@ class Publisher:
                     self.tell("live")
                 if self._backlog.ended:
                     break
-                item = self._backlog.get(_TURN)
+                item = self._backlog.get(_POLL_INTERVAL_S)
                 packet = item if isinstance(item, Packet) else None
         finally:
             self.live = False
@@ -150,7 +150,7 @@ class Publisher:
         """Write to the child; False where it has ended, or takes nothing for longer than it may."""
         assert child.stdin is not None
         left = memoryview(data)
-        limit = self._clock.monotonic() + PATIENCE + _MARGIN
+        limit = self._clock.monotonic() + STEP_TIMEOUT_S + _MARGIN_S
         while left:
             try:
                 left = left[os.write(child.stdin.fileno(), left) :]
@@ -162,7 +162,7 @@ class Publisher:
             if self._clock.monotonic() > limit or self._stopping.is_set():
                 self._reason = "timed out"
                 return False
-            select.select([], [child.stdin], [], _TURN)
+            select.select([], [child.stdin], [], _POLL_INTERVAL_S)
         return True
 
     def _heard(self, child: subprocess.Popen[bytes]) -> bool:
@@ -174,8 +174,8 @@ class Publisher:
                 if line == "live":
                     return True
                 if line.startswith("failed "):
-                    _, name, _, said = [*line.split(" ", 2), "", ""][:4]
-                    self._reason = _REASONS.get(name, scrub(said or name))
+                    _, name, _, message = [*line.split(" ", 2), "", ""][:4]
+                    self._reason = _REASONS.get(name, scrub(message or name))
         return False
 
     def _end(self, child: subprocess.Popen[bytes]) -> None:
@@ -185,7 +185,7 @@ class Publisher:
         with suppress(OSError):
             child.stdin.close()
         try:
-            child.wait(_END)
+            child.wait(_END_TIMEOUT_S)
         except subprocess.TimeoutExpired:
             child.kill()
             child.wait()

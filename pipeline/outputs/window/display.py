@@ -11,7 +11,7 @@ from pathlib import Path
 
 import cv2
 
-_PATIENCE = 1.0
+_CONNECT_TIMEOUT_S = 1.0
 _DISPLAY = re.compile(r"^(?:unix)?(?P<host>[^:/]*):(?P<number>\d+)(?:\.\d+)?$")
 
 
@@ -41,7 +41,7 @@ def missing_display() -> str:
 
 
 def window_toolkit() -> str:
-    """What OpenCV opens windows with, such as QT5, GTK3 or COCOA; empty if it has none."""
+    """Return what OpenCV opens windows with, such as QT5, GTK3 or COCOA; empty if it has none."""
     line = next((each for each in cv2.getBuildInformation().splitlines() if each.strip().startswith("GUI:")), "")
     name = line.partition(":")[2].strip()
     return "" if name == "NONE" else name or "unknown"
@@ -57,10 +57,10 @@ def _spoilt() -> bool:
 
 
 def _answers(display: str) -> bool:
-    found = _DISPLAY.match(display)
-    if found is None:
+    match = _DISPLAY.match(display)
+    if match is None:
         return False
-    if not _reachable(found["host"], int(found["number"])):
+    if not _reachable(match["host"], int(match["number"])):
         return False
     # Reachable may still mean refused: only the X library itself knows all ways to be let in.
     try:
@@ -78,14 +78,14 @@ def _answers(display: str) -> bool:
 def _reachable(host: str, number: int) -> bool:
     if host:
         try:
-            socket.create_connection((host, 6000 + number), _PATIENCE).close()
+            socket.create_connection((host, 6000 + number), _CONNECT_TIMEOUT_S).close()
         except OSError:
             return False
         return True
     path = f"/tmp/.X11-unix/X{number}"
     for where in (f"\0{path}", path):
         with socket.socket(socket.AF_UNIX) as probe:
-            probe.settimeout(_PATIENCE)
+            probe.settimeout(_CONNECT_TIMEOUT_S)
             try:
                 probe.connect(where)
             except OSError:

@@ -30,9 +30,9 @@ _HELP = (
     ("f", "full screen"),
     ("h", "this help"),
 )
-_NOTE_SECONDS = 2.0
+_NOTE_S = 2.0
 _SOFT = (225, 225, 225)
-_GAP = 4
+_GAP_PX = 4
 
 
 class _Tile(NamedTuple):
@@ -114,27 +114,27 @@ class WindowOutput(Output):
     def _tile(self, name: str) -> _Tile:
         view = self._views.get(name)
         age = None if view is None else self._clock.monotonic() - view.result.frame.captured
-        found = verdict(self._stats.cameras[name].figures(), self._clock.now(), age, view is None or view.live)
+        health = verdict(self._stats.cameras[name].figures(), self._clock.now(), age, view is None or view.live)
         if self._paused_at is not None:
             return _Tile(view, Verdict(Level.WARN, f"paused at {self._paused_at:%H:%M:%S}"))
-        return _Tile(view, found if found.stale else None)
+        return _Tile(view, health if health.stale else None)
 
     def _compose(self, tiles: dict[str, _Tile]) -> Image:
         width = self._settings.width
         columns = math.ceil(math.sqrt(len(tiles)))
         rows = math.ceil(len(tiles) / columns)
-        wide = (width - _GAP * (columns - 1)) // columns
+        wide = (width - _GAP_PX * (columns - 1)) // columns
         tall = wide * 9 // 16
         if len(tiles) == 1:
             return self._picture(*next(iter(tiles.items())), (wide, tall), fit=False)
-        canvas = np.full((rows * (tall + _GAP) - _GAP, width, 3), 24, np.uint8)
+        canvas = np.full((rows * (tall + _GAP_PX) - _GAP_PX, width, 3), 24, np.uint8)
         for place, (name, tile) in enumerate(tiles.items()):
-            top, left = place // columns * (tall + _GAP), place % columns * (wide + _GAP)
+            top, left = place // columns * (tall + _GAP_PX), place % columns * (wide + _GAP_PX)
             _centre(self._picture(name, tile, (wide, tall), fit=True), canvas[top : top + tall, left : left + wide])
         return canvas
 
     def _picture(self, name: str, tile: _Tile, cell: tuple[int, int], *, fit: bool) -> Image:
-        """A camera as it looks now, scaled into the cell (width, height) if asked."""
+        """Return a camera as it looks now, scaled into the cell (width, height) if asked."""
         if tile.view is None:
             return blank(*cell, tile.verdict or Verdict(Level.IDLE, "connecting"), name)
         # Boxes and title of a picture that is not of now would only mislead.
@@ -188,7 +188,7 @@ class WindowOutput(Output):
 
     def _tell(self, words: str) -> None:
         self._say(words)
-        self._note, self._note_until = words, self._clock.monotonic() + _NOTE_SECONDS
+        self._note, self._note_until = words, self._clock.monotonic() + _NOTE_S
 
     def _set_full_screen(self) -> None:
         cv2.setWindowProperty(
@@ -210,7 +210,7 @@ class WindowOutput(Output):
 
 
 def _property(which: int) -> float:
-    """A property of the window, -1 if there is no such window."""
+    """Return a property of the window, -1 if there is no such window."""
     try:
         return float(cv2.getWindowProperty(_TITLE, which))
     except cv2.error:
@@ -218,7 +218,7 @@ def _property(which: int) -> float:
 
 
 def _scaled(image: Image, wide: int, tall: int) -> Image:
-    """The picture as large as it fits, its aspect kept."""
+    """Return the picture as large as it fits, its aspect kept."""
     factor = min(wide / image.shape[1], tall / image.shape[0])
     size = max(1, int(image.shape[1] * factor)), max(1, int(image.shape[0] * factor))
     way = cv2.INTER_AREA if factor < 1 else cv2.INTER_LINEAR

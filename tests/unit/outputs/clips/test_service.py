@@ -358,7 +358,7 @@ def test_memory_keeps_whole_groups_of_pictures_for_so_many_seconds_and_bytes(
     assert sum(map(len, kept._groups)) >= 2 * FPS
     assert kept._bytes == sum(len(packet.data) for group in kept._groups for packet in group)
     few = len(next(packets(clip, 1)).data) * 3
-    monkeypatch.setattr(past, "_MOST_BYTES", few)
+    monkeypatch.setattr(past, "_MAX_RING_BYTES", few)
     for packet in packets(clip, COUNT):
         kept.put(replace(packet, captured=packet.captured + 10))
         assert kept._bytes <= few
@@ -434,7 +434,7 @@ def test_what_can_be_kept_in_no_memory_is_offered_to_nobody(
     served = serve("door", "yard")
     first, *others = packets(clip, 30)
     served.clips.packet(replace(first, codec="mpeg4"))
-    monkeypatch.setattr(past, "_MOST_BYTES", 1_000_000)
+    monkeypatch.setattr(past, "_MAX_RING_BYTES", 1_000_000)
     for packet in (first, replace(others[0], data=bytes(1_000_000))):
         served.clips.packet(replace(packet, camera="yard"))
     told = {each["name"]: each["clip_s"] for each in json.loads(served.bearer("/api/cameras")[2])["cameras"]}

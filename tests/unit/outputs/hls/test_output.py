@@ -45,7 +45,7 @@ def clip() -> Clip:
 
 @pytest.fixture
 def air(crew: Start, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Airing]]:
-    monkeypatch.setattr("pipeline.outputs.hls.output._TURN", 0.0)
+    monkeypatch.setattr("pipeline.outputs.hls.output._POLL_INTERVAL_S", 0.0)
     made: list[Airing] = []
 
     def start(*cameras: str, **settings: Any) -> Airing:

@@ -244,7 +244,7 @@ def test_large_pictures_are_kept_for_a_shorter_time(
     camera: Camera, broadcast: Broadcast, clip: Clip, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     second = sum(len(unit) for units in clip.units for unit in units) // 4
-    monkeypatch.setattr("pipeline.outputs.hls.segmenter._MOST_BYTES", 4 * second)
+    monkeypatch.setattr("pipeline.outputs.hls.segmenter._MAX_STREAM_BYTES", 4 * second)
     for _ in range(20):
         camera.give(30)
         broadcast.live()

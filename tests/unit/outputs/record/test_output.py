@@ -443,7 +443,7 @@ def test_a_disk_that_takes_nothing_is_told_and_delays_nobody(
 ) -> None:
     from pipeline.outputs.record import output as record
 
-    monkeypatch.setattr(record, "_PATIENCE", 0.2)
+    monkeypatch.setattr(record, "_DISK_STALL_S", 0.2)
     hung = threading.Event()
     wrote: list[bool] = []
     # A disk that hangs cannot be had in a test; what it does to a caller is to not return.

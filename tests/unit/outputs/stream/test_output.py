@@ -166,7 +166,7 @@ def test_ffmpeg_reads_the_stream_back(
 
 
 def test_a_stalled_server_is_left(crew: Start, clip: Clip, sink: RtspSink, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(publisher, "PATIENCE", 1.0)
+    monkeypatch.setattr(publisher, "STEP_TIMEOUT_S", 1.0)
     with streaming(crew, sink.address) as output:
         assert output.takes_packets
         feed = Feed(output.packet, clip, crew, padding=60_000)
@@ -183,7 +183,7 @@ def test_a_server_that_stalls_delays_nothing_and_not_the_end(
     crew: Start, clip: Clip, sink: RtspSink, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Whoever waited for the server would wait for longer than this test does.
-    monkeypatch.setattr(publisher, "PATIENCE", 2 * HANG_S)
+    monkeypatch.setattr(publisher, "STEP_TIMEOUT_S", 2 * HANG_S)
     with streaming(crew, sink.address) as output:
         assert output.takes_packets
         feed = Feed(output.packet, clip, crew, padding=200_000)
