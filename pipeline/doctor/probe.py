@@ -1,4 +1,4 @@
-"""Measures a source for a while: how it opens, what it sends, how it keeps time, and what goes wrong on the way."""
+"""The measuring of a source for a while: how it opens, what it sends, how it keeps time, and what goes wrong."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ def probe(
 ) -> Measurement:
     """Measure the source at an address for so long; what fails is part of the answer."""
     redaction.remember(address)
-    kind = addresses.kind(address)
+    kind = _kind(address)
     measurement = Measurement(kind)
     rehearsed = bool(parse(address)[0])
     rtsp = kind == "network" and addresses.scheme(address).startswith("rtsp") and not rehearsed
@@ -136,6 +136,15 @@ def probe(
             progress(1.0, f"trying {other}")
             measurement.transports[other] = _trial(address, settings, other, stopping, clock)
     return measurement
+
+
+def _kind(address: str) -> addresses.Kind:
+    """Tell which sort of source is measured; a scheme that no plug-in knows names a file."""
+    kind = addresses.kind(address)
+    try:
+        return "file" if kind == "plugin" and source_class(address) is FfmpegSource else kind
+    except SourceError:
+        return kind
 
 
 def _source(address: str, settings: Capture, stopping: threading.Event, clock: Clock, rehearsed: bool) -> Source:
@@ -228,7 +237,7 @@ def _format(source: PacketProbe, measurement: Measurement) -> None:
 
 
 class _Glance:
-    """Looks at a small copy of the picture now and then."""
+    """The watch for still pictures, by a small copy now and then."""
 
     def __init__(self) -> None:
         self.still = 0.0

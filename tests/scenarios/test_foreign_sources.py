@@ -39,6 +39,8 @@ def test_a_scheme_that_nobody_knows_still_names_a_file(toy: Path) -> None:
     code, _, errors = run(toy, "nosuch://x")
     assert code == 3
     assert errors.strip().splitlines()[-1].endswith("nosuch://x: no such file")
+    measured = json.loads(lookout(toy, "doctor", "nosuch://x", "--json").stdout)["measured"]
+    assert (measured["kind"], measured["error"]) == ("file", "nosuch://x: no such file")
 
 
 @pytest.mark.parametrize(
