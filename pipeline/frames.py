@@ -1,4 +1,4 @@
-"""What flows from stage to stage: a Frame becomes a Result, and nothing else crosses."""
+"""The types that flow from stage to stage: a Frame becomes a Result, and nothing else crosses."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Image = NDArray[np.uint8]
 
 @dataclass(frozen=True, slots=True)
 class Presentation:
-    """How a stream asks for its coded pictures to be shown."""
+    """The way in which a stream asks for its coded pictures to be shown."""
 
     rotation: int = 0
     """Degrees counterclockwise: 0, 90, 180 or 270."""
@@ -125,7 +125,7 @@ class Detection(NamedTuple):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Detections:
-    """What was found in one frame, as arrays of equal length N, best score first."""
+    """The objects found in one frame, as arrays of equal length N, best score first."""
 
     boxes: NDArray[np.float32]
     """N x 4: left, top, right, bottom in pixels of the frame, clipped to it."""

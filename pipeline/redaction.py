@@ -1,4 +1,4 @@
-"""Keeps cameras' secrets out of addresses that are shown, of foreign text, of every log and every traceback."""
+"""The mask that keeps cameras' secrets out of shown addresses, foreign text, every log and every traceback."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""What an address means, and the faults that may be rehearsed in front of it."""
+"""The meaning of an address, and the faults that may be rehearsed in front of it."""

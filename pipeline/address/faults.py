@@ -1,4 +1,6 @@
-"""What an address asks to rehearse: `fault:stall=10@20/60:rtsp://camera/live` stalls for 10 s at second 20, every 60 s.
+"""The faults that an address asks to rehearse.
+
+`fault:stall=10@20/60:rtsp://camera/live` stalls for 10 s at second 20, every 60 s. The form is
 
     fault:KIND[=SECONDS][@START][/EVERY]:ADDRESS
 

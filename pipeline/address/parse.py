@@ -1,4 +1,4 @@
-"""What a source's address means: its kind, its parts, and the address to connect to."""
+"""The meaning of a source's address: its kind, its parts, and the address to connect to."""
 
 from __future__ import annotations
 

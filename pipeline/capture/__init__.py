@@ -1,4 +1,4 @@
-"""From the world to frames: the address chooses the source."""
+"""The way from the world to frames: the address chooses the source."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ _REORDERED_COUNT = 4
 
 
 class AnnexBRepacker:
-    """What one stream sends, repacked; nothing comes before its first keyframe."""
+    """The repacker of one stream; nothing comes before its first keyframe."""
 
     def __init__(
         self,

@@ -1,4 +1,4 @@
-"""What every source does: open, read one picture at a time, close."""
+"""The contract of every source: open, read one picture at a time, close."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Sample(NamedTuple):
 
 
 class Source(Protocol):
-    """Something that gives pictures; used by one thread, never retries, raises SourceError."""
+    """A giver of pictures; used by one thread, never retries, raises SourceError."""
 
     live: bool
     """Whether pictures are lost if nobody reads them in time: cameras are, files are not."""
@@ -62,7 +62,7 @@ class Source(Protocol):
 
 
 class SourceClass(Protocol):
-    """What makes the sources of one kind of address; a class whose class methods do it."""
+    """The maker of sources for one kind of address: a class by its class methods."""
 
     gives_packets: bool
     """Whether its sources read compressed pictures, as in `Source`."""

@@ -150,7 +150,7 @@ class CaptureWorker:
 
 
 class Pace:
-    """Holds pictures back until their time on the source's own timeline has come."""
+    """The brake that holds pictures back until their time on the source's own timeline has come."""
 
     def __init__(self, clock: Clock, stopping: threading.Event) -> None:
         self._clock = clock

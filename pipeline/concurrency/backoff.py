@@ -1,4 +1,4 @@
-"""How long to wait before the next try of something that failed."""
+"""Delays before each new try of something that failed."""
 
 from __future__ import annotations
 

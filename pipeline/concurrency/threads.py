@@ -12,7 +12,7 @@ _started: weakref.WeakSet[threading.Thread] = weakref.WeakSet()
 
 
 def alive() -> list[str]:
-    """Return the names of all threads that any crew has started and that still run."""
+    """Return the names of all threads that any group has started and that still run."""
     with _lock:
         return sorted(thread.name for thread in _started if thread.is_alive())
 
@@ -32,7 +32,7 @@ class ThreadGroup:
         self._threads: list[threading.Thread] = []
 
     def start(self, name: str, body: Callable[[], None]) -> None:
-        """Run `body` in a thread of that name; an exception in it stops the whole crew."""
+        """Run `body` in a thread of that name; an exception in it stops the whole group."""
 
         def guarded() -> None:
             try:

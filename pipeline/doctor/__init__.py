@@ -1,1 +1,1 @@
-"""What is wrong with a camera."""
+"""The examination of one camera."""

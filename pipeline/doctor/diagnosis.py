@@ -1,4 +1,4 @@
-"""What a measured source means for its owner: a verdict in plain words, and which setting of the camera to change."""
+"""The meaning of a measured source for its owner: a verdict in plain words, and which of its settings to change."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an RTSP camera says of its stream: its answer to DESCRIBE, asked for by hand so that every status is seen."""
+"""An RTSP camera's word about its stream: the answer to DESCRIBE, asked for by hand so that every status is seen."""
 
 from __future__ import annotations
 

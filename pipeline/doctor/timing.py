@@ -1,4 +1,4 @@
-"""How a stream keeps time: its pace, pauses, bursts and keyframes, and its own clock against ours."""
+"""The timing of a stream: its pace, pauses, bursts and keyframes, and its own clock against ours."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Arrival(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class StreamTiming:
-    """What the arrivals of one stream say; seconds unless named otherwise, None where it cannot be said."""
+    """The timing of one stream by its arrivals; seconds unless named otherwise, None where it cannot be said."""
 
     pictures: int = 0
     seconds: float = 0.0

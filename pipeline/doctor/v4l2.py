@@ -1,4 +1,4 @@
-"""What a webcam offers, asked of Linux: its name, and every format with size and pace."""
+"""The offer of a webcam, asked of Linux: its name, and every format with size and pace."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""From frames to results."""
+"""The way from frames to results."""

@@ -29,7 +29,7 @@ class _Flight(NamedTuple):
 
 
 class Engine:
-    """Turns the frames of `intake` into results, with as many requests in flight as the detector has.
+    """The way of the frames of `intake` into results, with as many requests in flight as the detector has.
 
     Two threads run it: one in `feed`, one in `collect`. `deliver` is called in `collect`'s thread, in the order of
     each camera's frames; when it blocks, feeding stops as soon as all requests are used.

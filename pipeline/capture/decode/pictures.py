@@ -84,7 +84,7 @@ class YuvPicture:
 
     @property
     def presentation(self) -> Presentation:
-        """What the stream asks for, read from the frame now."""
+        """The presentation that the stream asks for, read from the frame now."""
         return Presentation(self._turns * 90, _mirrored(self._frame), self._pixel_aspect)
 
     @property

@@ -1,1 +1,1 @@
-"""Whether a camera is as it should be."""
+"""The health of a camera, told from what it sends."""

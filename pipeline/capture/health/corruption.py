@@ -1,4 +1,4 @@
-"""Which pictures of a stream must not be believed, because data was lost or damaged on the way.
+"""Doubt about pictures of a stream that must not be believed, because data was lost or damaged on the way.
 
 FFmpeg marks only the picture in which it meets an error, and none where whole packets are missing: all
 pictures that build on them look good to it. So doubt lasts until the next keyframe that came whole.

@@ -1,4 +1,4 @@
-"""Whether pictures are missing from an H.264 stream, told by the numbers that it gives to its pictures.
+"""Pictures missing from an H.264 stream, told by the numbers that it gives to its pictures.
 
 Whoever passes a stream on may leave out whole pictures and close the gap in its packets, so that nothing
 seems lost. The pictures that build on them are wrong all the same, and FFmpeg is silent about it.

@@ -1,4 +1,4 @@
-"""What the pictures of a live camera say about it, besides silence: that they are late, always the same, or damaged."""
+"""The state of a live camera as its pictures show it, silence aside: late, always the same, or damaged."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _JUMP_S = 1.0
 
 
 class Lag:
-    """How far a stream is behind its own clock: seconds more than when it was fastest."""
+    """The lag of a stream behind its own clock: seconds more than when it was fastest."""
 
     def __init__(self) -> None:
         self.allowed = CLOCK_DRIFT_RATIO

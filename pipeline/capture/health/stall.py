@@ -1,4 +1,4 @@
-"""How long a live source may keep silent: its first picture, its later ones, and its data each have their own limit."""
+"""Limits to the silence of a live source: its first picture, its later ones, and its data each have their own limit."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _MAX_INTERVAL_S = 60.0
 
 
 class StallTimeouts:
-    """What one source has shown of its pace, over all of its connections; times in monotonic seconds."""
+    """The pace that one source has shown, over all of its connections; times in monotonic seconds."""
 
     def __init__(self, settings: Capture) -> None:
         self._settings = settings

@@ -1,4 +1,4 @@
-"""How long a blocked call into FFmpeg may still take: until a deadline, or until the program stops.
+"""The end of a blocked call into FFmpeg: at a deadline, or when the program stops.
 
 PyAV cannot be cancelled from another thread, and applies its own limits to each step anew. But while
 FFmpeg waits it asks PyAV ten times a second, on the waiting thread, whether the limit has passed, and

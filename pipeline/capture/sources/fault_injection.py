@@ -64,7 +64,7 @@ class FaultInjector:
 
     @property
     def tap(self) -> Callable[[Packet], None] | None:
-        """Hears the compressed pictures of the source inside; those of a stall and of times made up are left out."""
+        """The listener to compressed pictures of the source inside, but for those of a stall and of times made up."""
         return self._tap
 
     @tap.setter
@@ -74,7 +74,7 @@ class FaultInjector:
 
     @property
     def wanted(self) -> Callable[[], bool] | None:
-        """Asks for the source inside whether its pictures are wanted."""
+        """The question of the source inside whether its pictures are wanted."""
         return self._source.wanted
 
     @wanted.setter

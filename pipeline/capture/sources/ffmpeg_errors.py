@@ -1,4 +1,4 @@
-"""What FFmpeg's errors mean to the owner of a camera: a reason in one word, and what to do."""
+"""The meaning of FFmpeg's errors to the owner of a camera: a reason in one word, and what to do."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""What computes, one package a kind."""
+"""The runtimes that compute, one package a kind."""

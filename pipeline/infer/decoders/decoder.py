@@ -22,7 +22,7 @@ class Port(NamedTuple):
 
 
 class Pixels(NamedTuple):
-    """How pictures are to be laid into the input of a model."""
+    """The preparation of pictures for the input of a model."""
 
     fit: Literal["stretch", "letterbox"] = "stretch"
     """Scaled to the input's size, or as large as its aspect allows, in the middle of grey bars."""

@@ -1,1 +1,1 @@
-"""Which models there are, and where their files come from."""
+"""The known models, and where their files come from."""

@@ -1,4 +1,4 @@
-"""Fetching files whose size and SHA-384 are known beforehand, in bounded time."""
+"""The download of files whose size and SHA-384 are known beforehand, in bounded time."""
 
 from __future__ import annotations
 

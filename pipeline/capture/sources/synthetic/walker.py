@@ -31,7 +31,7 @@ _SHOE: Colour = (38, 36, 44)
 
 @dataclass(frozen=True, slots=True)
 class Clothes:
-    """What one person wears; colours are BGR."""
+    """The clothes of one person; colours are BGR."""
 
     skin: Colour
     hair: Colour

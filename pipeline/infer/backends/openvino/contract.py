@@ -1,4 +1,4 @@
-"""Reading a model file and holding it to the contract: one picture in, and outputs that a decoder can read."""
+"""The reader of model files, and the contract it holds them to: one picture in, outputs that a decoder can read."""
 
 from __future__ import annotations
 

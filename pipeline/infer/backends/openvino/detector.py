@@ -60,7 +60,7 @@ class OpenvinoDetector:
 
     @property
     def devices(self) -> tuple[str, ...]:
-        """What executes right now, such as ("CPU",); AUTO may move from the CPU to a GPU once that is ready."""
+        """The devices that execute now, such as ("CPU",); AUTO may move from the CPU to a GPU once that is ready."""
         return tuple(_asked(self._compiled, "EXECUTION_DEVICES") or (self.device,))
 
     def title(self) -> str:

@@ -1,4 +1,4 @@
-"""Which accelerators OpenVINO finds here, and whether the one asked for is among them."""
+"""The accelerators that OpenVINO finds here, and the choice of the one asked for."""
 
 from __future__ import annotations
 
