@@ -149,3 +149,20 @@ def test_two_damaged_pictures_of_a_slow_camera_are_no_stall() -> None:
     watch.opened(0)
     watch.judge(sample(0), None, 0)
     assert [watch.judge(sample(n, damaged=True), None, n * 5.0)[0] for n in (1, 2)] == [State.CORRUPT] * 2
+
+
+def test_a_stream_that_was_held_up_and_catches_up_at_once_has_not_changed_its_clock() -> None:
+    lag = Lag()
+    for now, pts in steady(10):
+        lag.see(pts, now)
+    assert lag.see(10.0, 13.0) == pytest.approx(3, abs=0.01)
+    assert lag.see(13.1, 13.1) == pytest.approx(0, abs=0.01)
+
+
+def test_a_late_stream_is_late_until_it_has_caught_up_by_half() -> None:
+    late = [(12 + n / 10, 10 + n / 10) for n in range(32)]
+    nearer = [(15.2 + n / 10, 15.2 + n / 10 - behind) for n, behind in enumerate((0.8, 0.6, 0.55))]
+    near = [(15.5 + n / 10, 15.5 + n / 10 - behind) for n, behind in enumerate((0.45, 0.8, 0.8, 0.8))]
+    found = seen(*steady(10), *late, *nearer, *near)
+    assert [state for _, state in found] == [State.LIVE, State.LATE, State.LIVE]
+    assert found[-1][0] == 15.5

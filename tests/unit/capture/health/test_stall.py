@@ -84,3 +84,12 @@ def test_a_stream_in_pieces_may_be_silent_between_them() -> None:
     silence = StallTimeouts(Capture())
     waits(silence, *every(0.1, 10))
     assert silence.deadline(in_pieces=True) == pytest.approx(11)
+
+
+@pytest.mark.parametrize(("pace", "limit"), [(60.0, 300.0), (61.0, 3.0)])
+def test_own_times_of_more_than_a_minute_apart_are_not_believed(pace: float, limit: float) -> None:
+    silence = StallTimeouts(Capture())
+    silence.opened(0)
+    for number in range(8):
+        silence.picture(0.01 * number, pace * number)
+    assert silence.deadline() - silence.last == pytest.approx(limit)
