@@ -139,3 +139,20 @@ def test_few_pictures_are_no_reason_to_fail(count: int, live: bool) -> None:
     assert found.pictures == count
     same = rhythm([Arrival(1.0, 1.0)] * count, live=live)
     assert same.pictures == count
+
+
+def test_the_bits_of_the_first_picture_belong_to_the_time_before_it() -> None:
+    arrivals = [Arrival(100 + number / 10, number / 10, size=1000) for number in range(21)]
+    # The first that is counted, since a fifth of the whole is left out.
+    arrivals[4] = arrivals[4]._replace(size=1_000_000)
+    assert rhythm(arrivals, live=True).bitrate == pytest.approx(10 * 1000 * 8)
+
+
+@pytest.mark.parametrize(("lost", "not_made"), [(1.0, 0), (1.3, 0), (1.5, 1), (1.8, 1)])
+def test_a_pause_was_not_made_where_most_of_it_is_known_to_the_cameras_clock(lost: float, not_made: int) -> None:
+    # Of two seconds without pictures `lost` are missing in the camera's own time, and the rest came late.
+    def made(own: float) -> bool:
+        return not 10 < own < 10 + lost
+
+    found = rhythm(stream(made=made, delay=lambda own: max(0.0, 12 - own) if 10 < own < 12 else 0.0), live=True)
+    assert (found.pauses, found.not_made) == (1, not_made)
