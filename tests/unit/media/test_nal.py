@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from pipeline.media.nal import (
+    Bits,
     avc_record,
     codec_name,
     frame_number_width,
@@ -79,3 +80,49 @@ def test_the_width_of_picture_numbers_is_read_from_what_an_encoder_writes() -> N
     assert frame_number_width(parameter_set(640, 480)) == 4
     with pytest.raises(ValueError, match="the unit ends"):
         frame_number_width(SPS)
+
+
+def golomb(value: int) -> str:
+    written = f"{value + 1:b}"
+    return "0" * (len(written) - 1) + written
+
+
+def scaled(lists: dict[int, str], width: int, level: int = 31) -> bytes:
+    """A parameter set of the High profile with these scaling lists, whose picture numbers have `width` bits."""
+    bits = f"{100:08b}{0:08b}{level:08b}" + golomb(0) + golomb(1) + golomb(0) + golomb(0) + "0" + "1"
+    bits += "".join("1" + lists[place] if place in lists else "0" for place in range(8))
+    bits += golomb(width - 4) + golomb(2) + golomb(4) + "0"
+    bits += golomb(19) + golomb(14) + "1100" + "1"
+    bits += "0" * (-len(bits) % 8)
+    return b"\x67" + int(bits, 2).to_bytes(len(bits) // 8, "big")
+
+
+@pytest.mark.parametrize(
+    "lists",
+    [
+        {},
+        {0: golomb(0) * 16},
+        {5: golomb(0) * 16},
+        {6: golomb(0) * 64},
+        {7: golomb(0) * 64},
+        {place: golomb(0) * (16 if place < 6 else 64) for place in range(8)},
+        # From 8 by -8 to 0: the rest of the list is as the last, and not written.
+        {0: golomb(16)},
+        {6: golomb(15) * 8 + golomb(0) * 56},
+        # From 8 by 120 and 128 to 256, which is 0 again.
+        {5: golomb(239) + golomb(255)},
+        {5: golomb(2) * 2 + golomb(12)},
+    ],
+    ids=lambda lists: "-".join(map(str, lists)) or "none",
+)
+def test_the_width_of_picture_numbers_is_found_behind_every_scaling_list(lists: dict[int, str]) -> None:
+    assert [frame_number_width(scaled(lists, width)) for width in (4, 9, 16)] == [4, 9, 16]
+
+
+def test_a_byte_that_only_keeps_start_codes_out_is_no_part_of_a_number() -> None:
+    assert [Bits(b"\0\0\3\1\x80").take(count) for count in (24, 32)] == [1, 0x180]
+    assert Bits(b"\0\0\3\0\0\3\2").take(40) == 2
+    assert Bits(b"\0\3\0").take(24) == 0x300
+    unguarded = scaled({}, 9, level=0)
+    assert unguarded[2:4] == b"\0\0"
+    assert frame_number_width(unguarded[:4] + b"\3" + unguarded[4:]) == 9
