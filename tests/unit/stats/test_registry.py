@@ -89,3 +89,21 @@ def test_the_frame_rate_counts_shown_frames_between_the_first_and_the_last() -> 
         camera.shown(clock.time)
         clock.time += 1 / 30
     assert camera.summary()["fps"] == 30.0
+
+
+def test_an_older_picture_that_is_ready_later_does_not_set_the_age_back() -> None:
+    clock = HandClock()
+    camera = Stats(["door"], clock).cameras["door"]
+    camera.inferred(1, clock.time - 0.1)
+    camera.inferred(1, clock.time - 0.5)
+    camera.shown(clock.time - 0.5)
+    assert camera.figures().age == pytest.approx(0.1)
+    camera.inferred(1, None)
+    assert camera.figures().age == pytest.approx(0.1)
+
+
+def test_a_camera_that_stays_late_for_another_reason_was_late_once() -> None:
+    camera = Stats(["door"], HandClock()).cameras["door"]
+    for state, reason in ((State.LATE, ""), (State.LATE, "network"), (State.LIVE, ""), (State.LATE, "network")):
+        assert camera.changed(state, reason)
+    assert camera.figures().late == 2
