@@ -48,6 +48,28 @@ def test_a_tag_flips_into_the_box_when_the_box_touches_the_title(scene: Scene) -
     assert share(image[:tall, 402:480], colour("person"), 3) == 0
 
 
+def test_a_tag_that_would_reach_under_the_title_stands_below_it(scene: Scene) -> None:
+    tall = strip_height(letter_size(1280, 720))
+    for upper in (0, tall // 2, tall, tall + 10):
+        image = scene.draw(scene.result(1280, 720, [(400, upper, 700, 400)]))
+        begin = max(upper, tall)
+        assert share(image[begin + 2 : begin + 14, 402:480], colour("person"), 3) > 0.4
+        between = image[tall + 1 : upper, 402:480]
+        assert share(between, colour("person"), 3) == 0
+
+
+def test_the_surer_of_two_boxes_lies_on_top(scene: Scene) -> None:
+    result = scene.result(1280, 720, [(300, 200, 700, 600), (300, 200, 700, 600)])
+    found = result.detections
+    assert found.scores[0] > found.scores[1]
+    for order in ([0, 1], [1, 0]):
+        labelled = Detections(found.boxes, found.scores, np.array(order, np.int32), ("person", "bike"))
+        image = scene.draw(replace(result, detections=labelled))
+        surer = ("person", "bike")[order[0]]
+        assert share(image[200:601, 300:301], colour(surer), 3) > 0.97
+        assert share(image[185:198, 302:380], colour(surer), 3) > 0.4
+
+
 def test_letters_grow_with_the_picture() -> None:
     sizes = [letter_size(width, height) for width, height in SIZES[:5]]
     assert sizes == [8, 8, 12, 18, 36]
