@@ -42,6 +42,7 @@ class Request:
     def __init__(self, device: Device) -> None:
         self.device, self.pixels = device, np.zeros((8, 8, 3), np.uint8)
         self.ready = 0.0
+        self.cancelled = False
 
     def start_async(self) -> None:
         self.device.started += 1
@@ -54,7 +55,7 @@ class Request:
         return time.monotonic() >= self.ready
 
     def cancel(self) -> None:
-        self.ready = 0.0
+        self.ready, self.cancelled = 0.0, True
 
 
 class Device:
@@ -65,9 +66,11 @@ class Device:
     def __init__(self, delay: Any = lambda: 0.001, fails_at: int = 0) -> None:
         self.delay, self.fails_at, self.started = delay, fails_at, 0
         self.seen: list[int] = []
+        self.made: list[Request] = []
 
     def request(self) -> Request:
-        return Request(self)
+        self.made.append(Request(self))
+        return self.made[-1]
 
     def fill(self, request: Request, picture: Plain) -> None:
         request.pixels[:] = picture.resized(self.width, self.height)
@@ -152,6 +155,15 @@ def test_a_device_that_hangs_is_named_after_the_time_limit() -> None:
         "stand-in has not answered for 0.3 s: the device hangs; restart it or choose another with infer.device"
     )
     assert stats.cameras["a"].figures().in_flight == 0
+
+
+def test_requests_still_in_flight_are_cancelled_when_a_device_fails() -> None:
+    # It answers nothing, and fails once all of its requests are in flight: the oldest tells of it.
+    device = Device(lambda: 3600.0, fails_at=Device.requests)
+    _, stats, errors = run(device, {"a": 9})
+    assert any(isinstance(error, DeviceError) for error in errors)
+    assert [request.cancelled for request in device.made] == [False, True, True]
+    assert stats.cameras["a"].figures().dropped["failed"] == 3
 
 
 def test_every_stage_of_every_frame_is_timed() -> None:
