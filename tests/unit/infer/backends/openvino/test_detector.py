@@ -125,6 +125,7 @@ def test_an_onnx_model_of_the_contract_works(tmp_path: Path) -> None:
 @pytest.mark.parametrize("batch", [-1, 4])
 def test_a_free_or_larger_batch_becomes_one_picture(tmp_path: Path, batch: int) -> None:
     detector = loaded(write_ir(rows_model(((batch, 3, 24, 32),)), tmp_path / "batch.xml"))
+    assert detector.request().get_input_tensor().shape == [1, 24, 32, 3]
     assert found_in(detector, np.zeros((24, 32, 3), np.uint8), 0.5) == [("blue", 0.9)]
 
 
