@@ -143,3 +143,14 @@ TEMPLATES = [
 def test_a_configuration_gets_a_variable_for_the_secret(text: str, template: str) -> None:
     redaction.remember(text)
     assert redaction.template(text) == template
+
+
+def test_a_password_is_masked_in_both_alphabets_of_base64() -> None:
+    password = "o>?~?>~~o"
+    redaction.remember(f"rtsp://viewer:{quote(password, safe='')}@camera/live")
+    for secret in (password, f"viewer:{password}"):
+        plain, safe = (code(secret.encode()).decode() for code in (base64.b64encode, base64.urlsafe_b64encode))
+        assert "+" in plain
+        assert "/" in plain
+        for spelling in (plain, safe, safe.rstrip("=")):
+            assert redaction.scrub(f"before {spelling} after") == "before *** after"
