@@ -112,6 +112,54 @@ def test_damage_in_the_middle_is_counted_and_survived(tmp_path: Path) -> None:
     assert found[-10:] == list(range(50, 60))
 
 
+def test_a_file_that_is_damaged_before_its_first_picture_fails_and_does_not_just_end(tmp_path: Path) -> None:
+    path = write_file(tmp_path / "street.ts", street(30), 30, g="10", bf="0")
+    data = path.read_bytes()
+    whole = len(data) // 20
+    path.write_bytes(data[:whole] + bytes(len(data) - whole))
+    source = opened(path)
+    with pytest.raises(SourceError) as caught:
+        source.read()
+    source.close()
+    assert str(caught.value).startswith(f"{path}: ")
+    assert caught.value.reason == "unreadable"
+
+
+def test_a_decoder_is_emptied_before_its_file_is_closed(video: Path) -> None:
+    source, order = opened(video), []
+    assert source.read() is not None
+    real = source._container
+    assert real is not None
+
+    class Container:
+        """The same, but what is done to it at the end is noted."""
+
+        @property
+        def streams(self) -> Container:
+            return self
+
+        @property
+        def video(self) -> list[Container]:
+            return [self]
+
+        @property
+        def codec_context(self) -> Container:
+            return self
+
+        def flush_buffers(self) -> None:
+            order.append("emptied")
+            real.streams.video[0].codec_context.flush_buffers()
+
+        def close(self) -> None:
+            order.append("closed")
+            real.close()
+
+    source._container = Container()  # type: ignore[assignment]
+    source.close()
+    source.close()
+    assert order == ["emptied", "closed"]
+
+
 @pytest.mark.parametrize(
     ("name", "content", "said", "reason"),
     [
