@@ -456,6 +456,44 @@ def test_a_clip_comes_from_memory_where_its_recording_fails(unrecorded: Clips, c
     assert [number for _, number in played(path)] == list(range(30))
 
 
+class BrokenRecording:
+    """A recording whose disk goes while the clip is cut: a second of pictures, and then an error."""
+
+    wait = 0.0
+
+    def __init__(self, sent: list[Packet]) -> None:
+        self._kept = past.BufferedClip(sent, 0.0, 1000.0, free, lambda wanted: None)
+
+    def footage(self, camera: str, before: float, after: float) -> BrokenRecording:
+        return self
+
+    def refusal(self, camera: str) -> str:
+        return ""
+
+    def pour(self, splice: Remuxer) -> None:
+        self._kept.pour(splice)
+        raise OutputError("the disk is gone; connect it again")
+
+    def beside(self) -> Path:
+        raise AssertionError("a file is named")
+
+    def release(self) -> None:
+        pass
+
+
+def test_a_recording_that_fails_midway_is_not_continued_from_memory(clip: Clip, tmp_path: Path) -> None:
+    clips = Clips({"door": config.Camera(source="rtsp://camera.example/live")}, HandClock())
+    sent = list(packets(clip, 30))
+    for packet in sent:
+        clips.packet(packet)
+    clips.recordings = BrokenRecording(sent)
+    for save in (lambda asked: asked.data(), lambda asked: asked.save(tmp_path / "clip.mp4")):
+        with clips.ask("door", 10, 0) as asked, pytest.raises(OutputError) as caught:
+            save(asked)
+        assert str(caught.value) == "door: no clip: the disk is gone; connect it again"
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_clip_waits_for_nothing_once_no_picture_will_come(clip: Clip, tmp_path: Path) -> None:
     ended = threading.Event()
     clock = HandClock(ended)
