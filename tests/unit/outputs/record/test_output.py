@@ -241,6 +241,62 @@ def test_a_damaged_keyframe_is_not_the_start_of_a_file(crew: Start, clip: Clip, 
     assert output._stats.told()["record"] == {}
 
 
+def test_only_the_newest_files_are_remembered(
+    crew: Start, clip: Clip, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from pipeline.outputs.record import output as record
+
+    monkeypatch.setattr(record, "_TAKES", 2)
+    output = recording(crew, tmp_path / "{time}.mp4", seconds=1)
+    assert isinstance(output, CopyOutput)
+    for packet in packets(clip, 150):
+        output.packet(packet)
+    output.close()
+    assert until(lambda: not [each for each in threading.enumerate() if each.name == "record-write"])
+    assert len(videos(tmp_path)) == 5
+    assert [take.path for take in output._takes["door"]] == sorted(videos(tmp_path), key=lambda path: path.stem)[-2:]
+
+
+def test_the_pauses_between_tries_grow_and_begin_anew_after_a_success(
+    crew: Start, clip: Clip, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken, real = threading.Event(), Segment.write
+
+    def write(segment: Segment, packet: Packet) -> float:
+        if broken.is_set():
+            raise OutputError("the disk is full")
+        return real(segment, packet)
+
+    monkeypatch.setattr(Segment, "write", write)
+    clock = ManualClock()
+    output = recording(crew, tmp_path / "{time}.mp4", clock=clock)
+    assert isinstance(output, CopyOutput)
+    coming = packets(clip, 3000)
+
+    def send() -> None:
+        for _ in range(15):
+            output.packet(replace(next(coming), captured=clock.monotonic()))
+
+    def failure() -> float:
+        """Give a group of pictures to a broken disk and return for how many seconds nothing is tried after it."""
+        clock.advance(100)
+        broken.set()
+        send()
+        assert until(lambda: output._retry_at > clock.monotonic())
+        return output._retry_at - clock.monotonic()
+
+    pauses = [failure() for _ in range(3)]
+    assert until(lambda: written(output))
+    broken.clear()
+    clock.advance(100)
+    send()
+    assert until(lambda: not output._stats.told()["record"])
+    assert until(lambda: written(output))
+    pauses.append(failure())
+    output.close()
+    assert pauses == [pytest.approx(pause, rel=0.2) for pause in (0.25, 0.5, 1.0, 0.25)]
+
+
 def test_what_cannot_be_copied_is_told(crew: Start, tmp_path: Path) -> None:
     output = recording(crew, tmp_path / "{time}.mp4")
     assert output.takes_packets
