@@ -6,6 +6,7 @@ import json
 import socket
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import cv2
@@ -18,13 +19,15 @@ from pipeline.clock import Clock, SystemClock
 from pipeline.draw.primitives import GREEN, RED, colour
 from pipeline.errors import OutputError
 from pipeline.frames import Image
+from pipeline.stats.health import OLD
 from pipeline.stats.registry import State, Stats
 from pipeline.web.origin_check import host_name
 from pipeline.web.output import WebOutput
 from pipeline.web.settings import Web
+from pipeline.web.viewers import Gallery
 from tests.support.clock import ManualClock
 from tests.support.outputs import context
-from tests.support.scenes import Scene, share
+from tests.support.scenes import HandClock, Scene, share
 from tests.support.wait import HANG_S, until
 
 Start = Callable[[str, Callable[[], None]], None]
@@ -140,6 +143,33 @@ def test_nothing_is_encoded_or_drawn_while_nobody_looks(serve: Callable[..., Ser
         assert not served.give("door")
         assert served.encoded() == before
         assert served.scenes["door"].drawn == 0
+
+
+def test_of_a_camera_that_nobody_watched_only_a_picture_of_now_is_shown() -> None:
+    clock = HandClock()
+    stats = Stats(["door"], clock, undetected=["door"])
+    gallery = Gallery(stats, 80, 9, {}, {}, lambda name: 0.0)
+    scene = Scene(clock, "door", stats)
+    scene.camera.captured()
+    seen = replace(scene.result(age=0), detected=False)
+    assert not gallery.show(scene.view(seen))
+    clock.seconds += 30
+    # The camera is silent as well, so that there is no newer one.
+    shot = gallery.shot("door")
+    assert shot is not None
+    assert shot.view.result is seen
+    scene.camera.captured()
+    assert gallery.shot("door") is None
+    newer = replace(scene.result(age=0), detected=False)
+    assert not gallery.show(scene.view(newer))
+    clock.seconds += OLD
+    scene.camera.captured()
+    shot = gallery.shot("door")
+    assert shot is not None
+    assert shot.view.result is newer
+    clock.seconds += 0.01
+    scene.camera.captured()
+    assert gallery.shot("door") is None
 
 
 def test_a_picture_is_encoded_once_for_all_viewers(serve: Callable[..., Served]) -> None:
