@@ -1,7 +1,7 @@
 # What contributors run; `make setup` first. PYTHON names another interpreter.
 PYTHON ?= .venv/bin/python
 
-.PHONY: setup test test-faults test-loaded test-training docs lint format bench
+.PHONY: setup test test-faults test-loaded test-training mutants docs lint format bench
 
 setup:            # a virtual environment with all that the tests need
 	python3 -m venv .venv
@@ -18,6 +18,9 @@ test-loaded:      # both, on one core that a busy program shares
 
 test-training:    # the trainer's tests; they need pip install '.[train]'
 	$(PYTHON) -m pytest tests/training
+
+mutants:          # 300 small faults in the program, and which of them no unit test notices; hours
+	$(PYTHON) -m tests.mutants
 
 docs:             # the documentation as a site; it needs pip install '.[docs]'
 	$(PYTHON) -m mkdocs build --site-dir site
