@@ -30,7 +30,8 @@ def breaches(source: str) -> list[str]:
         elif isinstance(node, ast.Compare):
             sides = [node.left, *node.comparators]
             asked = any(isinstance(each, ast.Attribute) and each.attr in ("name", "kind") for each in sides)
-            words = {each.value for side in sides for each in ast.walk(side) if isinstance(each, ast.Constant)}
+            constants = [each for side in sides for each in ast.walk(side) if isinstance(each, ast.Constant)]
+            words = {each.value for each in constants if isinstance(each.value, str)}
             found += [f"compares {word}" for word in sorted(words & KINDS)] if asked else []
     return found
 

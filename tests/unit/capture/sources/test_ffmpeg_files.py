@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import cv2
@@ -126,10 +127,10 @@ def test_a_file_that_is_damaged_before_its_first_picture_fails_and_does_not_just
 
 
 def test_a_decoder_is_emptied_before_its_file_is_closed(video: Path) -> None:
-    source, order = opened(video), []
+    order: list[str] = []
+    source = opened(video)
     assert source.read() is not None
-    real = source._container
-    assert real is not None
+    real: Any = source._connection.container
 
     class Container:
         """The same, but what is done to it at the end is noted."""
@@ -154,7 +155,7 @@ def test_a_decoder_is_emptied_before_its_file_is_closed(video: Path) -> None:
             order.append("closed")
             real.close()
 
-    source._container = Container()  # type: ignore[assignment]
+    source._connection.container = Container()  # type: ignore[assignment]
     source.close()
     source.close()
     assert order == ["emptied", "closed"]

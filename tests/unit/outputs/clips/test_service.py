@@ -487,7 +487,8 @@ def test_a_recording_that_fails_midway_is_not_continued_from_memory(clip: Clip, 
     for packet in sent:
         clips.packet(packet)
     clips.recordings = BrokenRecording(sent)
-    for save in (lambda asked: asked.data(), lambda asked: asked.save(tmp_path / "clip.mp4")):
+    saves: list[Callable[[Clip_], object]] = [Clip_.data, lambda asked: asked.save(tmp_path / "clip.mp4")]
+    for save in saves:
         with clips.ask("door", 10, 0) as asked, pytest.raises(OutputError) as caught:
             save(asked)
         assert str(caught.value) == "door: no clip: the disk is gone; connect it again"
