@@ -246,7 +246,7 @@ def test_only_the_newest_files_are_remembered(
 ) -> None:
     from pipeline.outputs.record import output as record
 
-    monkeypatch.setattr(record, "_TAKES", 2)
+    monkeypatch.setattr(record, "_MAX_TAKE_COUNT", 2)
     output = recording(crew, tmp_path / "{time}.mp4", seconds=1)
     assert output.takes_packets
     for packet in packets(clip, 150):
