@@ -39,6 +39,8 @@ NOT_MUTATED = (
 FACTOR, EXTRA_S = 3.0, 15.0
 """How much longer than without a fault the tests may take, and so many seconds more, before they count as hung."""
 BASELINE_LIMIT_S = 900.0
+LARGE = 100
+"""A number from which on one more makes next to no difference."""
 
 COMPARED: dict[type[ast.cmpop], type[ast.cmpop]] = {
     ast.Lt: ast.LtE,
@@ -178,11 +180,11 @@ class Finder(ast.NodeVisitor):
         self.generic_visit(node)
 
     def visit_Constant(self, node: ast.Constant) -> None:
-        """Change numbers by one and turn round what is true or false."""
+        """Change small numbers by one, double large ones, and turn round what is true or false."""
         if isinstance(node.value, bool):
             self._add(node, str(not node.value))
         elif isinstance(node.value, int | float):
-            self._add(node, repr(node.value + 1))
+            self._add(node, repr(node.value + 1 if abs(node.value) < LARGE else 2 * node.value))
 
     def visit_Expr(self, node: ast.Expr) -> None:
         """Leave a call out."""
@@ -204,8 +206,8 @@ class Finder(ast.NodeVisitor):
         self._add(node, "pass")
 
     def visit_Return(self, node: ast.Return) -> None:
-        """Return nothing."""
-        if node.value is not None and not (isinstance(node.value, ast.Constant) and node.value.value is None):
+        """Return nothing, where that is not nearly the same."""
+        if node.value is not None and not (isinstance(node.value, ast.Constant) and not node.value.value):
             self._add(node, "return None")
         self.generic_visit(node)
 
