@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator
-from contextlib import suppress
+from collections.abc import AsyncIterator, Collection
 from importlib.resources import files
 
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route, WebSocketRoute
-from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from pipeline.web.routes.api import Api
-from pipeline.web.routes.clips import ClipEndpoint, crowded, unknown
-from pipeline.web.routes.hls import Players
+from pipeline.web.routes.api import ApiRoutes
+from pipeline.web.routes.clips import crowded, unknown
+from pipeline.web.routes.hls import HlsRoutes
 
-from .viewers import Gallery, Viewer
-from .websocket import LivePage
+from .status import StatusReporter
+from .viewers import Viewer, ViewerRegistry
+from .websocket import LiveEndpoint
 
 _TYPES = {
     ".html": "text/html",
@@ -28,17 +26,27 @@ _TYPES = {
     ".svg": "image/svg+xml",
 }
 _STALE_PACE = 0.5
-_GOING_AWAY, _TRY_AGAIN_LATER = 1001, 1013
 _PART = "content-type: image/jpeg\r\ncontent-length: {}\r\n\r\n"
 
 
 class Site:
     """The routes; nothing a client sends names a file, an address or a setting."""
 
-    def __init__(self, gallery: Gallery, orders: ClipEndpoint) -> None:
-        self._gallery = gallery
-        self._api = Api(gallery, orders)
-        self._players = Players(gallery)
+    def __init__(
+        self,
+        cameras: Collection[str],
+        viewers: ViewerRegistry,
+        status: StatusReporter,
+        live: LiveEndpoint,
+        api: ApiRoutes,
+        hls: HlsRoutes,
+    ) -> None:
+        self._cameras = cameras
+        self._viewers = viewers
+        self._status = status
+        self._live = live
+        self._api = api
+        self._hls = hls
         self._assets = {
             f"/{each.name}": (each.read_bytes(), _TYPES[f".{each.name.rpartition('.')[2]}"])
             for each in files("pipeline.web").joinpath("static").iterdir()
@@ -52,9 +60,9 @@ class Site:
             routes=[
                 *(Route(path, self._asset) for path in self._assets),
                 *self._api.routes(),
-                *self._players.routes(),
+                *self._hls.routes(),
                 Route("/cameras/{name}/stream.mjpg", self._stream),
-                WebSocketRoute("/live", self._live),
+                WebSocketRoute("/live", self._live.serve),
             ]
         )
 
@@ -66,12 +74,12 @@ class Site:
 
     async def _stream(self, request: Request) -> Response:
         name = request.path_params["name"]
-        if name not in self._gallery.stats.cameras:
+        if name not in self._cameras:
             return unknown()
         media_type = "multipart/x-mixed-replace; boundary=frame"
         if request.method == "HEAD":
             return Response(headers={"content-type": media_type})
-        viewer = self._gallery.enter([name])
+        viewer = self._viewers.enter([name])
         if viewer is None:
             return crowded()
         return StreamingResponse(self._parts(name, viewer), media_type=media_type)
@@ -81,30 +89,11 @@ class Site:
         try:
             yield b"--frame\r\n"
             sent = b""
-            while not self._gallery.closed:
-                jpeg = self._gallery.honest(name)
+            while not self._viewers.closed:
+                jpeg = self._status.jpeg(name)
                 if jpeg is not sent:
                     sent = jpeg
                     yield _PART.format(len(jpeg)).encode() + jpeg + b"\r\n--frame\r\n"
                 await viewer.wait(_STALE_PACE)
         finally:
-            self._gallery.leave(viewer)
-
-    async def _live(self, socket: WebSocket) -> None:
-        viewer = self._gallery.enter()
-        await socket.accept()
-        if viewer is None:
-            await socket.close(_TRY_AGAIN_LATER, "too many viewers")
-            return
-        page = LivePage(self._gallery, viewer, socket)
-        listening = asyncio.ensure_future(page.listen())
-        speaking = asyncio.ensure_future(page.speak())
-        try:
-            await asyncio.wait((listening, speaking), return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            self._gallery.leave(viewer)
-            listening.cancel()
-            speaking.cancel()
-            await asyncio.gather(listening, speaking, return_exceptions=True)
-        with suppress(RuntimeError, WebSocketDisconnect):
-            await socket.close(_GOING_AWAY)
+            self._viewers.leave(viewer)

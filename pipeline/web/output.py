@@ -18,14 +18,20 @@ from pipeline.outputs.protocols import Output, OutputContext, View
 from pipeline.web.auth.login_code import MINUTES, LoginCode
 from pipeline.web.auth.middleware import POSTS, Access
 from pipeline.web.auth.stream_keys import StreamKeys, address
+from pipeline.web.routes.api import ApiRoutes
 from pipeline.web.routes.clips import ClipEndpoint
+from pipeline.web.routes.hls import HlsRoutes
 
 from .app import Site
+from .latest_frames import LatestFrames
 from .limits import BoundedSocket, Listener, TimedProtocol, affordable, hasten_handshakes
 from .origin_check import Guard, own_names
+from .passthrough import Passthrough
 from .settings import Web
+from .status import StatusReporter
 from .tls import context
-from .viewers import Gallery
+from .viewers import ViewerRegistry
+from .websocket import LiveEndpoint
 
 _GRACE = 0.3
 _SEND_BUFFER = 256 * 1024
@@ -42,15 +48,20 @@ class WebOutput(Output):
     takes_packets = True
 
     def __init__(self, settings: Web, context: OutputContext) -> None:
-        stats = context.stats
-        # A page must know how much of a picture its title covers.
-        overlays = {name: camera.overlay for name, camera in context.cameras.items()}
+        stats, clock = context.stats, context.stats.clock
         self._settings = settings
+        self._stats = stats
         self._start = context.start
-        self._orders = ClipEndpoint(context.clips or Clips({}, stats.clock), stats, context.start)
-        most, reach = settings.viewers, self._orders.reach
-        self._gallery = Gallery(stats, settings.quality, most, overlays, context.hls_streams, reach)
-        self._invitation = LoginCode(stats.clock)
+        self._broadcasts = context.hls_streams
+        # A page must know how much of a picture its title covers.
+        self._overlays = {name: camera.overlay for name, camera in context.cameras.items()}
+        self._clips = ClipEndpoint(context.clips or Clips({}, clock), stats, context.start)
+        self._frames = LatestFrames(stats, settings.quality)
+        self._passthrough = Passthrough(stats.cameras, clock)
+        self._viewers = ViewerRegistry(stats.cameras, self._passthrough, self._broadcasts, clock, settings.viewers)
+        self._login_code = LoginCode(clock)
+        token = settings.token
+        self._stream_keys = None if token is None else StreamKeys(token.get_secret_value(), stats.cameras)
         self._listener: socket.socket | None = None
         self._server: uvicorn.Server | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -66,12 +77,10 @@ class WebOutput(Output):
         self._listener = _listen(settings.host, settings.port, most)
         port = self._listener.getsockname()[1]
         self.address = f"{'https' if security else 'http'}://{_reachable(self._listener)}:{port}/"
-        app: ASGIApp = Site(self._gallery, self._orders).app()
-        if settings.token is not None:
-            token, stats = settings.token.get_secret_value(), self._gallery.stats
-            permits = StreamKeys(token, stats.cameras)
-            self._gallery.stream_address = permits.address
-            app = Access(app, token, port, stats.clock, self._invitation, permits)
+        app = self._app()
+        if settings.token is not None and self._stream_keys is not None:
+            token = settings.token.get_secret_value()
+            app = Access(app, token, port, self._stats.clock, self._login_code, self._stream_keys)
         serving = uvicorn.Config(
             Guard(app, own_names(settings), frozenset() if settings.token is None else POSTS),
             http=TimedProtocol,
@@ -94,19 +103,19 @@ class WebOutput(Output):
         serving.load()
         serving.ssl = security
         self._server = uvicorn.Server(serving)
-        self._orders.open()
+        self._clips.open()
         self._start("web-server", self._serve)
 
     def announcements(self) -> Iterator[str]:
         """Return the lines that say where to look. Addresses that hold a secret stand on the page only."""
         yield f"watch on {self.address}"
-        if self._gallery.broadcasts:
+        if self._broadcasts:
             secret = "" if self._settings.token is None else " with the token; the page has addresses that need none"
             yield f"HLS on {self.address[:-1]}{address('{camera}')}{secret}"
 
     def invite(self) -> str:
         """An address that lets one browser in without the token, once and for some minutes; empty without a token."""
-        return f"{self.address}login#{self._invitation.renew()}" if self._settings.token is not None else ""
+        return f"{self.address}login#{self._login_code.renew()}" if self._settings.token is not None else ""
 
     def invitation(self) -> str:
         """Return the line with such an address; empty without a token."""
@@ -115,28 +124,35 @@ class WebOutput(Output):
 
     def show(self, view: View) -> bool:
         """Pass a view to whoever looks at that camera; True if somebody does."""
-        return self._gallery.show(view)
+        camera = view.result.frame.camera
+        self._frames.put(view)
+        viewers = self._viewers.taking_jpeg(camera)
+        if viewers:
+            # Encoded here, so that the server's event loop is free for the network.
+            self._frames.encode(view)
+            self._viewers.wake(viewers)
+        return bool(viewers) or self._passthrough.watched(camera)
 
     def needs_frames(self, camera: str) -> bool:
         """Whether anybody looks who does not decode the camera's own packets."""
-        return self._gallery.wants(camera)
+        return bool(self._viewers.taking_jpeg(camera))
 
     def packet(self, packet: Packet) -> None:
         """Pass a compressed picture to the pages that decode it themselves."""
-        self._gallery.relay.packet(packet)
+        self._passthrough.packet(packet)
 
     def on_result(self, result: Result) -> None:
         """Tell those pages at once what was found in it, though nothing is painted for them."""
-        self._gallery.relay.found(result)
+        self._passthrough.found(result)
 
     def on_drop(self, frame: Frame) -> None:
         """Tell them that the detector left it out."""
-        self._gallery.relay.missed(frame)
+        self._passthrough.missed(frame)
 
     def close(self) -> None:
         """Let viewers go and end the server; takes at most about a second."""
-        self._gallery.close()
-        self._orders.close()
+        self._viewers.close()
+        self._clips.close()
         server, loop, listener = self._server, self._loop, self._listener
         if server is None:
             return
@@ -147,13 +163,30 @@ class WebOutput(Output):
         if listener is not None:
             listener.close()
 
+    def _app(self) -> ASGIApp:
+        """Make the application from the parts that each route needs."""
+        stats, frames, viewers = self._stats, self._frames, self._viewers
+        reach = self._clips.reach
+        status = StatusReporter(stats, frames, viewers, self._passthrough, self._overlays, reach, self._stream_address)
+        live = LiveEndpoint(frames, viewers, status, self._overlays, stats.clock)
+        api = ApiRoutes(stats, frames, viewers, status, self._clips)
+        hls = HlsRoutes(stats.cameras, self._broadcasts, viewers, status.health)
+        return Site(stats.cameras, viewers, status, live, api, hls).app()
+
+    def _stream_address(self, camera: str) -> str | None:
+        """Return the path of a camera's HLS stream that needs no login; None where none is made."""
+        if camera not in self._broadcasts:
+            return None
+        return address(camera) if self._stream_keys is None else self._stream_keys.address(camera)
+
     def _serve(self) -> None:
         async def serve() -> None:
             assert self._server is not None
             assert self._listener is not None
             self._loop = asyncio.get_running_loop()
             hasten_handshakes(self._loop)
-            self._gallery.attach(self._loop)
+            self._viewers.attach(self._loop)
+            self._passthrough.attach(self._loop)
             await self._server.serve(sockets=[self._listener])
 
         try:

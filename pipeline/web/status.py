@@ -1,55 +1,151 @@
-"""What is known of a camera at one moment, as programs and pages are told."""
+"""The state of the cameras as programs and pages are told it: JSON, words, and the picture to show with them."""
 
 from __future__ import annotations
 
-from typing import Any
+import json
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
 
+from pipeline.config import root as config
 from pipeline.outputs.events.schema import timestamp
+from pipeline.outputs.protocols import View
 from pipeline.redaction import scrub
-from pipeline.stats.health import Verdict
-from pipeline.stats.registry import CameraFigures
+from pipeline.stats.health import Verdict, verdict
+from pipeline.stats.registry import CameraFigures, Stats
+
+from .latest_frames import LatestFrames
+from .passthrough import Passthrough
+from .viewers import ViewerRegistry
+
+_MAX_TEXT_AGE_S = 0.25
 
 
-def card(
-    figures: CameraFigures,
-    found: Verdict,
-    *,
-    age: float | None,
-    live: bool,
-    size: tuple[int, int] | None,
-    viewers: int,
-    direct: dict[str, Any] | None,
-) -> dict[str, Any]:
-    """A camera for JSON, as openapi.json beside the page describes it; `age` is seconds, `size` width and height."""
-    width, height = size or (None, None)
-    return {
-        "name": figures.name,
-        "state": figures.state.value,
-        "reason": scrub(figures.reason),
-        "since": timestamp(figures.since),
-        "retry_in": None if figures.retry_in is None else round(figures.retry_in, 1),
-        "last_good": None if figures.last_good is None else timestamp(figures.last_good),
-        "next_try": None if figures.next_try is None else timestamp(figures.next_try),
-        "level": found.level.value,
-        "text": found.text,
-        "stale": found.stale,
-        "live": live,
-        "source": scrub(figures.source),
-        "width": width,
-        "height": height,
-        "detected": figures.detected,
-        "people": figures.people,
-        "fps": round(figures.fps, 1),
-        "fps_in": round(figures.fps_in, 1),
-        "age_ms": None if age is None else round(age * 1e3),
-        "captured": figures.captured,
-        "inferred": figures.inferred,
-        "passed": figures.passed,
-        "shown": figures.shown,
-        "dropped": figures.dropped,
-        "in_flight": figures.in_flight,
-        "reconnects": figures.reconnects,
-        "late": figures.late,
-        "viewers": viewers,
-        "direct": direct,
-    }
+class Assessment(NamedTuple):
+    """The newest picture of a camera and how far it can be trusted."""
+
+    view: View | None
+    """None before the first."""
+    age: float | None
+    """Seconds since its capture; None before the first."""
+    health: Verdict
+
+
+class StatusReporter:
+    """Reports how the cameras are; safe from any thread but for `text`, which belongs to the server's event loop."""
+
+    def __init__(
+        self,
+        stats: Stats,
+        frames: LatestFrames,
+        viewers: ViewerRegistry,
+        passthrough: Passthrough,
+        overlays: Mapping[str, config.Overlay],
+        clip_reach: Callable[[str], float],
+        stream_address: Callable[[str], str | None],
+    ) -> None:
+        """`clip_reach` gives the seconds back that a camera's clips can go, `stream_address` the path of its HLS."""
+        self._stats = stats
+        self._frames = frames
+        self._viewers = viewers
+        self._passthrough = passthrough
+        self._overlays = overlays
+        self._clip_reach = clip_reach
+        self._stream_address = stream_address
+        self._text: tuple[float, str] = (0.0, "")
+
+    def assess(self, camera: str) -> Assessment:
+        """Judge the newest view of a camera."""
+        view = self._frames.newest(camera)
+        clock = self._stats.clock
+        age = None if view is None else max(0.0, clock.monotonic() - view.result.frame.captured)
+        live = view is None or view.live
+        return Assessment(view, age, verdict(self._stats.cameras[camera].figures(), clock.now(), age, live))
+
+    def health(self, camera: str) -> Verdict:
+        """Judge a camera itself, whether or not anybody was shown a picture of it."""
+        figures = self._stats.cameras[camera].figures()
+        return verdict(figures, self._stats.clock.now(), figures.age, figures.live)
+
+    def jpeg(self, camera: str) -> bytes:
+        """Return the newest picture as a JPEG that can stand alone: dimmed, with the reason, if it is stale."""
+        view, _, health = self.assess(camera)
+        if view is None or health.stale:
+            return self._frames.encode_status(camera, view, health)
+        return self._frames.encode(view).jpeg
+
+    def cameras(self) -> dict[str, Any]:
+        """Return the status of all cameras and the count of viewers, for JSON."""
+        return {
+            "cameras": [self.camera_status(camera) for camera in self._stats.cameras],
+            "viewers": self._viewers.count(),
+        }
+
+    def text(self) -> str:
+        """Return the same as JSON text, at most a quarter of a second old: made once for all pages."""
+        now = self._stats.clock.monotonic()
+        if not self._text[1] or now - self._text[0] > _MAX_TEXT_AGE_S:
+            self._text = now, json.dumps(self.cameras(), separators=(",", ":"))
+        return self._text[1]
+
+    def camera_status(self, camera: str) -> dict[str, Any]:
+        """Return the status of a camera for JSON, as openapi.json beside the page describes it."""
+        view, age, health = self.assess(camera)
+        figures = self._stats.cameras[camera].figures()
+        size = None if view is None else (view.result.frame.picture.width, view.result.frame.picture.height)
+        live = figures.live and (view is None or view.live)
+        if not figures.detected:
+            # Pictures may rest unseen, but not the camera.
+            age, size = figures.age, self._passthrough.size(camera) or size
+            health = verdict(figures, self._stats.clock.now(), age, live)
+        width, height = size or (None, None)
+        return {
+            "name": figures.name,
+            "state": figures.state.value,
+            "reason": scrub(figures.reason),
+            "since": timestamp(figures.since),
+            "retry_in": None if figures.retry_in is None else round(figures.retry_in, 1),
+            "last_good": None if figures.last_good is None else timestamp(figures.last_good),
+            "next_try": None if figures.next_try is None else timestamp(figures.next_try),
+            "level": health.level.value,
+            "text": health.text,
+            "stale": health.stale,
+            "live": live,
+            "source": scrub(figures.source),
+            "width": width,
+            "height": height,
+            "detected": figures.detected,
+            "people": figures.people,
+            "fps": round(figures.fps, 1),
+            "fps_in": round(figures.fps_in, 1),
+            "age_ms": None if age is None else round(age * 1e3),
+            "captured": figures.captured,
+            "inferred": figures.inferred,
+            "passed": figures.passed,
+            "shown": figures.shown,
+            "dropped": figures.dropped,
+            "in_flight": figures.in_flight,
+            "reconnects": figures.reconnects,
+            "late": figures.late,
+            "viewers": self._viewers.count(camera),
+            "direct": self._direct(figures, live),
+            "clip_s": self._clip_reach(camera),
+            "hls": self._stream_address(camera),
+        }
+
+    def _direct(self, figures: CameraFigures, live: bool) -> dict[str, Any] | None:
+        """Describe the camera's own pictures, which are judged by their own age because they do not wait for boxes."""
+        offer = self._passthrough.offer(figures.name)
+        if offer is None:
+            return None
+        codec, hold, age = offer
+        health = verdict(figures, self._stats.clock.now(), age, live)
+        overlay = self._overlays.get(figures.name, config.Overlay())
+        return {
+            "codec": codec,
+            "hold_ms": round(hold * 1e3),
+            "level": health.level.value,
+            "text": health.text,
+            "stale": health.stale,
+            "boxes": overlay.enabled and overlay.boxes,
+            "labels": overlay.enabled and overlay.labels,
+        }

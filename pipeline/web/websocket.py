@@ -1,23 +1,41 @@
-"""One page's WebSocket: numbers, the cameras' own pictures with word of their boxes, or painted JPEGs."""
+"""The WebSocket of a page: status, the cameras' own pictures with what was detected in them, or painted JPEGs."""
 
 from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Mapping
+from contextlib import suppress
 
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
+from pipeline.clock import Clock
 from pipeline.config import root as config
 from pipeline.draw.overlay import title_share
 
+from .latest_frames import EncodedView, LatestFrames
 from .passthrough import framed
-from .viewers import Gallery, Viewer
+from .status import StatusReporter
+from .viewers import Viewer, ViewerRegistry
 
-_NUMBERS_PACE = 1.0
+_STATUS_INTERVAL_S = 1.0
+_GOING_AWAY, _TRY_AGAIN_LATER = 1001, 1013
 
 
-class LivePage:
-    """Serves a page that has entered.
+class _Page:
+    """One page that has entered."""
+
+    def __init__(self, viewer: Viewer, socket: WebSocket) -> None:
+        self.viewer = viewer
+        self.socket = socket
+        self.unseen: set[str] = set()
+        """Cameras whose last JPEG the page has not yet reported as seen."""
+        self.sent: dict[str, EncodedView] = {}
+        """The last JPEG of each camera."""
+
+
+class LiveEndpoint:
+    """Serves pages on the server's event loop.
 
     The page says {"watch": [names], "direct": [names]} and {"seen": name}. It gets numbers as JSON text each second.
     Of watched cameras it gets JPEGs with everything drawn on them, the next only when the one before was seen. Of
@@ -25,71 +43,98 @@ class LivePage:
     {camera, pts, missed} for each. Pictures are binary: four bytes of length, a JSON header of that length, the data.
     """
 
-    def __init__(self, gallery: Gallery, viewer: Viewer, socket: WebSocket) -> None:
-        self._gallery = gallery
-        self._viewer = viewer
-        self._socket = socket
-        self._unseen: set[str] = set()
-        self._sent: dict[str, object] = {}
+    def __init__(
+        self,
+        frames: LatestFrames,
+        viewers: ViewerRegistry,
+        status: StatusReporter,
+        overlays: Mapping[str, config.Overlay],
+        clock: Clock,
+    ) -> None:
+        self._frames = frames
+        self._viewers = viewers
+        self._status = status
+        self._overlays = overlays
+        self._clock = clock
 
-    async def listen(self) -> None:
-        """Take what the page says until it goes or says nonsense."""
+    async def serve(self, socket: WebSocket) -> None:
+        """Serve one page until it goes or the server ends."""
+        viewer = self._viewers.enter()
+        await socket.accept()
+        if viewer is None:
+            await socket.close(_TRY_AGAIN_LATER, "too many viewers")
+            return
+        page = _Page(viewer, socket)
+        receiving = asyncio.ensure_future(self._receive(page))
+        sending = asyncio.ensure_future(self._send(page))
+        try:
+            await asyncio.wait((receiving, sending), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            self._viewers.leave(viewer)
+            receiving.cancel()
+            sending.cancel()
+            await asyncio.gather(receiving, sending, return_exceptions=True)
+        with suppress(RuntimeError, WebSocketDisconnect):
+            await socket.close(_GOING_AWAY)
+
+    async def _receive(self, page: _Page) -> None:
+        """Take the page's messages until it goes or sends one that makes no sense."""
         try:
             while True:
-                said = json.loads(await self._socket.receive_text())
-                watch, direct = said.get("watch"), said.get("direct")
+                message = json.loads(await page.socket.receive_text())
+                watch, direct = message.get("watch"), message.get("direct")
                 if isinstance(watch, list) or isinstance(direct, list):
-                    self._gallery.watch(self._viewer, _names(watch), _names(direct))
-                if isinstance(name := said.get("seen"), str):
-                    self._unseen.discard(name)
-                    self._viewer.wake()
+                    self._viewers.watch(page.viewer, _names(watch), _names(direct))
+                if isinstance(name := message.get("seen"), str):
+                    page.unseen.discard(name)
+                    page.viewer.wake()
         except (WebSocketDisconnect, ValueError, AttributeError, KeyError, RuntimeError):
             return
 
-    async def speak(self) -> None:
-        """Send numbers and pictures until the page goes or the server ends."""
+    async def _send(self, page: _Page) -> None:
+        """Send status and pictures until the page goes or the server ends."""
         loop = asyncio.get_running_loop()
-        numbers_at = loop.time()
-        alarm = loop.call_at(numbers_at, self._viewer.wake)
-        feed = self._viewer.feed
+        viewer, socket = page.viewer, page.socket
+        status_at = loop.time()
+        alarm = loop.call_at(status_at, viewer.wake)
         try:
-            while not self._gallery.closed:
-                if loop.time() >= numbers_at:
-                    numbers_at = loop.time() + _NUMBERS_PACE
-                    alarm = loop.call_at(numbers_at, self._viewer.wake)
-                    await self._socket.send_text(self._numbers())
-                while (wire := feed.take()) is not None:
-                    await (self._socket.send_text(wire) if isinstance(wire, str) else self._socket.send_bytes(wire))
-                for name in self._viewer.names - feed.cameras - self._unseen:
-                    await self._picture(name)
-                await self._viewer.woken()
+            while not self._viewers.closed:
+                if loop.time() >= status_at:
+                    status_at = loop.time() + _STATUS_INTERVAL_S
+                    alarm = loop.call_at(status_at, viewer.wake)
+                    await socket.send_text(self._status_text())
+                while (wire := viewer.feed.take()) is not None:
+                    await (socket.send_text(wire) if isinstance(wire, str) else socket.send_bytes(wire))
+                for camera in viewer.names - viewer.feed.cameras - page.unseen:
+                    await self._send_jpeg(page, camera)
+                await viewer.woken()
         except (WebSocketDisconnect, RuntimeError):
             return
         finally:
             alarm.cancel()
 
-    def _numbers(self) -> str:
+    def _status_text(self) -> str:
         # The time is the page's own, however old the numbers are: pages tell the age of pictures by it.
-        clock = round(self._gallery.stats.clock.monotonic() * 1e3, 1)
-        return f'{{"clock":{clock},{self._gallery.numbers_text()[1:]}'
+        clock = round(self._clock.monotonic() * 1e3, 1)
+        return f'{{"clock":{clock},{self._status.text()[1:]}'
 
-    async def _picture(self, name: str) -> None:
-        shot = self._gallery.shot(name)
-        if shot is None or self._sent.get(name) is shot:
+    async def _send_jpeg(self, page: _Page, camera: str) -> None:
+        encoded = self._frames.newest_encoded(camera)
+        if encoded is None or page.sent.get(camera) is encoded:
             return
-        self._sent[name] = shot
-        self._unseen.add(name)
-        frame = shot.view.result.frame
-        scale = self._gallery.overlays.get(name, config.Overlay()).scale
+        page.sent[camera] = encoded
+        page.unseen.add(camera)
+        frame = encoded.view.result.frame
+        scale = self._overlays.get(camera, config.Overlay()).scale
         header = {
-            "camera": name,
+            "camera": camera,
             "seq": frame.seq,
             "at": round(frame.captured * 1e3, 1),
-            "live": shot.view.live,
+            "live": encoded.view.live,
             "title": round(title_share(frame.picture.width, frame.picture.height, scale), 4),
         }
-        await self._socket.send_bytes(framed(header, shot.jpeg))
+        await page.socket.send_bytes(framed(header, encoded.jpeg))
 
 
-def _names(said: object) -> list[str]:
-    return [name for name in said if isinstance(name, str)] if isinstance(said, list) else []
+def _names(value: object) -> list[str]:
+    return [name for name in value if isinstance(name, str)] if isinstance(value, list) else []

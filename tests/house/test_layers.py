@@ -51,7 +51,7 @@ EDGES: dict[str, set[str]] = {
         "outputs/window/*",
         "runtime/runtime.py",
         "training/*",
-        "web/viewers.py",
+        "web/latest_frames.py",
     },
     "yaml": {"config/yaml_reader.py"},
     "pydantic": {"config/*", "outputs/*/settings.py", "web/settings.py"},

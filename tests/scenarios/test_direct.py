@@ -402,7 +402,7 @@ def test_a_slow_page_skips_to_the_next_keyframe_and_others_notice_nothing(
     stamps = TimestampMap()
 
     with looking(served, 32768) as slow, looking(served) as brisk:
-        feeds = [viewer.feed for viewer in served.web._gallery._viewers]
+        feeds = [viewer.feed for viewer in served.web._viewers._viewers]
 
         def give() -> None:
             """One more picture, of which the brisk page is waited for."""
@@ -443,7 +443,7 @@ def looking(served: Serving, buffer: int = 0) -> Iterator[Any]:
     plug.connect(("127.0.0.1", served.port))
     address = f"ws://127.0.0.1:{served.port}/live"
     with connect(address, sock=plug, compression=None, max_queue=1, close_timeout=0.2) as page:
-        viewers = served.web._gallery._viewers
+        viewers = served.web._viewers._viewers
         before = sum("door" in each.feed.cameras for each in list(viewers))
         page.send(json.dumps({"direct": ["door"]}))
         assert until(lambda: sum("door" in each.feed.cameras for each in list(viewers)) == before + 1)

@@ -109,8 +109,9 @@ class Airing(Serving):
 
     def address(self, camera: str = "door") -> str:
         """Where its stream is, as the page tells."""
-        told: str = self.web._gallery.stream_address(camera)
-        return told
+        path = self.web._stream_address(camera)
+        assert path is not None
+        return path
 
     def close(self) -> None:
         self._halt.set()

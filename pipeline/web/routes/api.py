@@ -7,58 +7,90 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from pipeline.stats.prometheus import Exposition
-from pipeline.stats.registry import State
-from pipeline.web.viewers import Gallery
+from pipeline.stats.registry import State, Stats
+from pipeline.web.latest_frames import LatestFrames
+from pipeline.web.status import StatusReporter
+from pipeline.web.viewers import ViewerRegistry
 
 from .clips import ClipEndpoint, unknown
 
 _METRICS = "text/plain; version=0.0.4; charset=utf-8"
+_MAX_SNAPSHOT_WAIT_S = 4.0
+_SNAPSHOT_CHECK_INTERVAL_S = 0.25
 
 
-class Api:
+class ApiRoutes:
     """Routes that read; none of them changes anything."""
 
-    def __init__(self, gallery: Gallery, orders: ClipEndpoint) -> None:
-        self._gallery = gallery
-        self._orders = orders
-        self._metrics = Exposition(gallery.stats, gallery.viewers)
+    def __init__(
+        self,
+        stats: Stats,
+        frames: LatestFrames,
+        viewers: ViewerRegistry,
+        status: StatusReporter,
+        clips: ClipEndpoint,
+    ) -> None:
+        self._stats = stats
+        self._frames = frames
+        self._viewers = viewers
+        self._status = status
+        self._clips = clips
+        self._metrics = Exposition(stats, viewers.count)
 
     def routes(self) -> list[Route]:
-        """To put beside the page's."""
+        """Return the routes to put beside the page's."""
         return [
             Route("/api/cameras", self._cameras),
             Route("/api/cameras/{name}", self._camera),
             Route("/api/cameras/{name}/snapshot.jpg", self._snapshot),
-            Route("/api/cameras/{name}/clip.mp4", self._orders),
+            Route("/api/cameras/{name}/clip.mp4", self._clips),
             Route("/healthz", self._healthy),
             Route("/readyz", self._ready),
             Route("/metrics", self._measured),
         ]
 
     async def _cameras(self, request: Request) -> Response:
-        return JSONResponse(self._gallery.numbers())
+        return JSONResponse(self._status.cameras())
 
     async def _camera(self, request: Request) -> Response:
         name = request.path_params["name"]
-        return JSONResponse(self._gallery.card(name)) if name in self._gallery.stats.cameras else unknown()
+        return JSONResponse(self._status.camera_status(name)) if name in self._stats.cameras else unknown()
 
     async def _snapshot(self, request: Request) -> Response:
         name = request.path_params["name"]
-        if name not in self._gallery.stats.cameras:
+        if name not in self._stats.cameras:
             return unknown()
-        await self._gallery.refresh(name)
-        return Response(self._gallery.honest(name), media_type="image/jpeg")
+        await self._refresh(name)
+        return Response(self._status.jpeg(name), media_type="image/jpeg")
+
+    async def _refresh(self, camera: str) -> None:
+        """Wait a little for a picture of a camera that is decoded only while somebody looks."""
+        figures = self._stats.cameras[camera].figures()
+        if figures.detected or figures.state not in (State.LIVE, State.LATE, State.CORRUPT):
+            return
+        if (viewer := self._viewers.enter([camera])) is None:
+            return
+        clock = self._stats.clock
+        asked = clock.monotonic()
+        try:
+            while (waited := clock.monotonic() - asked) < _MAX_SNAPSHOT_WAIT_S and not self._viewers.closed:
+                view = self._frames.newest(camera)
+                if view is not None and view.result.frame.captured > asked - _SNAPSHOT_CHECK_INTERVAL_S:
+                    return
+                await viewer.wait(min(_SNAPSHOT_CHECK_INTERVAL_S, _MAX_SNAPSHOT_WAIT_S - waited))
+        finally:
+            self._viewers.leave(viewer)
 
     async def _healthy(self, request: Request) -> Response:
         return PlainTextResponse("ok\n")
 
     async def _ready(self, request: Request) -> Response:
         # Anybody may ask this, so it names no camera.
-        figures = self._gallery.stats.figures()
-        live = [each for each in figures if each.state in (State.LIVE, State.LATE)]
+        cameras = self._stats.figures()
+        live = [camera for camera in cameras if camera.state in (State.LIVE, State.LATE)]
         if not live:
             return PlainTextResponse("no camera gives pictures\n", 503)
-        if any(each.detected for each in live) and not any(each.inferred for each in figures):
+        if any(camera.detected for camera in live) and not any(camera.inferred for camera in cameras):
             return PlainTextResponse("the model has not seen a picture yet\n", 503)
         return PlainTextResponse("ready\n")
 

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping
 
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from pipeline.outputs.hls.live_stream import Broadcast
-from pipeline.web.viewers import Gallery
+from pipeline.stats.health import Verdict
+from pipeline.web.viewers import ViewerRegistry
 
 from .clips import crowded, unknown
 
@@ -23,11 +24,21 @@ _CHUNK = 64 * 1024
 _AHEAD = 2
 
 
-class Players:
+class HlsRoutes:
     """Routes for players; nothing they send names a file or changes anything."""
 
-    def __init__(self, gallery: Gallery) -> None:
-        self._gallery = gallery
+    def __init__(
+        self,
+        cameras: Collection[str],
+        broadcasts: Mapping[str, Broadcast],
+        viewers: ViewerRegistry,
+        health: Callable[[str], Verdict],
+    ) -> None:
+        """`health` judges a camera by its name."""
+        self._cameras = cameras
+        self._broadcasts = broadcasts
+        self._viewers = viewers
+        self._health = health
 
     def routes(self) -> list[Route]:
         """To put beside the page's."""
@@ -35,10 +46,10 @@ class Players:
 
     async def _answer(self, request: Request) -> Response:
         name, file = request.path_params["name"], request.path_params["file"]
-        broadcast = self._gallery.broadcasts.get(name)
+        broadcast = self._broadcasts.get(name)
         if broadcast is None:
-            return _off() if name in self._gallery.stats.cameras else unknown()
-        if not self._gallery.admit(name, request.client.host if request.client else ""):
+            return _off() if name in self._cameras else unknown()
+        if not self._viewers.admit_player(name, request.client.host if request.client else ""):
             return crowded()
         if file == "index.m3u8":
             return await self._index(name, broadcast)
@@ -51,7 +62,7 @@ class Players:
 
     async def _index(self, name: str, broadcast: Broadcast) -> Response:
         """The address of the stream: who begins to watch is told honestly if there is nothing to see."""
-        if not broadcast.fresh and self._gallery.standing(name).stale:
+        if not broadcast.fresh and self._health(name).stale:
             return self._silent(name)
         await broadcast.until(lambda: broadcast.fresh, _FIRST)
         text = broadcast.index() if broadcast.fresh else ""
@@ -95,7 +106,7 @@ class Players:
         return StreamingResponse(_chunks(data), headers=headers, media_type=_VIDEO)
 
     def _silent(self, name: str) -> Response:
-        found = self._gallery.standing(name)
+        found = self._health(name)
         text = f"gives no pictures now: {found.text}" if found.stale else "has not given enough pictures yet"
         return PlainTextResponse(f"{name} {text}.\n", 503, {"retry-after": "2"})
 

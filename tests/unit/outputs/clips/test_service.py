@@ -278,7 +278,7 @@ def test_all_clips_together_hold_no_more_than_so_many_bytes(serve: Callable[...,
     for packet in sent:
         served.clips.packet(packet)
     size = sum(len(packet.data) for packet in sent)
-    budget = served.web._orders._budget = Budget(size * 3 // 2)
+    budget = served.web._clips._budget = Budget(size * 3 // 2)
     path = "/api/cameras/door/clip.mp4?before=3&after="
     with socket.create_connection(("127.0.0.1", served.port), HANG_S) as line:
         line.sendall(f"GET {path}50 HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {TOKEN}\r\n\r\n".encode())
@@ -343,7 +343,7 @@ def test_a_slow_reader_is_given_up_in_the_end(
         line.connect(("127.0.0.1", served.port))
         asked = "GET /api/cameras/door/clip.mp4?after=0&before=3 HTTP/1.1\r\nHost: localhost\r\n"
         line.sendall(f"{asked}Authorization: Bearer {TOKEN}\r\n\r\n".encode())
-        assert until(lambda: begun and served.web._orders._busy == 0)
+        assert until(lambda: begun and served.web._clips._busy == 0)
 
 
 def test_memory_keeps_whole_groups_of_pictures_for_so_many_seconds_and_bytes(
@@ -641,13 +641,13 @@ def test_the_page_says_in_words_why_there_is_no_clip(
     page.goto(served.web.address)
     page.locator("[data-camera=drawn] .clip").wait_for(state="hidden")
     button = page.locator("[data-camera=door] .clip")
-    served.web._orders._busy = clip_orders._MOST
+    served.web._clips._busy = clip_orders._MOST
     button.click()
     trouble = page.locator("[data-camera=door] .trouble")
     text = "door: no clip: 8 are being made; try again in a few seconds"
     trouble.get_by_text(text).wait_for()
     assert page.locator("#spoken").inner_text() == text
-    served.web._orders._busy = 0
+    served.web._clips._busy = 0
     assert button.get_attribute("aria-busy") == "false"
     assert button.inner_text() == "Clip"
     button.click()

@@ -15,7 +15,7 @@ from jsonschema import Draft202012Validator
 from pipeline.media.encoder import Encoder
 from pipeline.stats.registry import State
 from pipeline.version import __version__
-from pipeline.web.viewers import Gallery
+from pipeline.web.status import StatusReporter
 from tests.support.clock import ManualClock
 from tests.support.serving import Serving, Start
 
@@ -128,7 +128,7 @@ def test_without_detection_it_is_ready_without_a_model(crew: Start) -> None:
 
 
 def test_one_camera_is_told_as_in_the_list(serve: Callable[..., Serving], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Gallery, "card", lambda gallery, name: {"name": name, "people": 3})
+    monkeypatch.setattr(StatusReporter, "camera_status", lambda reporter, name: {"name": name, "people": 3})
     served = serve("door", "yard")
     assert json.loads(served.bearer("/api/cameras/yard")[2]) == {"name": "yard", "people": 3}
     assert json.loads(served.bearer("/api/cameras")[2])["cameras"][1] == {"name": "yard", "people": 3}
