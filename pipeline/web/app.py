@@ -25,7 +25,7 @@ _TYPES = {
     ".json": "application/json",
     ".svg": "image/svg+xml",
 }
-_STALE_PACE = 0.5
+_STALE_CHECK_INTERVAL_S = 0.5
 _PART = "content-type: image/jpeg\r\ncontent-length: {}\r\n\r\n"
 
 
@@ -94,6 +94,6 @@ class Site:
                 if jpeg is not sent:
                     sent = jpeg
                     yield _PART.format(len(jpeg)).encode() + jpeg + b"\r\n--frame\r\n"
-                await viewer.wait(_STALE_PACE)
+                await viewer.wait(_STALE_CHECK_INTERVAL_S)
         finally:
             self._viewers.leave(viewer)

@@ -1,192 +1,84 @@
-"""Limits on every connection to the page's server: in number, in time, and in what a peer may send or leave unread."""
+"""Limits of the page's server: what a peer may send, ask for, hold open or leave unread.
+
+Modules read them as `limits.NAME` when they need them, so that each limit stands here and nowhere else.
+"""
 
 from __future__ import annotations
 
-import asyncio
-import socket
-import struct
-import sys
-from collections.abc import Callable
-from functools import partial
-from typing import Any
-from weakref import WeakSet
+# Connections.
+MIN_CONNECTION_COUNT = 64
+"""Connections that may be open however few files the process may open."""
+SPARE_CONNECTION_COUNT = 100
+"""Connections that may be open beside one for each viewer allowed."""
+LISTEN_BACKLOG_COUNT = 128
+SEND_BUFFER_BYTES = 256 * 1024
+"""What the system holds for a slow peer."""
+UNACKNOWLEDGED_TIMEOUT_MS = 15_000
+"""How long a peer may be gone without saying so."""
+TLS_HANDSHAKE_TIMEOUT_S = 5.0
+CLOSE_TIMEOUT_S = 2.0
+"""How long a peer has to take leave."""
+STALL_TIMEOUT_S = 10.0
+"""How long a peer may leave what it asked for unread."""
+SHUTDOWN_STEP_S = 0.6
+"""How long connections have to end by themselves at the end of the server, and again once they are ended."""
+GRACEFUL_SHUTDOWN_S = 1
 
-import h11
-from uvicorn.protocols.http.h11_impl import H11Protocol
-from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
-from websockets.protocol import State
+# Requests.
+REQUEST_TIMEOUT_S = 5.0
+"""How long a request may take to arrive."""
+MAX_HEADER_BYTES = 16 * 1024
+MAX_TARGET_BYTES = 8 * 1024
+"""Longest path and query together."""
 
-_REQUEST_TIME = 5.0
-_STALL_TIME = 10.0
-_HANDSHAKE_TIME = 5.0
-_FAREWELL_TIME = 2.0
-_BYTES_A_SECOND = 128 * 1024
-_BURST = 512 * 1024
-_FEWEST_FILES = 64
-_LINGER = "hh" if sys.platform == "win32" else "ii"
+# WebSockets.
+MAX_MESSAGE_BYTES = 64 * 1024
+"""Longest message from a page."""
+MAX_RECEIVED_BYTES_PER_S = 128 * 1024
+MAX_RECEIVED_BURST_BYTES = 512 * 1024
+PING_INTERVAL_S = 5.0
+PONG_TIMEOUT_S = 10.0
 
+# What a page has yet to be sent of the cameras' own pictures.
+MAX_QUEUE_WAIT_S = 2.0
+"""How long a message may wait for a slow page."""
+MAX_QUEUE_BYTES = 24_000_000
+MAX_KEPT_BYTES = 8_000_000
+"""Longest run of messages since a keyframe that is kept for pages that join, for each camera."""
 
-class Listener(socket.socket):
-    """A listening socket that ends a connection at once when as many as allowed are open."""
+# Login.
+WRONG_TOKEN_DELAY_S = 1.0
+"""How long a wrong token is answered later."""
+MAX_WRONG_TOKEN_COUNT = 10
+"""Wrong tokens from one address within the window that close the door to it."""
+WRONG_TOKEN_WINDOW_S = 60.0
+MAX_WRONG_TOKEN_ADDRESS_COUNT = 4096
+"""Addresses that are remembered for wrong tokens."""
+MAX_FORM_BYTES = 4096
+FORM_TIMEOUT_S = 5.0
+SESSION_S = 30 * 24 * 3600
+"""How long a cookie is good."""
+LOGIN_CODE_MINUTES = 10
+"""How long a login code is good."""
 
-    most = 0
+# Snapshots.
+MAX_SNAPSHOT_WAIT_S = 4.0
+"""How long a snapshot may wait for a picture of a camera that is decoded only while somebody looks."""
 
-    def __init__(self, *arguments: Any) -> None:
-        super().__init__(*arguments)
-        self._open: WeakSet[socket.socket] = WeakSet()
+# Clips.
+MAX_CLIP_SIDE_S = 60.0
+"""Longest time before, and after, the moment of a clip."""
+MAX_CLIP_COUNT = 8
+"""Clips that are made or sent at once."""
+MAX_CLIP_MEMORY_BYTES = 128_000_000
+"""What all of them may hold together."""
+CLIP_DOWNLOAD_TIMEOUT_S = 300.0
 
-    def accept(self) -> tuple[socket.socket, Any]:
-        """The next connection; raises ConnectionAbortedError in the place of one too many."""
-        connection, peer = super().accept()
-        if sum(each.fileno() >= 0 for each in self._open) >= self.most:
-            connection.close()
-            raise ConnectionAbortedError("too many connections")
-        self._open.add(connection)
-        return connection, peer
-
-
-def affordable(wanted: int) -> int:
-    """How many of `wanted` connections may be open: cameras and files need half of the process's descriptors."""
-    if sys.platform == "win32":
-        return wanted
-    import resource
-
-    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    return wanted if soft == resource.RLIM_INFINITY else max(_FEWEST_FILES, min(wanted, soft // 2))
-
-
-def hasten_handshakes(loop: asyncio.AbstractEventLoop) -> None:
-    """Let servers made on this event loop wait seconds, not a minute, for a peer that begins TLS and falls silent."""
-    make: Callable[..., Any] = loop.create_server
-
-    def made(*arguments: Any, ssl: Any = None, **named: Any) -> Any:
-        limits = {"ssl_handshake_timeout": _HANDSHAKE_TIME, "ssl_shutdown_timeout": _FAREWELL_TIME} if ssl else {}
-        return make(*arguments, ssl=ssl, **limits, **named)
-
-    loop.create_server = partial(made)  # type: ignore[method-assign]
-
-
-def cut(transport: asyncio.Transport) -> None:
-    """End a connection at once; what the system holds for a peer that does not read is given up too."""
-    line = transport.get_extra_info("socket")
-    if line is not None and line.fileno() >= 0:
-        line.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack(_LINGER, 1, 0))
-    transport.abort()
-
-
-class _Stall:
-    """Aborts a connection whose peer leaves what it asked for unread for too long."""
-
-    def __init__(self) -> None:
-        self._timer: asyncio.TimerHandle | None = None
-
-    def begin(self, transport: asyncio.Transport) -> None:
-        """The peer is behind."""
-        self.end()
-        self._timer = asyncio.get_running_loop().call_later(_STALL_TIME, cut, transport)
-
-    def end(self) -> None:
-        """The peer has caught up, or is gone."""
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-
-
-class TimedProtocol(H11Protocol):
-    """HTTP with limits in time: a request must arrive within seconds, and a peer must take what it asked for."""
-
-    def __init__(self, *arguments: Any, **named: Any) -> None:
-        super().__init__(*arguments, **named)
-        self._arriving: asyncio.TimerHandle | None = None
-        self._stall = _Stall()
-        self._upgraded = False
-
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        super().connection_made(transport)
-        self._expect_request()
-
-    def data_received(self, data: bytes) -> None:
-        super().data_received(data)
-        self._expect_request()
-
-    def handle_websocket_upgrade(self, event: h11.Request) -> None:
-        self._upgraded = True
-        self._forget()
-        self._stall.end()
-        super().handle_websocket_upgrade(event)
-
-    def pause_writing(self) -> None:
-        super().pause_writing()
-        self._stall.begin(self.transport)
-
-    def resume_writing(self) -> None:
-        super().resume_writing()
-        self._stall.end()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self._forget()
-        self._stall.end()
-        super().connection_lost(exc)
-
-    def on_response_complete(self) -> None:
-        super().on_response_complete()
-        self._expect_request()
-
-    def _expect_request(self) -> None:
-        if self._upgraded or self.transport.is_closing() or (self.cycle and not self.cycle.response_complete):
-            self._forget()
-        elif self._arriving is None:
-            self._arriving = self.loop.call_later(_REQUEST_TIME, self._expire)
-
-    def _expire(self) -> None:
-        self._arriving = None
-        if self.cycle is None or self.cycle.response_complete:
-            self.transport.abort()
-
-    def _forget(self) -> None:
-        if self._arriving is not None:
-            self._arriving.cancel()
-            self._arriving = None
-
-
-class BoundedSocket(WebSocketsSansIOProtocol):
-    """A WebSocket whose peer must read what it is sent, and may not send faster than any page has reason to."""
-
-    def __init__(self, *arguments: Any, **named: Any) -> None:
-        super().__init__(*arguments, **named)
-        self._stall = _Stall()
-        self._allowance = float(_BURST)
-        self._heard = self.loop.time()
-        self.close_timeout = _FAREWELL_TIME
-
-    def data_received(self, data: bytes) -> None:
-        now = self.loop.time()
-        self._allowance = min(_BURST, self._allowance + (now - self._heard) * _BYTES_A_SECOND) - len(data)
-        self._heard = now
-        if self._allowance < 0:
-            cut(self.transport)
-            return
-        super().data_received(data)
-        if self.conn.handshake_exc is not None and not self.transport.is_closing():
-            # Of an opening that cannot be read, such as one of a very long line, nobody else hears.
-            cut(self.transport)
-
-    def pause_writing(self) -> None:
-        super().pause_writing()
-        self._stall.begin(self.transport)
-
-    def resume_writing(self) -> None:
-        super().resume_writing()
-        self._stall.end()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self._stall.end()
-        super().connection_lost(exc)
-
-    def shutdown(self) -> None:
-        """Say goodbye, but not to a viewer who is just leaving: that would end the server in an error."""
-        if self.handshake_complete and not self.close_sent and self.conn.state is not State.OPEN:
-            self.stop_keepalive()
-            self.transport.close()
-        else:
-            super().shutdown()
+# HLS.
+MAX_PLAYLIST_WAIT_S = 10.0
+"""How long a playlist may be waited for while a stream begins."""
+MIN_PART_WAIT_S = 3.0
+"""How long a part that is still to come may be waited for, or as many times the longest segment if that is more."""
+PART_WAIT_SEGMENT_COUNT = 3.0
+MAX_SEGMENTS_AHEAD_COUNT = 2
+"""How many segments ahead of the newest a player may ask for."""

@@ -12,6 +12,7 @@ from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 from starlette.websockets import WebSocketClose
 
+from . import limits
 from .settings import Web
 
 # Without any referrer, browsers would send the login form with the Origin null.
@@ -26,8 +27,6 @@ _HEADERS = {
     "cross-origin-opener-policy": "same-origin",
     "cache-control": "no-store",
 }
-_LONGEST_TARGET = 8 * 1024
-_LONGEST_HEAD = 16 * 1024
 _LINES = [(name.encode(), value.encode()) for name, value in _HEADERS.items()]
 
 
@@ -52,7 +51,7 @@ class Guard:
         target = len(scope["raw_path"]) + len(scope["query_string"])
         size = sum(len(name) + len(value) for name, value in scope["headers"])
         if scope["type"] == "websocket":
-            if not known or foreign or size > _LONGEST_HEAD:
+            if not known or foreign or size > limits.MAX_HEADER_BYTES:
                 await WebSocketClose()(scope, receive, send)
                 return
             await self._app(scope, receive, send)
@@ -64,8 +63,8 @@ class Guard:
             await send(message)
 
         reading = scope["method"] in ("GET", "HEAD")
-        if target > _LONGEST_TARGET or size > _LONGEST_HEAD:
-            refusal = PlainTextResponse("The request is too long.\n", 414 if target > _LONGEST_TARGET else 431)
+        if target > limits.MAX_TARGET_BYTES or size > limits.MAX_HEADER_BYTES:
+            refusal = PlainTextResponse("The request is too long.\n", 414 if target > limits.MAX_TARGET_BYTES else 431)
         elif not known:
             refusal = PlainTextResponse(
                 "This address is not served here; if it is yours, add it to outputs.web.names.\n", 421

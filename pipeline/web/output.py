@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import errno
 import socket
 import threading
 from collections.abc import Iterator
@@ -11,20 +10,21 @@ from collections.abc import Iterator
 import uvicorn
 from starlette.types import ASGIApp
 
-from pipeline.errors import OutputError
 from pipeline.frames import Frame, Packet, Result
 from pipeline.outputs.clips.service import Clips
 from pipeline.outputs.protocols import Output, OutputContext, View
-from pipeline.web.auth.login_code import MINUTES, LoginCode
+from pipeline.web.auth.login_code import LoginCode
 from pipeline.web.auth.middleware import POSTS, Access
 from pipeline.web.auth.stream_keys import StreamKeys, address
 from pipeline.web.routes.api import ApiRoutes
 from pipeline.web.routes.clips import ClipEndpoint
 from pipeline.web.routes.hls import HlsRoutes
 
+from . import limits
 from .app import Site
+from .connections import BoundedWebSocket, TimedHttp, hasten_handshakes
 from .latest_frames import LatestFrames
-from .limits import BoundedSocket, Listener, TimedProtocol, affordable, hasten_handshakes
+from .listener import affordable, listen, reachable_host
 from .origin_check import Guard, own_names
 from .passthrough import Passthrough
 from .settings import Web
@@ -32,11 +32,6 @@ from .status import StatusReporter
 from .tls import context
 from .viewers import ViewerRegistry
 from .websocket import LiveEndpoint
-
-_GRACE = 0.3
-_SEND_BUFFER = 256 * 1024
-_GONE_AFTER_MS = 15_000
-_HEADERS = 16 * 1024
 
 
 class WebOutput(Output):
@@ -73,18 +68,18 @@ class WebOutput(Output):
         """Take the port and start serving."""
         settings = self._settings
         security = None if settings.certificate is None else context(settings.certificate, settings.key)
-        most = affordable(settings.viewers + 100)
-        self._listener = _listen(settings.host, settings.port, most)
+        max_count = affordable(settings.viewers + limits.SPARE_CONNECTION_COUNT)
+        self._listener = listen(settings.host, settings.port, max_count)
         port = self._listener.getsockname()[1]
-        self.address = f"{'https' if security else 'http'}://{_reachable(self._listener)}:{port}/"
+        self.address = f"{'https' if security else 'http'}://{reachable_host(self._listener)}:{port}/"
         app = self._app()
         if settings.token is not None and self._stream_keys is not None:
             token = settings.token.get_secret_value()
             app = Access(app, token, port, self._stats.clock, self._login_code, self._stream_keys)
         serving = uvicorn.Config(
             Guard(app, own_names(settings), frozenset() if settings.token is None else POSTS),
-            http=TimedProtocol,
-            ws=BoundedSocket,
+            http=TimedHttp,
+            ws=BoundedWebSocket,
             loop="asyncio",
             lifespan="off",
             log_config=None,
@@ -92,12 +87,12 @@ class WebOutput(Output):
             access_log=False,
             server_header=False,
             proxy_headers=False,
-            limit_concurrency=most,
-            timeout_graceful_shutdown=1,
-            h11_max_incomplete_event_size=_HEADERS,
-            ws_max_size=65_536,
-            ws_ping_interval=5.0,
-            ws_ping_timeout=10.0,
+            limit_concurrency=max_count,
+            timeout_graceful_shutdown=limits.GRACEFUL_SHUTDOWN_S,
+            h11_max_incomplete_event_size=limits.MAX_HEADER_BYTES,
+            ws_max_size=limits.MAX_MESSAGE_BYTES,
+            ws_ping_interval=limits.PING_INTERVAL_S,
+            ws_ping_timeout=limits.PONG_TIMEOUT_S,
             ws_per_message_deflate=False,
         )
         serving.load()
@@ -120,7 +115,7 @@ class WebOutput(Output):
     def invitation(self) -> str:
         """Return the line with such an address; empty without a token."""
         address = self.invite()
-        return f"without the token, once and within {MINUTES} minutes: {address}" if address else ""
+        return f"without the token, once and within {limits.LOGIN_CODE_MINUTES} minutes: {address}" if address else ""
 
     def show(self, view: View) -> bool:
         """Pass a view to whoever looks at that camera; True if somebody does."""
@@ -157,9 +152,9 @@ class WebOutput(Output):
         if server is None:
             return
         server.should_exit = True
-        if not self._ended.wait(2 * _GRACE) and loop is not None and not loop.is_closed():
+        if not self._ended.wait(limits.SHUTDOWN_STEP_S) and loop is not None and not loop.is_closed():
             loop.call_soon_threadsafe(self._drop_connections)
-            self._ended.wait(2 * _GRACE)
+            self._ended.wait(limits.SHUTDOWN_STEP_S)
         if listener is not None:
             listener.close()
 
@@ -199,48 +194,3 @@ class WebOutput(Output):
         if self._server is not None:
             for connection in list(self._server.server_state.connections):
                 connection.transport.abort()
-
-
-def _listen(host: str, port: int, most: int) -> socket.socket:
-    """A listening socket for so many connections; raises OutputError in one line."""
-    listener = None
-    try:
-        family, kind, protocol, _, where = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        listener = Listener(family, kind, protocol)
-        listener.most = most
-        if hasattr(socket, "SO_EXCLUSIVEADDRUSE"):
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_EXCLUSIVEADDRUSE, 1)
-        else:
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        # Connections inherit these: little can pile up for a slow viewer, and a vanished one is noticed.
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER)
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-        if hasattr(socket, "TCP_USER_TIMEOUT"):
-            listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _GONE_AFTER_MS)
-        listener.bind(where)
-        listener.listen(128)
-        listener.setblocking(False)
-    except OSError as error:
-        if listener is not None:
-            listener.close()
-        if error.errno == errno.EADDRINUSE:
-            raise OutputError(f"port {port} on {host} is in use; choose another with --web PORT") from error
-        if error.errno in (errno.EACCES, errno.EPERM):
-            raise OutputError(f"port {port} on {host} needs more rights; choose another with --web PORT") from error
-        reason = error.strerror or "no such address"
-        raise OutputError(f"cannot listen on {host} port {port}: {reason}; use 127.0.0.1") from error
-    return listener
-
-
-def _reachable(listener: socket.socket) -> str:
-    """The host to put into the address for a browser: where the server listens everywhere, the way out of here."""
-    host = str(listener.getsockname()[0])
-    if host in ("0.0.0.0", "::"):
-        with socket.socket(listener.family, socket.SOCK_DGRAM) as way:
-            try:
-                # An address for documentation: connecting a datagram socket chooses a way and sends nothing.
-                way.connect(("192.0.2.1" if listener.family == socket.AF_INET else "2001:db8::1", 9))
-                host = str(way.getsockname()[0])
-            except OSError:
-                host = "127.0.0.1" if listener.family == socket.AF_INET else "::1"
-    return f"[{host}]" if ":" in host else host

@@ -8,9 +8,7 @@ from typing import NamedTuple
 
 from pipeline.clock import Clock
 
-LONGEST = 2.0
-"""Seconds a message may wait for a slow page."""
-_MOST_BYTES = 24_000_000
+from . import limits
 
 
 class Message(NamedTuple):
@@ -66,9 +64,7 @@ class Feed:
         """Add a camera's next message, unless the page waits for a keyframe or has it already."""
         if message.number <= self._joined.get(message.camera, message.number):
             return
-        if self._queue and (
-            self._clock.monotonic() - self._queue[0][0] > LONGEST or self._bytes + len(message.wire) > _MOST_BYTES
-        ):
+        if self._queue and self._is_behind(message):
             self._queue.clear()
             self._bytes = 0
             self._waiting = self.cameras
@@ -87,6 +83,10 @@ class Feed:
         _, message = self._queue.popleft()
         self._bytes -= len(message.wire)
         return message.wire
+
+    def _is_behind(self, message: Message) -> bool:
+        waited = self._clock.monotonic() - self._queue[0][0]
+        return waited > limits.MAX_QUEUE_WAIT_S or self._bytes + len(message.wire) > limits.MAX_QUEUE_BYTES
 
     def _append(self, message: Message) -> None:
         self._queue.append((self._clock.monotonic(), message))

@@ -13,6 +13,7 @@ from pipeline.clock import Clock
 from pipeline.frames import Frame, Packet, Result
 from pipeline.media.nal import codec_name
 
+from . import limits
 from .page_queue import Feed, Message
 
 _JUMP = 1.0
@@ -74,7 +75,6 @@ def _ticks(pts: float) -> int:
     return round(pts * 1e6)
 
 
-_MOST_BYTES = 8_000_000
 _MOST_AWAITED = 300
 _NO_DELAYS = 0.1
 _MARGIN = 0.05
@@ -215,7 +215,7 @@ class Passthrough:
         if key or reel.past:
             reel.past.append(message)
             reel.bytes += len(wire)
-            if reel.bytes > _MOST_BYTES:
+            if reel.bytes > limits.MAX_KEPT_BYTES:
                 reel.past, reel.bytes = [], 0
         if reel.feeds and self._loop is not None:
             try:

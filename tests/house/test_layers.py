@@ -128,7 +128,7 @@ def test_every_folder_is_a_package(folder: Path) -> None:
         ("from pipeline.capture import worker", "infer/engine.py"),
         ("from .config.root import Config", "frames.py"),
         ("def late():\n    from pipeline.cli import main", "runtime/runtime.py"),
-        ("from pipeline.web.limits import affordable", "outputs/paths.py"),
+        ("from pipeline.web.listener import affordable", "outputs/paths.py"),
         ("from pipeline import open", "doctor/probe.py"),
         ("import openvino", "runtime/runtime.py"),
         ("import av", "capture/sources/webcam.py"),

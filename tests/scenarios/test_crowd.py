@@ -65,7 +65,7 @@ class Reader:
 @pytest.fixture
 def served(crew: Start, monkeypatch: pytest.MonkeyPatch) -> Iterator[Serving]:
     # Nobody is given up while the machine may be what is slow.
-    monkeypatch.setattr("pipeline.web.limits._STALL_TIME", HANG_S)
+    monkeypatch.setattr("pipeline.web.limits.STALL_TIMEOUT_S", HANG_S)
     made = Serving(crew, viewers=ALL)
     yield made
     made.web.close()

@@ -391,7 +391,7 @@ def test_a_hidden_tab_decodes_nothing_and_is_back_at_once(watch: Callable[..., W
 def test_a_slow_page_skips_to_the_next_keyframe_and_others_notice_nothing(
     serve: Callable[..., Serving], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pipeline.web.page_queue.LONGEST", 0.3)
+    monkeypatch.setattr("pipeline.web.limits.MAX_QUEUE_WAIT_S", 0.3)
     noise = np.random.default_rng(3).integers(0, 255, (15, 360, 640, 3), np.uint8)
     heavy = encode((stamped(picture, number) for number, picture in enumerate(noise)), 30, 15, 8_000_000)
     served = serve(token=None)
@@ -461,7 +461,7 @@ def test_the_whole_program_passes_pictures_on_with_a_word_on_each_and_paints_non
     short: Clip, quick_model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # However slow this test reads, it is no page that is given up.
-    monkeypatch.setattr("pipeline.web.page_queue.LONGEST", HANG_S)
+    monkeypatch.setattr("pipeline.web.limits.MAX_QUEUE_WAIT_S", HANG_S)
     with RtspServer({"live": short}) as camera:
         settings = {"source": camera.url("live")}
         runtime = Runtime(

@@ -19,7 +19,7 @@ import pytest
 
 from pipeline import redaction
 from pipeline.stats.registry import State
-from pipeline.web.auth import middleware as access
+from pipeline.web import limits
 from tests.support.serving import TOKEN, Serving, Start
 from tests.support.wait import HANG_S, until
 
@@ -287,10 +287,10 @@ STAYING = {
 @pytest.fixture
 def served(crew: Start, monkeypatch: pytest.MonkeyPatch) -> Iterator[Serving]:
     """A camera whose password stands in everything that its stages could say."""
-    monkeypatch.setattr(access, "_PENALTY", 0.02)
-    monkeypatch.setattr(access, "_MOST_FAILURES", 10_000)
-    monkeypatch.setattr(access, "_FORM_TIME", 0.5)
-    monkeypatch.setattr("pipeline.web.limits._REQUEST_TIME", 0.7)
+    monkeypatch.setattr(limits, "WRONG_TOKEN_DELAY_S", 0.02)
+    monkeypatch.setattr(limits, "MAX_WRONG_TOKEN_COUNT", 10_000)
+    monkeypatch.setattr(limits, "FORM_TIMEOUT_S", 0.5)
+    monkeypatch.setattr(limits, "REQUEST_TIMEOUT_S", 0.7)
     redaction.remember(f"rtsp://cam:{PASSWORD}@camera.example/live")
     made = Serving(crew, ("door", "yard"), viewers=48)
     made.scenes["door"].camera.opened(f"h264 of rtsp://cam:{PASSWORD}@camera.example/live", again=False)

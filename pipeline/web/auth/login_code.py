@@ -10,9 +10,8 @@ import threading
 
 from pipeline.clock import Clock
 from pipeline.redaction import conceal
+from pipeline.web import limits
 
-MINUTES = 10
-"""How long a code is good."""
 _BYTES = 10
 
 
@@ -32,7 +31,7 @@ class LoginCode:
         conceal(code)
         with self._lock:
             self._digest = _digest(code)
-            self._ends = self._clock.monotonic() + MINUTES * 60
+            self._ends = self._clock.monotonic() + limits.LOGIN_CODE_MINUTES * 60
         return code
 
     def accepts(self, given: str) -> bool:

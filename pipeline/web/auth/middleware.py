@@ -23,6 +23,7 @@ from starlette.websockets import WebSocketClose
 
 from pipeline.clock import Clock
 from pipeline.redaction import conceal
+from pipeline.web import limits
 
 from .login_code import LoginCode
 from .stream_keys import StreamKeys
@@ -32,13 +33,6 @@ POSTS = frozenset({"/login", "/logout"})
 _OPEN = frozenset({"/login.css", "/login.js", "/icon.svg", "/healthz", "/readyz"})
 """The only paths that anybody may ask for: nothing about cameras stands there."""
 
-_PENALTY = 1.0
-_MOST_FAILURES = 10
-_WINDOW = 60.0
-_MOST_PLACES = 4096
-_LONGEST_FORM = 4096
-_FORM_TIME = 5.0
-_SESSION = 30 * 24 * 3600
 _WRONG = "This is not the token."
 _WORN = "This code is wrong, used up or too old; log in with the token."
 _ONWARD = '<!doctype html><meta http-equiv="refresh" content="0;url=/"><title>Lookout</title>'
@@ -97,7 +91,7 @@ class Access:
         """Serve one whose address holds the secret of a stream; a wrong one is slow, and may be an old address."""
         path = self._permits.opened(scope["path"])
         if path is None:
-            await asyncio.sleep(_PENALTY)
+            await asyncio.sleep(limits.WRONG_TOKEN_DELAY_S)
             text = "There is no such stream; take its address from the page again.\n"
             await PlainTextResponse(text, 404)(scope, receive, send)
         else:
@@ -114,7 +108,7 @@ class Access:
             return _unauthorized("A token is needed: send it as 'Authorization: Bearer TOKEN', or log in at /login.")
         place = _place(scope)
         if self._failures.too_many(place):
-            return PlainTextResponse(f"{_LOCKED}\n", 429, {"retry-after": f"{_WINDOW:.0f}"})
+            return PlainTextResponse(f"{_LOCKED}\n", 429, {"retry-after": f"{limits.WRONG_TOKEN_WINDOW_S:.0f}"})
         kind, _, token = given.partition(" ")
         if kind.lower() == "bearer" and len(headers.getlist("authorization")) == 1 and self._is_token(token):
             return None
@@ -128,7 +122,7 @@ class Access:
         if self._failures.too_many(place):
             return self._form("/login", _LOCKED, 429)
         try:
-            async with asyncio.timeout(_FORM_TIME):
+            async with asyncio.timeout(limits.FORM_TIMEOUT_S):
                 form = await _body(receive)
         except TimeoutError:
             return PlainTextResponse("The form took too long.\n", 408, {"connection": "close"})
@@ -143,7 +137,7 @@ class Access:
     def _form(self, path: str, problem: str = "", status: int = 200) -> Response:
         if path == "/logout":
             return PlainTextResponse("Log out with POST.\n", 405, {"allow": "POST"})
-        later = {"retry-after": f"{_WINDOW:.0f}"} if status == 429 else None
+        later = {"retry-after": f"{limits.WRONG_TOKEN_WINDOW_S:.0f}"} if status == 429 else None
         return HTMLResponse(self._page.replace('role="alert"></p>', f'role="alert">{problem}</p>'), status, later)
 
     def _is_token(self, given: str) -> bool:
@@ -162,8 +156,8 @@ class Access:
         return int(expires) if good and int(expires) > self._clock.now().timestamp() else 0
 
     def _signed_in(self, answer: Response, headers: Headers, scope: Scope) -> Response:
-        expires = str(math.ceil(self._clock.now().timestamp()) + _SESSION)
-        return self._with_cookie(answer, headers, scope, f"{expires}.{self._signature(expires)}", _SESSION)
+        expires = str(math.ceil(self._clock.now().timestamp()) + limits.SESSION_S)
+        return self._with_cookie(answer, headers, scope, f"{expires}.{self._signature(expires)}", limits.SESSION_S)
 
     def _with_cookie(self, answer: Response, headers: Headers, scope: Scope, value: str, age: int) -> Response:
         # A browser that reached us through a proxy with TLS says so itself.
@@ -173,7 +167,7 @@ class Access:
 
     def _renewing(self, scope: Scope, headers: Headers, expires: int, send: Send) -> Send:
         """A page that is opened again before its session ends never has to log in anew."""
-        if scope["path"] != "/" or expires - self._clock.now().timestamp() > _SESSION / 2:
+        if scope["path"] != "/" or expires - self._clock.now().timestamp() > limits.SESSION_S / 2:
             return send
         fresh = self._signed_in(Response(), headers, scope).headers["set-cookie"]
 
@@ -194,17 +188,17 @@ class _Failures:
     def too_many(self, place: str) -> bool:
         """Whether this address has to wait."""
         times = self._times.get(place, deque())
-        oldest = asyncio.get_running_loop().time() - _WINDOW
-        return sum(each > oldest for each in times) >= _MOST_FAILURES
+        oldest = asyncio.get_running_loop().time() - limits.WRONG_TOKEN_WINDOW_S
+        return sum(each > oldest for each in times) >= limits.MAX_WRONG_TOKEN_COUNT
 
     async def punish(self, place: str) -> None:
         """Count one more, and make its sender wait."""
-        times = self._times.setdefault(place, deque(maxlen=_MOST_FAILURES))
+        times = self._times.setdefault(place, deque(maxlen=limits.MAX_WRONG_TOKEN_COUNT))
         times.append(asyncio.get_running_loop().time())
         self._times.move_to_end(place)
-        if len(self._times) > _MOST_PLACES:
+        if len(self._times) > limits.MAX_WRONG_TOKEN_ADDRESS_COUNT:
             self._times.popitem(last=False)
-        await asyncio.sleep(_PENALTY)
+        await asyncio.sleep(limits.WRONG_TOKEN_DELAY_S)
 
 
 def _place(scope: Scope) -> str:
@@ -225,7 +219,7 @@ async def _body(receive: Receive) -> bytes | None:
     while True:
         message = await receive()
         body += bytes(message.get("body", b""))
-        if len(body) > _LONGEST_FORM:
+        if len(body) > limits.MAX_FORM_BYTES:
             return None
         if not message.get("more_body", False):
             return body

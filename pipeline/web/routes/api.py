@@ -8,6 +8,7 @@ from starlette.routing import Route
 
 from pipeline.stats.prometheus import Exposition
 from pipeline.stats.registry import State, Stats
+from pipeline.web import limits
 from pipeline.web.latest_frames import LatestFrames
 from pipeline.web.status import StatusReporter
 from pipeline.web.viewers import ViewerRegistry
@@ -15,7 +16,6 @@ from pipeline.web.viewers import ViewerRegistry
 from .clips import ClipEndpoint, unknown
 
 _METRICS = "text/plain; version=0.0.4; charset=utf-8"
-_MAX_SNAPSHOT_WAIT_S = 4.0
 _SNAPSHOT_CHECK_INTERVAL_S = 0.25
 
 
@@ -73,11 +73,11 @@ class ApiRoutes:
         clock = self._stats.clock
         asked = clock.monotonic()
         try:
-            while (waited := clock.monotonic() - asked) < _MAX_SNAPSHOT_WAIT_S and not self._viewers.closed:
+            while (waited := clock.monotonic() - asked) < limits.MAX_SNAPSHOT_WAIT_S and not self._viewers.closed:
                 view = self._frames.newest(camera)
                 if view is not None and view.result.frame.captured > asked - _SNAPSHOT_CHECK_INTERVAL_S:
                     return
-                await viewer.wait(min(_SNAPSHOT_CHECK_INTERVAL_S, _MAX_SNAPSHOT_WAIT_S - waited))
+                await viewer.wait(min(_SNAPSHOT_CHECK_INTERVAL_S, limits.MAX_SNAPSHOT_WAIT_S - waited))
         finally:
             self._viewers.leave(viewer)
 

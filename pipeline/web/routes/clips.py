@@ -20,15 +20,11 @@ from pipeline.outputs.clips.service import Clip, Clips
 from pipeline.outputs.record.retention import stamp
 from pipeline.redaction import scrub
 from pipeline.stats.registry import Stats
+from pipeline.web import limits
 
-LONGEST = 60.0
-"""Most seconds before, and after, the moment."""
 _USUAL = {"before": 10.0, "after": 5.0}
-_MOST = 8
-_MOST_BYTES = 128_000_000
 _NUMBER = re.compile(r"[0-9]{1,3}(\.[0-9]{1,3})?")
-_CHUNK = 65_536
-_LONGEST_DOWNLOAD = 300.0
+_CHUNK_BYTES = 65_536
 
 
 class _Order(NamedTuple):
@@ -48,7 +44,7 @@ class ClipEndpoint:
         self._start = start
         self._queue: SimpleQueue[_Order | None] = SimpleQueue()
         self._busy = 0
-        self._budget = Budget(_MOST_BYTES)
+        self._budget = Budget(limits.MAX_CLIP_MEMORY_BYTES)
 
     def open(self) -> None:
         """Start the thread that cuts."""
@@ -60,15 +56,15 @@ class ClipEndpoint:
 
     def reach(self, camera: str) -> float:
         """Seconds before now that a client may ask for; 0 where no clip can be had."""
-        return min(LONGEST, self._clips.reach(camera))
+        return min(limits.MAX_CLIP_SIDE_S, self._clips.reach(camera))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         camera = scope["path_params"]["name"]
         if camera not in self._stats.cameras:
             await unknown()(scope, receive, send)
             return
-        if self._busy >= _MOST:
-            text = f"{camera}: no clip: {_MOST} are being made; try again in a few seconds"
+        if self._busy >= limits.MAX_CLIP_COUNT:
+            text = f"{camera}: no clip: {limits.MAX_CLIP_COUNT} are being made; try again in a few seconds"
             await _failed(text)(scope, receive, send)
             return
         self._busy += 1
@@ -76,7 +72,7 @@ class ClipEndpoint:
             with Share(self._budget) as share:
                 answer = await self._answer(camera, share, scope, receive)
                 with suppress(TimeoutError):
-                    async with asyncio.timeout(_LONGEST_DOWNLOAD):
+                    async with asyncio.timeout(limits.CLIP_DOWNLOAD_TIMEOUT_S):
                         await answer(scope, receive, send)
         finally:
             self._busy -= 1
@@ -171,8 +167,8 @@ class _Film:
         head = self._head if scope["method"] == "HEAD" else self._head | {"content-length": str(len(self._film))}
         lines = [(name.encode(), value.encode()) for name, value in head.items()]
         await send({"type": "http.response.start", "status": 200, "headers": lines})
-        for at in range(0, len(self._film), _CHUNK):
-            await send({"type": "http.response.body", "body": self._film[at : at + _CHUNK], "more_body": True})
+        for at in range(0, len(self._film), _CHUNK_BYTES):
+            await send({"type": "http.response.body", "body": self._film[at : at + _CHUNK_BYTES], "more_body": True})
         await send({"type": "http.response.body", "body": b""})
 
 
@@ -192,8 +188,8 @@ def _span(query: bytes, reach: float) -> tuple[float, float]:
     span = _USUAL | {"before": min(_USUAL["before"], reach)}
     for name, value in said:
         span[name] = float(value) if _NUMBER.fullmatch(value) else -1.0
-        if not 0 <= span[name] <= LONGEST:
-            raise ValueError(f"{name} must be a number of seconds from 0 to {LONGEST:g}")
+        if not 0 <= span[name] <= limits.MAX_CLIP_SIDE_S:
+            raise ValueError(f"{name} must be a number of seconds from 0 to {limits.MAX_CLIP_SIDE_S:g}")
     if reach and not sum(span.values()):
         raise ValueError("before and after cannot both be 0")
     return span["before"], span["after"]

@@ -11,17 +11,16 @@ from starlette.routing import Route
 
 from pipeline.outputs.hls.live_stream import Broadcast
 from pipeline.stats.health import Verdict
+from pipeline.web import limits
 from pipeline.web.viewers import ViewerRegistry
 
 from .clips import crowded, unknown
 
 _PLAYLIST = "application/vnd.apple.mpegurl"
 _VIDEO = "video/mp4"
-_FIRST = 10.0
 _PIECE = re.compile(r"(?P<head>head-)?(?P<number>\d{1,10})(?:\.(?P<part>\d{1,4}))?\.(?P<kind>mp4|m4s)", re.ASCII)
 _COUNT = re.compile(r"\d{1,10}", re.ASCII)
-_CHUNK = 64 * 1024
-_AHEAD = 2
+_CHUNK_BYTES = 64 * 1024
 
 
 class HlsRoutes:
@@ -64,7 +63,7 @@ class HlsRoutes:
         """The address of the stream: who begins to watch is told honestly if there is nothing to see."""
         if not broadcast.fresh and self._health(name).stale:
             return self._silent(name)
-        await broadcast.until(lambda: broadcast.fresh, _FIRST)
+        await broadcast.until(lambda: broadcast.fresh, limits.MAX_PLAYLIST_WAIT_S)
         text = broadcast.index() if broadcast.fresh else ""
         return Response(text, media_type=_PLAYLIST) if text else self._silent(name)
 
@@ -76,11 +75,11 @@ class HlsRoutes:
         number, part = (None if each is None else int(each) for each in asked)
         if number is None and part is not None:
             return PlainTextResponse("_HLS_part needs _HLS_msn.\n", 400)
-        if number is not None and broadcast.newest and number > broadcast.newest + _AHEAD:
+        if number is not None and broadcast.newest and number > broadcast.newest + limits.MAX_SEGMENTS_AHEAD_COUNT:
             return PlainTextResponse("That segment is too far ahead.\n", 400)
         if number is not None:
-            await broadcast.until(lambda: broadcast.reached(number, part), max(3.0, 3.0 * broadcast.target))
-        await broadcast.until(lambda: broadcast.ready, _FIRST)
+            await broadcast.until(lambda: broadcast.reached(number, part), _part_wait(broadcast))
+        await broadcast.until(lambda: broadcast.ready, limits.MAX_PLAYLIST_WAIT_S)
         text = broadcast.live()
         return Response(text, media_type=_PLAYLIST) if text else self._silent(name)
 
@@ -97,7 +96,7 @@ class HlsRoutes:
             index = int(found["part"])
             # Players ask for the part that comes next before it is there.
             if number <= broadcast.newest + 1:
-                await broadcast.until(lambda: broadcast.reached(number, index), max(3.0, 3.0 * broadcast.target))
+                await broadcast.until(lambda: broadcast.reached(number, index), _part_wait(broadcast))
             part = broadcast.part(number, index)
             data = None if part is None else [part]
         if data is None:
@@ -111,11 +110,16 @@ class HlsRoutes:
         return PlainTextResponse(f"{name} {text}.\n", 503, {"retry-after": "2"})
 
 
+def _part_wait(broadcast: Broadcast) -> float:
+    """Return the seconds that a player may wait for what comes next."""
+    return max(limits.MIN_PART_WAIT_S, limits.PART_WAIT_SEGMENT_COUNT * broadcast.target)
+
+
 async def _chunks(data: Iterable[bytes]) -> AsyncIterator[bytes]:
     """In pieces, so that little waits for a slow player."""
     for each in data:
-        for at in range(0, len(each), _CHUNK):
-            yield each[at : at + _CHUNK]
+        for at in range(0, len(each), _CHUNK_BYTES):
+            yield each[at : at + _CHUNK_BYTES]
 
 
 def _off() -> Response:

@@ -6,7 +6,6 @@ import json
 import socket
 import threading
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from typing import Any
 
 import cv2
@@ -19,15 +18,13 @@ from pipeline.clock import Clock, SystemClock
 from pipeline.draw.primitives import GREEN, RED, colour
 from pipeline.errors import OutputError
 from pipeline.frames import Image
-from pipeline.stats.health import OLD
 from pipeline.stats.registry import State, Stats
 from pipeline.web.origin_check import host_name
 from pipeline.web.output import WebOutput
 from pipeline.web.settings import Web
-from pipeline.web.viewers import Gallery
 from tests.support.clock import ManualClock
 from tests.support.outputs import context
-from tests.support.scenes import HandClock, Scene, share
+from tests.support.scenes import Scene, share
 from tests.support.wait import HANG_S, until
 
 Start = Callable[[str, Callable[[], None]], None]
@@ -145,33 +142,6 @@ def test_nothing_is_encoded_or_drawn_while_nobody_looks(serve: Callable[..., Ser
         assert served.scenes["door"].drawn == 0
 
 
-def test_of_a_camera_that_nobody_watched_only_a_picture_of_now_is_shown() -> None:
-    clock = HandClock()
-    stats = Stats(["door"], clock, undetected=["door"])
-    gallery = Gallery(stats, 80, 9, {}, {}, lambda name: 0.0)
-    scene = Scene(clock, "door", stats)
-    scene.camera.captured()
-    seen = replace(scene.result(age=0), detected=False)
-    assert not gallery.show(scene.view(seen))
-    clock.seconds += 30
-    # The camera is silent as well, so that there is no newer one.
-    shot = gallery.shot("door")
-    assert shot is not None
-    assert shot.view.result is seen
-    scene.camera.captured()
-    assert gallery.shot("door") is None
-    newer = replace(scene.result(age=0), detected=False)
-    assert not gallery.show(scene.view(newer))
-    clock.seconds += OLD
-    scene.camera.captured()
-    shot = gallery.shot("door")
-    assert shot is not None
-    assert shot.view.result is newer
-    clock.seconds += 0.01
-    scene.camera.captured()
-    assert gallery.shot("door") is None
-
-
 def test_a_picture_is_encoded_once_for_all_viewers(serve: Callable[..., Served]) -> None:
     served = serve()
     served.give()
@@ -226,7 +196,7 @@ def test_a_viewer_that_does_not_read_holds_up_nobody_and_then_skips_to_the_newes
 def test_a_viewer_that_never_reads_is_dropped_in_the_end(
     serve: Callable[..., Served], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pipeline.web.limits._STALL_TIME", 0.3)
+    monkeypatch.setattr("pipeline.web.limits.STALL_TIMEOUT_S", 0.3)
     served = serve()
     noise = np.random.default_rng(1).integers(0, 255, (720, 1280, 3), np.uint8)
     served.give(width=1280, height=720)
@@ -393,7 +363,7 @@ def test_only_what_is_served_can_be_had(serve: Callable[..., Served], path: str)
 
 
 def test_a_request_that_trickles_in_is_ended(serve: Callable[..., Served], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pipeline.web.limits._REQUEST_TIME", 0.3)
+    monkeypatch.setattr("pipeline.web.limits.REQUEST_TIMEOUT_S", 0.3)
     served = serve()
     with socket.create_connection(("127.0.0.1", served.port), HANG_S) as slow, contextlib.suppress(ConnectionError):
         slow.sendall(b"GET / HTTP/1.1\r\n")

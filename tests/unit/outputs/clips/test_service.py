@@ -30,6 +30,7 @@ from pipeline.outputs.record.footage import Recorded
 from pipeline.outputs.record.output import RecordOutput
 from pipeline.outputs.record.settings import Record
 from pipeline.stats.registry import Stats
+from pipeline.web import limits
 from pipeline.web.routes import clips as clip_orders
 from tests.support.clips import Clip, encode, number_in, street
 from tests.support.clock import ManualClock
@@ -258,10 +259,10 @@ def test_a_client_that_goes_leaves_nothing_behind_and_too_many_are_refused(
         f"GET /api/cameras/door/clip.mp4?after=50&before=1 HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {TOKEN}"
     )
     with contextlib.ExitStack() as lines:
-        for _ in range(clip_orders._MOST):
+        for _ in range(limits.MAX_CLIP_COUNT):
             line = lines.enter_context(socket.create_connection(("127.0.0.1", served.port), HANG_S))
             line.sendall(f"{asked}\r\n\r\n".encode())
-        assert until(lambda: held(served) == clip_orders._MOST)
+        assert until(lambda: held(served) == limits.MAX_CLIP_COUNT)
         assert threading.active_count() == threads
         status, text = problem(served.bearer("/api/cameras/door/clip.mp4?before=1&after=0"))
         assert (status, text) == (503, "door: no clip: 8 are being made; try again in a few seconds")
@@ -328,8 +329,8 @@ def test_closing_the_page_lets_go_of_those_who_wait_for_a_clip(serve: Callable[.
 def test_a_slow_reader_is_given_up_in_the_end(
     serve: Callable[..., Serving], feed: Feed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(clip_orders, "_LONGEST_DOWNLOAD", 0.3)
-    monkeypatch.setattr("pipeline.web.limits._STALL_TIME", 0.3)
+    monkeypatch.setattr(limits, "CLIP_DOWNLOAD_TIMEOUT_S", 0.3)
+    monkeypatch.setattr(limits, "STALL_TIMEOUT_S", 0.3)
     served = serve()
     begun: list[str] = []
     ask = served.clips.ask
@@ -641,7 +642,7 @@ def test_the_page_says_in_words_why_there_is_no_clip(
     page.goto(served.web.address)
     page.locator("[data-camera=drawn] .clip").wait_for(state="hidden")
     button = page.locator("[data-camera=door] .clip")
-    served.web._clips._busy = clip_orders._MOST
+    served.web._clips._busy = limits.MAX_CLIP_COUNT
     button.click()
     trouble = page.locator("[data-camera=door] .trouble")
     text = "door: no clip: 8 are being made; try again in a few seconds"

@@ -26,7 +26,7 @@ from pipeline.frames import Packet
 from pipeline.outputs.hls.live_stream import Broadcast
 from pipeline.redaction import scrub
 from pipeline.stats.registry import State
-from pipeline.web.auth import middleware as access
+from pipeline.web import limits
 from tests.support import marked
 from tests.support.airing import HEIGHT, WIDTH, Airing, decoded, fetched, numbers, parts, stretches, value
 from tests.support.clips import Clip, encode
@@ -276,7 +276,7 @@ def test_the_address_is_announced_and_told_to_pages(air: Callable[..., Airing]) 
 
 @pytest.fixture
 def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(access, "_PENALTY", 0.01)
+    monkeypatch.setattr(limits, "WRONG_TOKEN_DELAY_S", 0.01)
 
 
 @pytest.mark.usefixtures("hasty")
@@ -374,7 +374,7 @@ def test_the_answers_are_what_the_document_says(air: Callable[..., Airing]) -> N
 def test_a_player_that_reads_nothing_holds_little_and_is_cut_off(
     air: Callable[..., Airing], clip: Clip, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pipeline.web.limits._STALL_TIME", 0.4)
+    monkeypatch.setattr(limits, "STALL_TIMEOUT_S", 0.4)
     served = air(token=None, boxes="no")
     padded = b"\0\0\0\1\x06\x05" + b"\xff" * 200_000
     for number in range(100):

@@ -26,9 +26,10 @@ from pipeline import redaction
 from pipeline.cli import main
 from pipeline.config.load import parse
 from pipeline.errors import ConfigError
+from pipeline.web import limits
 from pipeline.web.auth import middleware as access
 from pipeline.web.auth.login_code import LoginCode
-from pipeline.web.limits import BoundedSocket
+from pipeline.web.connections import BoundedWebSocket
 from pipeline.web.origin_check import own_names
 from pipeline.web.settings import Web
 from pipeline.web.tls import context
@@ -54,7 +55,7 @@ OPEN = ("/login", "/login.css", "/login.js", "/icon.svg", "/healthz")
 @pytest.fixture
 def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let wrong tokens cost next to nothing."""
-    monkeypatch.setattr(access, "_PENALTY", 0.01)
+    monkeypatch.setattr(limits, "WRONG_TOKEN_DELAY_S", 0.01)
 
 
 def cookie_of(answer: tuple[int, dict[str, str], bytes]) -> str:
@@ -134,7 +135,7 @@ def test_a_cookie_that_was_made_up_changed_or_has_expired_opens_nothing(
     later = str(int(expires) + 1)
     made_up = [f"{later}.{signature}", expires, f"{expires}.", f".{signature}", f"{expires}.{signature[:-1]}"]
     made_up += [f"{expires}.{signature}x", "9" * 40 + f".{signature}", f"-1.{signature}", f"\u0661.{signature}", '"']
-    monkeypatch.setattr(access, "_SESSION", -5)
+    monkeypatch.setattr(limits, "SESSION_S", -5)
     made_up.append(cookie_of(served.log_in()).partition("=")[2])
     for value in made_up:
         assert served.ask("/api/cameras", cookie=f"{name}={value}".encode().decode("latin-1"))[0] == 401, value
@@ -157,9 +158,9 @@ def test_a_page_that_is_opened_again_in_the_second_half_of_its_session_gets_a_ne
     served = serve()
     fresh = cookie_of(served.log_in())
     assert "set-cookie" not in served.ask("/", cookie=fresh)[1]
-    monkeypatch.setattr(access, "_SESSION", 100)
+    monkeypatch.setattr(limits, "SESSION_S", 100)
     old = cookie_of(served.log_in())
-    monkeypatch.setattr(access, "_SESSION", 1000)
+    monkeypatch.setattr(limits, "SESSION_S", 1000)
     assert "set-cookie" not in served.ask("/api/cameras", cookie=old)[1]
     renewed = cookie_of(served.ask("/", cookie=old))
     assert renewed != old
@@ -169,7 +170,7 @@ def test_a_page_that_is_opened_again_in_the_second_half_of_its_session_gets_a_ne
 def test_a_wrong_token_costs_a_second_and_ten_close_the_door_but_not_to_those_inside(
     serve: Callable[..., Serving], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(access, "_WINDOW", 10 * HANG_S)
+    monkeypatch.setattr(limits, "WRONG_TOKEN_WINDOW_S", 10 * HANG_S)
     served = serve()
     cookie = cookie_of(served.log_in())
     begun = time.monotonic()
@@ -184,13 +185,13 @@ def test_a_wrong_token_costs_a_second_and_ten_close_the_door_but_not_to_those_in
         assert "retry-after" in answer[1]
         assert "set-cookie" not in answer[1]
     assert served.ask("/api/cameras", cookie=cookie)[0] == 200
-    monkeypatch.setattr(access, "_WINDOW", 0.0)
+    monkeypatch.setattr(limits, "WRONG_TOKEN_WINDOW_S", 0.0)
     assert served.bearer("/api/cameras")[0] == 200
 
 
 def test_failures_are_counted_for_each_address_in_bounded_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(access, "_PENALTY", 0.0)
-    monkeypatch.setattr(access, "_MOST_PLACES", 50)
+    monkeypatch.setattr(limits, "WRONG_TOKEN_DELAY_S", 0.0)
+    monkeypatch.setattr(limits, "MAX_WRONG_TOKEN_ADDRESS_COUNT", 50)
     failures = access._Failures()
 
     async def fail() -> None:
@@ -334,7 +335,7 @@ def test_with_a_certificate_the_page_is_served_by_https_and_its_cookie_is_for_ht
 def test_a_peer_that_begins_tls_and_falls_silent_is_let_go(
     serve: Callable[..., Serving], signed: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pipeline.web.limits._HANDSHAKE_TIME", 0.3)
+    monkeypatch.setattr(limits, "TLS_HANDSHAKE_TIMEOUT_S", 0.3)
     served = serve(certificate=str(signed[0]), key=str(signed[1]))
     with socket.create_connection(("127.0.0.1", served.port), HANG_S) as line:
         begun = time.monotonic()
@@ -487,7 +488,7 @@ def shout(page: Any) -> None:
 def test_a_viewer_that_reads_nothing_cannot_stay_by_talking(
     serve: Callable[..., Serving], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pipeline.web.limits._STALL_TIME", 0.5)
+    monkeypatch.setattr(limits, "STALL_TIMEOUT_S", 0.5)
     served = serve()
     noise = np.random.default_rng(1).integers(0, 255, (720, 1280, 3), "uint8")
     with socket.socket() as line, contextlib.suppress(ConnectionError):
@@ -572,7 +573,7 @@ def test_a_code_grows_old(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_two_browsers_cannot_use_one_code_at_once(serve: Callable[..., Serving], monkeypatch: Any) -> None:
-    monkeypatch.setattr(access, "_PENALTY", 0.01)
+    monkeypatch.setattr(limits, "WRONG_TOKEN_DELAY_S", 0.01)
     served = serve()
     code = code_of(served)
     with ThreadPoolExecutor(8) as browsers:
@@ -581,7 +582,7 @@ def test_two_browsers_cannot_use_one_code_at_once(serve: Callable[..., Serving],
 
 
 def test_wrong_codes_are_counted_with_wrong_tokens(serve: Callable[..., Serving], monkeypatch: Any) -> None:
-    monkeypatch.setattr(access, "_PENALTY", 0.01)
+    monkeypatch.setattr(limits, "WRONG_TOKEN_DELAY_S", 0.01)
     served = serve()
     code = code_of(served)
     statuses = [use(served, f"aaaa-{number}")[0] for number in range(9)]
@@ -659,8 +660,8 @@ def test_the_server_ends_in_peace_while_a_viewer_is_just_leaving(serve: Callable
     with socket.create_connection(("127.0.0.1", port), HANG_S) as viewer:
         viewer.sendall(upgrade.encode())
         assert viewer.recv(12) == b"HTTP/1.1 101"
-        assert until(lambda: any(isinstance(each, BoundedSocket) for each in server.server_state.connections))
-        (line,) = (each for each in server.server_state.connections if isinstance(each, BoundedSocket))
+        assert until(lambda: any(isinstance(each, BoundedWebSocket) for each in server.server_state.connections))
+        (line,) = (each for each in server.server_state.connections if isinstance(each, BoundedWebSocket))
         # What a farewell that has come, but that nobody has looked at yet, leaves behind.
         line.conn.state = State.CLOSING
 
