@@ -47,7 +47,7 @@ def test_a_fault_changes_its_own_place_alone(planted: list[mutants.Mutant]) -> N
 def test_every_fault_of_a_module_is_still_a_program(path: str) -> None:
     source = (mutants.ROOT / path).read_text()
     found = mutants.mutants(path)
-    assert len(found) > 20
+    assert len(found) > 10
     for each in found:
         assert each.applied(source) != source
         compile(each.applied(source), path, "exec")
