@@ -37,7 +37,8 @@ from pipeline.frames import Frame
 from pipeline.outputs.dispatch import OutputWorker
 from pipeline.outputs.protocols import Output, View
 from pipeline.runtime.runtime import Runtime
-from pipeline.stats.registry import State, Stats
+from pipeline.stats.camera import State
+from pipeline.stats.registry import Stats
 from tests.support.clips import Clip, encode, number_in, street
 from tests.support.servers.rtsp import RtspServer
 

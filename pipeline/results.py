@@ -13,7 +13,7 @@ from pipeline.outputs.dispatch import OutputWorker
 from pipeline.outputs.protocols import Output, View
 from pipeline.outputs.snapshot import save
 from pipeline.runtime.runtime import Runtime
-from pipeline.stats.registry import CameraFigures
+from pipeline.stats.camera import CameraFigures
 
 from .errors import OutputError
 from .frames import Frame, Result

@@ -14,7 +14,7 @@ from pipeline.concurrency.queues import Lane
 from pipeline.config import root as config
 from pipeline.errors import SourceError
 from pipeline.frames import Frame, Packet
-from pipeline.stats.registry import CameraStats, State
+from pipeline.stats.camera import CameraStats, State
 
 from . import open_source
 from .source import Sample, Source

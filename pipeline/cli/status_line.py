@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
-from pipeline.stats.registry import CameraFigures, State
+from pipeline.stats.camera import CameraFigures, State
 
 _LOG_EVERY = 5
 _NONE: Mapping[str, Mapping[str, str]] = {}

@@ -10,8 +10,8 @@ import numpy as np
 from pipeline.clock import Clock
 from pipeline.config import root as config
 from pipeline.frames import Detections, Image, Result
+from pipeline.stats.camera import CameraStats
 from pipeline.stats.health import Level, Verdict, verdict
-from pipeline.stats.registry import CameraStats
 
 from .primitives import (
     AMBER,

@@ -9,8 +9,8 @@ import cv2
 from pipeline.clock import Clock
 from pipeline.draw.overlay import stale
 from pipeline.errors import OutputError, unwritable
+from pipeline.stats.camera import CameraStats
 from pipeline.stats.health import verdict
-from pipeline.stats.registry import CameraStats
 
 from .paths import make_room
 from .protocols import View

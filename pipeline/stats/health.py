@@ -8,7 +8,7 @@ from enum import StrEnum
 
 from pipeline.redaction import scrub
 
-from .registry import CameraFigures, State
+from .camera import CameraFigures, State
 
 OLD = 1.5
 """Seconds after which a picture of a live camera is shown dimmed, with the reason over it."""

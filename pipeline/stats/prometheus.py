@@ -18,8 +18,9 @@ from prometheus_client.registry import Collector
 
 from pipeline.version import __version__
 
+from .camera import CameraFigures, State
 from .histogram import Histogram, boundary
-from .registry import CameraFigures, State, Stats
+from .registry import Stats
 
 _STEPS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.15, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 _LIMITS = tuple(float(f"{boundary(step):.6g}") for step in _STEPS)

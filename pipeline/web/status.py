@@ -10,8 +10,9 @@ from pipeline.config import root as config
 from pipeline.outputs.events.schema import timestamp
 from pipeline.outputs.protocols import View
 from pipeline.redaction import scrub
+from pipeline.stats.camera import CameraFigures
 from pipeline.stats.health import Verdict, verdict
-from pipeline.stats.registry import CameraFigures, Stats
+from pipeline.stats.registry import Stats
 
 from .latest_frames import LatestFrames
 from .passthrough import Passthrough

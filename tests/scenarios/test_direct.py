@@ -24,7 +24,7 @@ from pipeline.config.root import Config
 from pipeline.frames import Image, Packet
 from pipeline.outputs.protocols import View
 from pipeline.runtime.runtime import Runtime
-from pipeline.stats.registry import State
+from pipeline.stats.camera import State
 from pipeline.web.passthrough import TimestampMap
 from tests.support.clips import Clip, encode, number_in, stamped, write_file
 from tests.support.marked import SIDE, TOP, WIDTH, Watched, clip, left_of, pictures, turned

@@ -18,7 +18,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from pipeline import redaction
-from pipeline.stats.registry import State
+from pipeline.stats.camera import State
 from pipeline.web import limits
 from tests.support.serving import TOKEN, Serving, Start
 from tests.support.wait import HANG_S, until

@@ -14,7 +14,8 @@ from pipeline.concurrency.queues import Funnel, Lane
 from pipeline.concurrency.threads import ThreadGroup
 from pipeline.config import root as config
 from pipeline.frames import Frame, Packet, Picture
-from pipeline.stats.registry import CameraStats, Stats
+from pipeline.stats.camera import CameraStats
+from pipeline.stats.registry import Stats
 from tests.support.clips import Clip, encode, street, write_file
 from tests.support.servers.rtsp import RtspServer
 from tests.support.wait import HANG_S

@@ -16,7 +16,8 @@ from pipeline.config import root as config
 from pipeline.draw.overlay import Overlay
 from pipeline.frames import Detections, Frame, Image, Result
 from pipeline.outputs.protocols import View
-from pipeline.stats.registry import State, Stats
+from pipeline.stats.camera import State
+from pipeline.stats.registry import Stats
 
 START = datetime(2026, 5, 4, 12, 30, 15, 250_000, UTC)
 

@@ -6,7 +6,7 @@ from pipeline.capture.source import Sample
 from pipeline.config.root import Capture
 from pipeline.errors import SourceError
 from pipeline.frames import Picture
-from pipeline.stats.registry import State
+from pipeline.stats.camera import State
 
 from .stall import STALL_INTERVAL_COUNT
 

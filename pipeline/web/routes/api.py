@@ -6,8 +6,9 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
+from pipeline.stats.camera import State
 from pipeline.stats.prometheus import Exposition
-from pipeline.stats.registry import State, Stats
+from pipeline.stats.registry import Stats
 from pipeline.web import limits
 from pipeline.web.latest_frames import LatestFrames
 from pipeline.web.status import StatusReporter

@@ -16,7 +16,7 @@ from pipeline.capture.source import Sample
 from pipeline.capture.worker import CaptureWorker
 from pipeline.concurrency.backoff import DELAYS_S, LOCKED_OUT_S
 from pipeline.errors import SourceError
-from pipeline.stats.registry import State
+from pipeline.stats.camera import State
 from tests.support.cameras import PATIENT, Running
 from tests.support.clips import Clip, number_in
 from tests.support.clock import ManualClock

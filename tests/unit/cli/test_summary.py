@@ -14,7 +14,7 @@ import pytest
 from pipeline.cli.status_line import Status, Terminal, lines
 from pipeline.cli.summary import SummaryFile, show
 from pipeline.errors import OutputError
-from pipeline.stats.registry import CameraFigures, State
+from pipeline.stats.camera import CameraFigures, State
 
 TIMES = {"count": 90, "mean": 21.0, "p50": 20.04, "p95": 31.06, "p99": 40.0, "max": 1234.5}
 NEVER = dict.fromkeys(TIMES, 0.0)

@@ -10,8 +10,8 @@ from pipeline.config import root as config
 from pipeline.draw.overlay import Overlay, blank, counted, stale, strip_height, title_share
 from pipeline.draw.primitives import AMBER, GREEN, INK, RED, WHITE, colour, letter_size, letters, printable
 from pipeline.frames import Detections
+from pipeline.stats.camera import State
 from pipeline.stats.health import Level, Verdict, verdict
-from pipeline.stats.registry import State
 from tests.support.scenes import START, HandClock, Scene, share
 
 SIZES = [(320, 240), (640, 360), (1280, 720), (1920, 1080), (3840, 2160), (1080, 1920), (161, 121)]

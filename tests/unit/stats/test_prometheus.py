@@ -10,9 +10,10 @@ from collections.abc import Callable
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from pipeline.stats.camera import State
 from pipeline.stats.histogram import Histogram, boundary
 from pipeline.stats.prometheus import _LIMITS, _STEPS, Exposition
-from pipeline.stats.registry import State, Stats
+from pipeline.stats.registry import Stats
 from pipeline.version import __version__
 from tests.support.scenes import HandClock
 from tests.support.serving import Serving

@@ -18,7 +18,8 @@ from pipeline.clock import Clock, SystemClock
 from pipeline.draw.primitives import GREEN, RED, colour
 from pipeline.errors import OutputError
 from pipeline.frames import Image
-from pipeline.stats.registry import State, Stats
+from pipeline.stats.camera import State
+from pipeline.stats.registry import Stats
 from pipeline.web.origin_check import host_name
 from pipeline.web.output import WebOutput
 from pipeline.web.settings import Web

@@ -17,7 +17,7 @@ from pipeline.capture.sources.synthetic.source import DemoSource
 from pipeline.capture.worker import CaptureWorker
 from pipeline.config.root import Capture
 from pipeline.errors import SourceError
-from pipeline.stats.registry import State
+from pipeline.stats.camera import State
 from tests.support.cameras import PATIENT, shorten
 from tests.support.clips import number_in, street, write_file
 from tests.support.servers.rtsp import RtspServer

@@ -10,7 +10,7 @@ from pipeline.capture.health.monitor import Lag, LiveHealthMonitor
 from pipeline.capture.source import Sample
 from pipeline.config.root import Capture
 from pipeline.errors import SourceError
-from pipeline.stats.registry import State
+from pipeline.stats.camera import State
 
 
 def picture(value: int) -> ArrayPicture:

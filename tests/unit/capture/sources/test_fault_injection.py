@@ -19,7 +19,7 @@ from pipeline.config.load import load
 from pipeline.config.root import Capture
 from pipeline.errors import SourceError
 from pipeline.runtime.runtime import Runtime
-from pipeline.stats.registry import State
+from pipeline.stats.camera import State
 from tests.support.cameras import Running, picture_of
 from tests.support.clips import number_in
 from tests.support.clock import ManualClock

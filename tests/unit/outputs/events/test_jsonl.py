@@ -16,7 +16,8 @@ from pipeline.errors import OutputError
 from pipeline.frames import Timing
 from pipeline.outputs.events.jsonl import EventsOutput
 from pipeline.outputs.events.settings import Events
-from pipeline.stats.registry import State, Stats
+from pipeline.stats.camera import State
+from pipeline.stats.registry import Stats
 from tests.support.outputs import context
 from tests.support.scenes import HandClock, Scene
 

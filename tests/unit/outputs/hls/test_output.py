@@ -25,7 +25,7 @@ from pipeline.draw.primitives import colour
 from pipeline.frames import Packet
 from pipeline.outputs.hls.live_stream import Broadcast
 from pipeline.redaction import scrub
-from pipeline.stats.registry import State
+from pipeline.stats.camera import State
 from pipeline.web import limits
 from tests.support import marked
 from tests.support.airing import HEIGHT, WIDTH, Airing, decoded, fetched, numbers, parts, stretches, value

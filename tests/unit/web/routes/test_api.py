@@ -13,7 +13,7 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from pipeline.media.encoder import Encoder
-from pipeline.stats.registry import State
+from pipeline.stats.camera import State
 from pipeline.version import __version__
 from pipeline.web.status import StatusReporter
 from tests.support.clock import ManualClock

@@ -7,7 +7,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from pipeline.stats.registry import State, Stats
+from pipeline.stats.camera import State
+from pipeline.stats.registry import Stats
 
 
 class HandClock:
