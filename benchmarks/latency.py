@@ -16,7 +16,7 @@ import numpy as np
 from benchmarks.throughput import Painted
 from pipeline.config.root import Config, Infer, Model
 from pipeline.infer.backends.openvino.detector import load
-from pipeline.infer.models.registry import locate
+from pipeline.infer.models.catalogue import locate
 from pipeline.outputs.dispatch import OutputWorker
 from pipeline.runtime.runtime import Runtime
 from tests.support.clips import encode, street

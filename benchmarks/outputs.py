@@ -23,7 +23,7 @@ from pipeline.concurrency.queues import Funnel
 from pipeline.concurrency.threads import ThreadGroup
 from pipeline.config import root as config
 from pipeline.config.outputs import OutputSettings
-from pipeline.draw.overlay import Overlay
+from pipeline.draw.overlay import OverlayPainter
 from pipeline.frames import Detections, Frame, Result
 from pipeline.outputs.dispatch import OutputWorker, packet_tap
 from pipeline.outputs.protocols import OutputContext, View
@@ -55,7 +55,7 @@ def watch(address: str, what: str, server: int, seconds: float, folder: Path) ->
         outlets.append(OutputWorker(open_output(settings, context), stats))
         outlets[0].output.open()
         crew.start("output", outlets[0].run)
-    overlay = Overlay(whole.cameras["door"].overlay, stats.cameras["door"], stats.clock)
+    overlay = OverlayPainter(whole.cameras["door"].overlay, stats.cameras["door"], stats.clock)
     frames: Funnel[Frame] = Funnel()
     stopping = threading.Event()
     camera = CaptureWorker(

@@ -20,7 +20,7 @@ from pycocotools.cocoeval import COCOeval
 
 from pipeline.config.root import Infer
 from pipeline.infer.backends.openvino.detector import OpenvinoDetector, load
-from pipeline.infer.models.registry import Located
+from pipeline.infer.models.catalogue import Located
 
 RESIZERS = ("FAST_BILINEAR", "BILINEAR", "BICUBIC", "AREA", "LANCZOS", "cv2 linear", "cv2 area")
 

@@ -18,7 +18,7 @@ from typing import Any
 
 from benchmarks.clip import street
 from pipeline.config.root import Config, Model
-from pipeline.infer.models.registry import locate
+from pipeline.infer.models.catalogue import locate
 from pipeline.outputs.dispatch import OutputWorker
 from pipeline.outputs.protocols import Output, View
 from pipeline.runtime.runtime import Runtime

@@ -30,7 +30,7 @@ from pipeline.capture.worker import CaptureWorker
 from pipeline.concurrency.queues import Funnel
 from pipeline.concurrency.threads import ThreadGroup
 from pipeline.config import root as config
-from pipeline.draw.overlay import Overlay
+from pipeline.draw.overlay import OverlayPainter
 from pipeline.frames import Detections, Frame, Result
 from pipeline.outputs.protocols import OutputContext, View
 from pipeline.stats.registry import Stats
@@ -60,7 +60,7 @@ class Server:
         self.stats = Stats(["camera"])
         cameras = {"camera": config.Camera(source=address)}
         self.web = WebOutput(Web(port=0, quality=80), OutputContext(cameras, self.stats, self.crew.start))
-        self.overlay = Overlay(config.Overlay(), self.stats.cameras["camera"], self.stats.clock)
+        self.overlay = OverlayPainter(config.Overlay(), self.stats.cameras["camera"], self.stats.clock)
         self.camera = CaptureWorker(
             "camera",
             cameras["camera"],

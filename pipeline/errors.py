@@ -7,6 +7,7 @@
     ├── DeviceError(RuntimeError)  4   the accelerator asked for is absent or fails
     ├── OutputError(OSError)       5   a window, port or file cannot be written
     └── StageStuckError            1   a thread did not end within the deadline
+    TrainingError                  2   lookout-train alone: its input cannot be used
 
 A message is one line for a person: what is wrong, where, and what to do about it.
 """
@@ -84,3 +85,7 @@ def unwritable(where: Path | str, error: Exception) -> OutputError:
     code = errno.errorcode.get(getattr(error, "errno", None) or 0, "")
     reason = _ADVICE.get(code) or getattr(error, "strerror", None) or " ".join(str(error).split())
     return OutputError(f"cannot write {where}: {reason}")
+
+
+class TrainingError(Exception):
+    """Input that training cannot use; the message is one complete line."""

@@ -191,7 +191,7 @@ def list_models(context: typer.Context) -> int:
 @models.command("list")
 def list_known() -> int:
     """List the known models with their precisions, input sizes and labels."""
-    from pipeline.infer.models.registry import known
+    from pipeline.infer.models.catalogue import known
 
     for each in known():
         _say(f"{each.name}  {each.width}x{each.height}  {' '.join(each.releases)}  {', '.join(each.labels)}")
@@ -201,7 +201,7 @@ def list_known() -> int:
 @models.command("fetch")
 def fetch_model(name: str, precision: str = "FP16-INT8", verbose: Verbose = False) -> int:
     """Fetch a known model into the cache, so that no network is needed later."""
-    from pipeline.infer.models.registry import fetch
+    from pipeline.infer.models.catalogue import fetch
 
     _say(str(fetch(name, precision, _complain).xml))
     return 0
@@ -210,7 +210,7 @@ def fetch_model(name: str, precision: str = "FP16-INT8", verbose: Verbose = Fals
 @models.command("verify")
 def verify_models(folder: str | None = None, verbose: Verbose = False) -> int:
     """Check the files of all known models on this machine against their official size and SHA-384."""
-    from pipeline.infer.models.registry import verify
+    from pipeline.infer.models.catalogue import verify
 
     faults = 0
     for found in verify(Model(folder=folder)):

@@ -36,7 +36,7 @@ Edges = tuple[int, int, int, int]
 """Left, top, right, bottom in whole pixels, all inside the picture."""
 
 
-class Overlay:
+class OverlayPainter:
     """Paints the results of one camera; safe from any thread."""
 
     def __init__(self, settings: config.Overlay, stats: CameraStats, clock: Clock) -> None:

@@ -24,7 +24,7 @@ _STARTS, _FOLLOWS = 0x02000000, 0x01010000
 _ROW = struct.Struct(">IIIi")
 
 
-class Sample(NamedTuple):
+class MediaSample(NamedTuple):
     """One compressed picture as it stands in a piece."""
 
     data: bytes
@@ -60,7 +60,7 @@ def head(keyframe: Packet) -> bytes:
         return file.getvalue()
 
 
-def piece(number: int, samples: Sequence[Sample], end: int) -> bytes:
+def piece(number: int, samples: Sequence[MediaSample], end: int) -> bytes:
     """The piece of these samples, the last of which lasts until `end`, in ticks.
 
     FFmpeg's own muxer would hold every piece back until the next picture and count its times anew from 0.

@@ -10,7 +10,7 @@ from pipeline.frames import Detections, Frame, Result, Timing
 from pipeline.infer.backends.openvino.detector import load
 from pipeline.infer.detector import Detector
 from pipeline.infer.engine import Engine
-from pipeline.infer.models.registry import locate
+from pipeline.infer.models.catalogue import locate
 from pipeline.stats.registry import Stats
 
 from .replay import Replay

@@ -8,7 +8,7 @@ from functools import partial
 
 from pipeline.config.outputs import OutputSettings, output_class
 from pipeline.config.root import Camera, Output
-from pipeline.draw.overlay import Overlay
+from pipeline.draw.overlay import OverlayPainter
 from pipeline.errors import OutputError
 from pipeline.frames import Frame, Image, Packet, Result
 from pipeline.outputs.clips.service import Clips, Recordings
@@ -156,7 +156,7 @@ class Views:
         self._sources = sources
         self._stats = stats
         self._overlays = {
-            name: Overlay(camera.overlay, stats.cameras[name], stats.clock) for name, camera in cameras.items()
+            name: OverlayPainter(camera.overlay, stats.cameras[name], stats.clock) for name, camera in cameras.items()
         }
 
     def of(self, result: Result) -> View:

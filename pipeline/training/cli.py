@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from pipeline.training.errors import TrainingError
+from pipeline.errors import TrainingError
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, help=__doc__, pretty_exceptions_enable=False)
 console = Console(stderr=True)
@@ -52,10 +52,10 @@ def fit(
     models: Models = None,
 ) -> None:
     """Train on one's own pictures."""
+    from pipeline.training.fit import Run
+    from pipeline.training.fit import fit as carry_out
     from pipeline.training.learn.recipe import RECIPES, VARIETIES
     from pipeline.training.learn.trainer import Schedule
-    from pipeline.training.run import Run
-    from pipeline.training.run import fit as carry_out
 
     if recipe not in RECIPES:
         raise TrainingError(f"--recipe {recipe}: not one of {', '.join(RECIPES)}")
@@ -138,7 +138,7 @@ def export(
     single: Annotated[bool, typer.Option(help="Keep weights in single precision.")] = False,
 ) -> None:
     """Write the OpenVINO model of a run's weights."""
-    from pipeline.training.export.network import build_model, save
+    from pipeline.training.export.openvino_ir import build_model, save
     from pipeline.training.model.network import DetectorNetwork
     from pipeline.training.model.weights import load_run
 
@@ -162,7 +162,7 @@ def quantize(
     from pipeline.training.data.pictures import read_coco
     from pipeline.training.evaluation.evaluation import Labels, as_table
     from pipeline.training.evaluation.measurement import measure_model
-    from pipeline.training.export.network import save
+    from pipeline.training.export.openvino_ir import save
     from pipeline.training.export.quantization import quantise
 
     _xml(target)
@@ -184,7 +184,7 @@ def _xml(path: Path) -> Path:
 
 
 def main() -> None:
-    """Entry of the console script: one clear line, and exit code 2, for input that cannot be used."""
+    """LabelledPicture of the console script: one clear line, and exit code 2, for input that cannot be used."""
     try:
         app()
     except TrainingError as error:

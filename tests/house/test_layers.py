@@ -63,7 +63,7 @@ EDGES: dict[str, set[str]] = {
     "websockets": {"web/*"},
     "prometheus_client": {"stats/prometheus.py"},
     "pooch": {"infer/models/download.py"},
-    "platformdirs": {"infer/models/registry.py"},
+    "platformdirs": {"infer/models/catalogue.py"},
     "supervision": {"frames.py"},
     "torch": {"training/*"},
     "nncf": {"training/export/*"},

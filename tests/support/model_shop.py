@@ -16,9 +16,9 @@ import openvino
 import pytest
 from openvino import opset13 as ops
 
-from pipeline.infer.models import registry as zoo
+from pipeline.infer.models import catalogue as zoo
+from pipeline.infer.models.catalogue import Known
 from pipeline.infer.models.download import File
-from pipeline.infer.models.registry import Known
 from tests.support.models import PEOPLE, rows_model, write_ir
 
 __all__ = ["PEOPLE", "rows_model", "write_ir"]

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from pipeline.capture.decode import pictures
 from pipeline.config import root as config
-from pipeline.draw.overlay import Overlay
+from pipeline.draw.overlay import OverlayPainter
 from pipeline.frames import Detections, Frame, Image, Result
 from pipeline.outputs.protocols import View
 from pipeline.stats.camera import State
@@ -89,7 +89,7 @@ class Scene:
 
     def draw(self, result: Result) -> Image:
         self.drawn += 1
-        return Overlay(self.settings, self.camera, self.clock).draw(result, self.live)
+        return OverlayPainter(self.settings, self.camera, self.clock).draw(result, self.live)
 
     def view(self, result: Result | None = None) -> View:
         result = result or self.result()

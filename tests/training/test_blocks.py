@@ -10,11 +10,11 @@ pytest.importorskip("pycocotools", reason="training needs pycocotools: pip insta
 import numpy as np
 import torch
 
+from pipeline.errors import TrainingError
 from pipeline.training.data.batches import Batches
-from pipeline.training.data.mosaic import Composer, Variety
+from pipeline.training.data.mosaic import MosaicComposer, Variety
 from pipeline.training.data.pictures import read_coco
-from pipeline.training.errors import TrainingError
-from pipeline.training.export.network import build_model, save
+from pipeline.training.export.openvino_ir import build_model, save
 from pipeline.training.learn.recipe import DISTIL, Recipe
 from pipeline.training.learn.teacher import Teacher
 from pipeline.training.learn.trainer import Schedule, Trainer
@@ -111,7 +111,7 @@ def test_blocks_learn_from_nothing_to_give_what_the_teachers_give(
     torch.manual_seed(0)
     network = DetectorNetwork()
     initialise_heads(network)
-    batches = Batches(Composer(read_coco(drawn, "train"), [], PLAIN, seed=0), recipe, 0)
+    batches = Batches(MosaicComposer(read_coco(drawn, "train"), [], PLAIN, seed=0), recipe, 0)
     run = Trainer(network, recipe, batches, tmp_path, Teacher(model[1], exact=True))
     run.run(Schedule(steps=24, journal=6, workers=0), lambda step, text: None, lambda network: {})
     gaps = [event["blocks"] for event in run.journal.events()]

@@ -16,7 +16,7 @@ import openvino as ov
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from pipeline.training.errors import TrainingError
+from pipeline.errors import TrainingError
 from pipeline.training.evaluation.evaluation import Labels
 from pipeline.training.evaluation.measurement import measure_model
 

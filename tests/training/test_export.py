@@ -11,8 +11,8 @@ import numpy as np
 import openvino as ov
 import torch
 
-from pipeline.training.evaluation.detection import detect
-from pipeline.training.export.network import build_model, save
+from pipeline.training.evaluation.suppression import detect
+from pipeline.training.export.openvino_ir import build_model, save
 from pipeline.training.model.ir_weights import settle
 from pipeline.training.model.network import DetectorNetwork, initialise_heads
 from tests.training.test_ir_weights import rows, street

@@ -14,8 +14,8 @@ import torch
 
 from pipeline.training.data.mosaic import to_planes
 from pipeline.training.data.street import draw_scene
-from pipeline.training.evaluation.detection import detect
-from pipeline.training.export.network import build_model, save
+from pipeline.training.evaluation.suppression import detect
+from pipeline.training.export.openvino_ir import build_model, save
 from pipeline.training.learn.teacher import Teacher
 from pipeline.training.model.ir_weights import adopt, settle
 from pipeline.training.model.network import DetectorNetwork

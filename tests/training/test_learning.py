@@ -16,11 +16,11 @@ import numpy as np
 import torch
 
 from pipeline.training.data.batches import Batches
-from pipeline.training.data.mosaic import Composer, Variety
+from pipeline.training.data.mosaic import MosaicComposer, Variety
 from pipeline.training.data.pictures import read_coco
-from pipeline.training.evaluation.detection import detect
 from pipeline.training.evaluation.evaluation import Labels
 from pipeline.training.evaluation.measurement import measure_network
+from pipeline.training.evaluation.suppression import detect
 from pipeline.training.learn.journal import Journal
 from pipeline.training.learn.recipe import CARD, Recipe
 from pipeline.training.learn.targets import correct, match
@@ -38,7 +38,7 @@ def trainer(data: Path, folder: Path, recipe: Recipe, variety: Variety = PLAIN) 
     torch.manual_seed(0)
     network = DetectorNetwork()
     initialise_heads(network)
-    composer = Composer(read_coco(data, "train"), [], variety, seed=0)
+    composer = MosaicComposer(read_coco(data, "train"), [], variety, seed=0)
     return Trainer(network, recipe, Batches(composer, recipe, 0), folder, None)
 
 
@@ -112,8 +112,8 @@ def test_labels_move_the_teacher_only_as_far_as_they_are_trusted() -> None:
 
 def test_the_same_seed_composes_the_same_pictures(drawn: Path) -> None:
     entries = read_coco(drawn, "train")
-    first, again = (Composer(entries, [], Variety(drawn=0.3), 9) for _ in range(2))
-    other = Composer(entries, [], Variety(drawn=0.3), 10)
+    first, again = (MosaicComposer(entries, [], Variety(drawn=0.3), 9) for _ in range(2))
+    other = MosaicComposer(entries, [], Variety(drawn=0.3), 10)
     for index in range(6):
         sample, same = first.compose(index, 192), again.compose(index, 192)
         assert np.array_equal(sample.image, same.image)

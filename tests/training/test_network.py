@@ -7,7 +7,7 @@ pytest.importorskip("pycocotools", reason="training needs pycocotools: pip insta
 
 import torch
 
-from pipeline.training.export.network import folded
+from pipeline.training.export.openvino_ir import folded
 from pipeline.training.model.network import DetectorNetwork, count_operations
 
 CARD_PARAMETERS = 1.817e6

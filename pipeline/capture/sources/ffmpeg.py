@@ -14,8 +14,7 @@ import av
 from pipeline.address.parse import kind
 from pipeline.capture.bitstream import AnnexBRepacker
 from pipeline.capture.decode.on_demand import OnDemandDecoder
-from pipeline.capture.decode.pictures import Scalers, YuvPicture
-from pipeline.capture.decode.timestamps import Timeline
+from pipeline.capture.decode.pictures import Scalers, Timeline, YuvPicture
 from pipeline.capture.health.corruption import Complaints, CorruptionTracker, listen
 from pipeline.capture.health.stall import StallTimeouts
 from pipeline.capture.source import Sample

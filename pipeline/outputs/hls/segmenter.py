@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from pipeline.clock import Clock
 from pipeline.frames import Packet
-from pipeline.media.fmp4 import Sample, head, parted, piece
+from pipeline.media.fmp4 import MediaSample, head, parted, piece
 from pipeline.media.muxer import DamagedError
 from pipeline.media.timestamps import TICKS, PacketTimeline
 
@@ -86,7 +86,7 @@ class Segmenter:
         """The newest one with its parameter sets."""
         self._timeline = PacketTimeline()
         self._sets = b""
-        self._samples: list[Sample] = []
+        self._samples: list[MediaSample] = []
         self._captured = float("-inf")
         self._decoded = 0
         self._at = 0
@@ -130,7 +130,7 @@ class Segmenter:
             self._end_part()
         else:
             news = False
-        self._samples.append(Sample(data, packet.key, self._at, shown - decoded))
+        self._samples.append(MediaSample(data, packet.key, self._at, shown - decoded))
         return news
 
     def promise(self) -> None:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from pipeline.training.data.mosaic import Composer, to_planes
+from pipeline.training.data.mosaic import MosaicComposer, to_planes
 from pipeline.training.learn.recipe import Recipe
 
 
@@ -27,7 +27,7 @@ class Batch:
 class Batches(Dataset[Batch]):
     """The batch of every step: the same step of the same seed always sees the same pictures."""
 
-    def __init__(self, composer: Composer, recipe: Recipe, seed: int) -> None:
+    def __init__(self, composer: MosaicComposer, recipe: Recipe, seed: int) -> None:
         self._composer, self._recipe, self._seed = composer, recipe, seed
 
     def __getitem__(self, step: int) -> Batch:

@@ -11,14 +11,14 @@ from numpy.typing import NDArray
 
 from pipeline.training.data.augmentation import degrade
 from pipeline.training.data.crops import cut, fit, mirror, random_cut, step_back
-from pipeline.training.data.pictures import Boxes, Entry, Picture, Scene
+from pipeline.training.data.pictures import Boxes, LabelledPicture, Picture, Scene
 from pipeline.training.data.street import draw_scene
 
 CELL = 16
 
 
 @dataclass(slots=True)
-class Sample:
+class TrainingSample:
     """A square BGR picture, its boxes [N,5] and the trust in its labels for every 16x16 pixels."""
 
     image: Picture
@@ -39,15 +39,17 @@ class Variety:
     degraded: bool = True
 
 
-class Composer:
+class MosaicComposer:
     """Makes the training picture of a seed from a collection; the same seed always gives the same picture."""
 
-    def __init__(self, labelled: Sequence[Entry], unlabelled: Sequence[Entry], variety: Variety, seed: int) -> None:
+    def __init__(
+        self, labelled: Sequence[LabelledPicture], unlabelled: Sequence[LabelledPicture], variety: Variety, seed: int
+    ) -> None:
         self._labelled, self._unlabelled = labelled, unlabelled
         self._people = [entry for entry in labelled if len(entry.boxes)]
         self._variety, self._seed = variety, seed
 
-    def compose(self, index: int, size: int) -> Sample:
+    def compose(self, index: int, size: int) -> TrainingSample:
         """Picture number `index` of the endless sequence, `size` pixels square."""
         rng = np.random.default_rng((self._seed, index))
         variety = self._variety
@@ -59,7 +61,7 @@ class Composer:
                 scene = self._paste(scene, rng)
             scene = fit(scene, size, size)
             trust = np.full((size // CELL, size // CELL), scene.trust, np.float32)
-            sample = Sample(scene.image, scene.boxes, trust)
+            sample = TrainingSample(scene.image, scene.boxes, trust)
         if variety.degraded:
             sample.image = degrade(np.ascontiguousarray(sample.image), rng)
         return sample
@@ -81,7 +83,7 @@ class Composer:
             scene = random_cut(scene, rng, 0.3 * share)
         return mirror(scene) if rng.random() < 0.5 else scene
 
-    def _collage(self, rng: np.random.Generator, size: int, tiles: int) -> Sample:
+    def _collage(self, rng: np.random.Generator, size: int, tiles: int) -> TrainingSample:
         """A grid of tiles x tiles views; the lines between them lie at random, a multiple of a cell."""
         cells = size // CELL
         image = np.empty((size, size, 3), np.uint8)
@@ -96,7 +98,7 @@ class Composer:
                 scene.boxes[:, [0, 2]] += left * CELL
                 scene.boxes[:, [1, 3]] += top * CELL
                 boxes.append(scene.boxes)
-        return Sample(image, np.concatenate(boxes), trust)
+        return TrainingSample(image, np.concatenate(boxes), trust)
 
     @staticmethod
     def _lines(rng: np.random.Generator, cells: int, tiles: int) -> list[int]:

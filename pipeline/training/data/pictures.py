@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.training.errors import TrainingError
+from pipeline.errors import TrainingError
 
 Picture = NDArray[np.uint8]
 Boxes = NDArray[np.float32]
@@ -39,7 +39,7 @@ class Scene:
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class LabelledPicture:
     """One picture of a collection, not yet read."""
 
     path: Path
@@ -79,7 +79,7 @@ def person_categories(content: dict[str, Any], path: Path) -> set[int]:
     return people
 
 
-def read_coco(data: Path, part: str, trust: float = 0.5, empty_trust: float = 1.0) -> list[Entry]:
+def read_coco(data: Path, part: str, trust: float = 0.5, empty_trust: float = 1.0) -> list[LabelledPicture]:
     """Entries of DATA/PART.json, pictures in DATA/PART/; pictures without any box get a trust of their own.
 
     Raises TrainingError where the files are missing or do not have COCO's form.
@@ -99,7 +99,9 @@ def read_coco(data: Path, part: str, trust: float = 0.5, empty_trust: float = 1.
         for image in content["images"]:
             found = boxes.get(image["id"], [])
             array = np.asarray(found, np.float32).reshape(-1, 5)
-            entries.append(Entry(folder / image["file_name"], image["id"], array, trust if found else empty_trust))
+            entries.append(
+                LabelledPicture(folder / image["file_name"], image["id"], array, trust if found else empty_trust)
+            )
     except (KeyError, TypeError, ValueError) as error:
         raise TrainingError(f"{path}: not in COCO form: {error!r}") from error
     if not entries:
@@ -110,14 +112,41 @@ def read_coco(data: Path, part: str, trust: float = 0.5, empty_trust: float = 1.
     return entries
 
 
-def read_folders(folders: Sequence[Path]) -> list[Entry]:
+def read_folders(folders: Sequence[Path]) -> list[LabelledPicture]:
     """Entries of every picture in folders, without labels, in the order of their names."""
-    entries: list[Entry] = []
+    entries: list[LabelledPicture] = []
     for folder in folders:
         if not folder.is_dir():
             raise TrainingError(f"{folder}: no such folder")
         paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
         if not paths:
             raise TrainingError(f"{folder}: holds no pictures")
-        entries += [Entry(path, -1, no_boxes(), 0.0) for path in paths]
+        entries += [LabelledPicture(path, -1, no_boxes(), 0.0) for path in paths]
     return entries
+
+
+SUFFIXES = {".mp4", ".avi", ".mkv", ".mov", ".webm", ".ts"}
+
+
+def extract_frames(folders: Sequence[Path], target: Path, every: int = 10) -> int:
+    """Write every n-th frame of every clip in folders to a folder, as JPEG of quality 95; returns how many there are.
+
+    Frames that are already there stay as they are. Raises TrainingError where a clip cannot be read.
+    """
+    total = 0
+    for clip in sorted(path for folder in folders for path in folder.iterdir() if path.suffix.lower() in SUFFIXES):
+        target.mkdir(parents=True, exist_ok=True)
+        capture = cv2.VideoCapture(str(clip))
+        number = 0
+        while capture.grab():
+            if number % every == 0:
+                path = target / f"{clip.stem}-{number:06d}.jpg"
+                if not path.exists():
+                    _, image = capture.retrieve()
+                    cv2.imwrite(str(path), image, [cv2.IMWRITE_JPEG_QUALITY, 95])
+                total += 1
+            number += 1
+        capture.release()
+        if number == 0:
+            raise TrainingError(f"{clip}: not a readable video")
+    return total

@@ -14,8 +14,8 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 from rich.table import Table
 
+from pipeline.errors import TrainingError
 from pipeline.training.data.pictures import person_categories, read_json
-from pipeline.training.errors import TrainingError
 
 FALSE_ALARMS = (0.01, 0.1, 0.5)
 

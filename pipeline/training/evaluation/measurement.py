@@ -13,8 +13,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from pipeline.errors import TrainingError
 from pipeline.training.data.mosaic import to_planes
-from pipeline.training.errors import TrainingError
 from pipeline.training.evaluation.evaluation import Labels
 from pipeline.training.model.ir_graph import read_model
 from pipeline.training.model.network import INPUT_SIZE, DetectorNetwork

@@ -11,9 +11,9 @@ import numpy as np
 import openvino as ov
 from numpy.typing import NDArray
 
-from pipeline.training.data.mosaic import Composer, Variety, to_planes
-from pipeline.training.data.pictures import Entry
-from pipeline.training.errors import TrainingError
+from pipeline.errors import TrainingError
+from pipeline.training.data.mosaic import MosaicComposer, Variety, to_planes
+from pipeline.training.data.pictures import LabelledPicture
 from pipeline.training.model.ir_graph import read_model
 from pipeline.training.model.network import INPUT_SIZE
 
@@ -22,7 +22,7 @@ CALM = Variety(drawn=0.1, unlabelled=0.1, collages=0.2, pasted=0.0, stepped_back
 
 
 def quantise(
-    path: Path, labelled: Sequence[Entry], pictures: int = 400, seed: int = 0, accurate: bool = True
+    path: Path, labelled: Sequence[LabelledPicture], pictures: int = 400, seed: int = 0, accurate: bool = True
 ) -> ov.Model:
     """An INT8 version of the model at a path, calibrated on pictures of a collection, most of them as they are.
 
@@ -35,7 +35,7 @@ def quantise(
     except ImportError as error:
         raise TrainingError("quantize needs NNCF: pip install 'lookout-video[train]'") from error
     logging.getLogger("nncf").setLevel(logging.ERROR)
-    composer = Composer(labelled, [], CALM, seed)
+    composer = MosaicComposer(labelled, [], CALM, seed)
     rng = np.random.default_rng(seed)
     chosen = rng.choice(len(labelled), min(pictures, len(labelled)), replace=False)
 

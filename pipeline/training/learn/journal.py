@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from pipeline.training.errors import TrainingError
+from pipeline.errors import TrainingError
 
 
 class Journal:

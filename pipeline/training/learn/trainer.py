@@ -13,8 +13,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from pipeline.errors import TrainingError
 from pipeline.training.data.batches import Batch, Batches, stream
-from pipeline.training.errors import TrainingError
 from pipeline.training.learn.journal import Journal
 from pipeline.training.learn.losses import distillation_loss, label_loss
 from pipeline.training.learn.recipe import Recipe

@@ -10,9 +10,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from pipeline.errors import TrainingError
 from pipeline.training.data.crops import fit
-from pipeline.training.data.pictures import Entry
-from pipeline.training.errors import TrainingError
+from pipeline.training.data.pictures import LabelledPicture
 from pipeline.training.model.ir_weights import adopt, settle
 from pipeline.training.model.network import INPUT_SIZE, DetectorNetwork, initialise_heads
 from pipeline.training.model.weights import load_torchvision_layout, read_state
@@ -26,7 +26,9 @@ BUNDLED_FILE = "infer/models/bundled/lookout-person.xml"
 SETTLING_PICTURES = 48
 
 
-def first_weights(network: DetectorNetwork, start: str, models: Path | None, entries: Sequence[Entry]) -> None:
+def first_weights(
+    network: DetectorNetwork, start: str, models: Path | None, entries: Sequence[LabelledPicture]
+) -> None:
     """Give a network the weights named by `start`; raises TrainingError in one line where they are not to be had.
 
     `entries` are pictures to take statistics from, for weights that come without.
@@ -93,7 +95,7 @@ def _packaged(package: str, file: str, remedy: str) -> Path:
     raise TrainingError(f"{package} with {file} is not installed: {remedy}")
 
 
-def typical_batches(entries: Sequence[Entry]) -> Iterator[Tensor]:
+def typical_batches(entries: Sequence[LabelledPicture]) -> Iterator[Tensor]:
     """A few batches [8,3,512,512] of pictures as they are, spread over a collection, to take statistics from."""
     step = max(1, len(entries) // SETTLING_PICTURES)
     chosen = entries[::step][:SETTLING_PICTURES]

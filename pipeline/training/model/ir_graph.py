@@ -7,7 +7,7 @@ from pathlib import Path
 
 import openvino as ov
 
-from pipeline.training.errors import TrainingError
+from pipeline.errors import TrainingError
 
 CONVOLUTIONS = ("Convolution", "GroupConvolution")
 

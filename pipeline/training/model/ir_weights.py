@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from openvino import opset13 as opset
 from torch import Tensor, nn
 
-from pipeline.training.errors import TrainingError
+from pipeline.errors import TrainingError
 from pipeline.training.model.ir_graph import CONVOLUTIONS, backbone, dissect
 from pipeline.training.model.network import PIXEL_SCALE, Branch, ConvolutionUnit, DetectorNetwork
 

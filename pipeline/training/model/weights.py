@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from pipeline.training.errors import TrainingError
+from pipeline.errors import TrainingError
 from pipeline.training.model.network import PIXEL_SCALE, Bottleneck, Branch, ConvolutionUnit, DetectorNetwork
 
 # Mean and deviation of ImageNet in RGB, on a scale of 0..1: the published weights expect pictures normalised by them.

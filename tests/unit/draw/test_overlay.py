@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from pipeline.config import root as config
-from pipeline.draw.overlay import Overlay, blank, counted, stale, strip_height, title_share
+from pipeline.draw.overlay import OverlayPainter, blank, counted, stale, strip_height, title_share
 from pipeline.draw.primitives import AMBER, GREEN, INK, RED, WHITE, colour, letter_size, letters, printable
 from pipeline.frames import Detections
 from pipeline.stats.camera import State
@@ -130,9 +130,9 @@ def test_no_count_of_people_stands_on_what_was_not_detected(scene: Scene) -> Non
 
 
 def test_every_part_can_be_switched_off(scene: Scene) -> None:
-    nothing = Overlay(config.Overlay(enabled=False), scene.camera, scene.clock)
-    bare = Overlay(config.Overlay(boxes=False, labels=False, title=False), scene.camera, scene.clock)
-    untitled = Overlay(config.Overlay(title=False, labels=False), scene.camera, scene.clock)
+    nothing = OverlayPainter(config.Overlay(enabled=False), scene.camera, scene.clock)
+    bare = OverlayPainter(config.Overlay(boxes=False, labels=False, title=False), scene.camera, scene.clock)
+    untitled = OverlayPainter(config.Overlay(title=False, labels=False), scene.camera, scene.clock)
     result = scene.result()
     plain = result.frame.picture.bgr()
     assert nothing.draw(result) is plain

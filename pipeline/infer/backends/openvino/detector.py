@@ -14,7 +14,7 @@ from pipeline.config import root as config
 from pipeline.errors import ConfigError, DeviceError
 from pipeline.frames import Detections, Image, Picture
 from pipeline.infer.decoders.decoder import Decoder, Letterbox
-from pipeline.infer.models.registry import Located
+from pipeline.infer.models.catalogue import Located
 
 from . import compile_cache as cache
 from .contract import read

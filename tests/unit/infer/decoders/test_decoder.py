@@ -15,7 +15,7 @@ from pipeline.frames import Detections
 from pipeline.infer import decoders
 from pipeline.infer.backends.openvino.detector import load
 from pipeline.infer.decoders.decoder import Letterbox, Pixels, Port
-from pipeline.infer.models.registry import Located
+from pipeline.infer.models.catalogue import Located
 from tests.support.models import rows_model, write_ir
 
 

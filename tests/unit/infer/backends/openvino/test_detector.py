@@ -16,7 +16,7 @@ from pipeline.config import root as config
 from pipeline.errors import ConfigError, DeviceError, ModelError
 from pipeline.frames import Image
 from pipeline.infer.backends.openvino.detector import OpenvinoDetector, load
-from pipeline.infer.models.registry import Located, locate
+from pipeline.infer.models.catalogue import Located, locate
 from tests.support.model_shop import colour_model, onnx_bytes
 from tests.support.models import rows_model, write_ir
 

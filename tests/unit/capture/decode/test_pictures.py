@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline.capture.decode.timestamps import Timeline
+from pipeline.capture.decode.pictures import Timeline
 from pipeline.capture.sources.ffmpeg import FfmpegSource
 from pipeline.config.root import Capture
 from tests.support.clips import street, write_file

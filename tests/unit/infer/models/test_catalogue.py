@@ -14,9 +14,9 @@ import pytest
 
 from pipeline.config import root as config
 from pipeline.errors import ModelError
-from pipeline.infer.models import registry as zoo
+from pipeline.infer.models import catalogue as zoo
+from pipeline.infer.models.catalogue import Known, Located, locate
 from pipeline.infer.models.download import TimeLimits
-from pipeline.infer.models.registry import Known, Located, locate
 from tests.support.model_shop import Shop, put
 from tests.support.wait import HANG_S
 

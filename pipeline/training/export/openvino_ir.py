@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from openvino import opset13 as opset
 from torch import nn
 
-from pipeline.training.evaluation.detection import CONFIDENCE, KEPT, OVERLAP
+from pipeline.training.evaluation.suppression import CONFIDENCE, KEPT, OVERLAP
 from pipeline.training.model.network import (
     INPUT_SIZE,
     PIXEL_SCALE,

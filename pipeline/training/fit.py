@@ -12,14 +12,13 @@ from pathlib import Path
 
 import torch
 
+from pipeline.errors import TrainingError
 from pipeline.training.data.batches import Batches
-from pipeline.training.data.mosaic import Composer, Variety
-from pipeline.training.data.pictures import SUFFIXES, Entry, read_coco, read_folders
-from pipeline.training.data.video_frames import extract_frames
-from pipeline.training.errors import TrainingError
-from pipeline.training.evaluation.detection import detect
+from pipeline.training.data.mosaic import MosaicComposer, Variety
+from pipeline.training.data.pictures import SUFFIXES, LabelledPicture, extract_frames, read_coco, read_folders
 from pipeline.training.evaluation.evaluation import Labels
 from pipeline.training.evaluation.measurement import measure_network
+from pipeline.training.evaluation.suppression import detect
 from pipeline.training.learn.journal import plot
 from pipeline.training.learn.recipe import Recipe
 from pipeline.training.learn.teacher import Teacher
@@ -70,7 +69,7 @@ def fit(run: Run, resume: bool, progress: Callable[[int, str], None]) -> Path:
     torch.manual_seed(run.seed)
     network = DetectorNetwork()
     teacher = Teacher(run.teacher, run.mirrored, run.threads or torch.get_num_threads()) if run.teacher else None
-    composer = Composer(labelled, unlabelled, run.variety, run.seed)
+    composer = MosaicComposer(labelled, unlabelled, run.variety, run.seed)
     resuming = resume and (run.folder / CHECKPOINT).exists()
     if not resuming:
         first_weights(network, run.start, run.models, labelled)
@@ -109,7 +108,7 @@ def _fitting(recipe: Recipe, start: str) -> Recipe:
     return dataclasses.replace(recipe, alone_steps=0, block_weight=recipe.block_weight if start == BUNDLED else 0.0)
 
 
-def _unlabelled(run: Run) -> list[Entry]:
+def _unlabelled(run: Run) -> list[LabelledPicture]:
     if not run.unlabelled:
         return []
     for folder in run.unlabelled:
@@ -121,7 +120,7 @@ def _unlabelled(run: Run) -> list[Entry]:
     return read_folders([*with_pictures, *([frames] if found else [])])
 
 
-def _open_journal(run: Run, trainer: Trainer, entries: list[Entry]) -> None:
+def _open_journal(run: Run, trainer: Trainer, entries: list[LabelledPicture]) -> None:
     roots = {run.data.resolve(): "data", run.folder.resolve(): "run"}
     roots |= {folder.resolve(): folder.name for folder in run.unlabelled}
 
