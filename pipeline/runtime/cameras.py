@@ -15,19 +15,19 @@ from pipeline.stats.registry import Stats
 
 
 class Sources:
-    """The sources of all cameras by their names, and what the other stages have to know of them."""
+    """The sources of all cameras by their names, not yet open, and what the other stages have to know of them."""
 
     def __init__(self, cameras: Mapping[str, Camera]) -> None:
         self._cameras = cameras
         self._halts = {name: threading.Event() for name in cameras}
-        self._sources: dict[str, Source] = {}
+        self._sources: dict[str, Source] = {
+            name: open_source(camera.source, camera.capture, self._halts[name]) for name, camera in cameras.items()
+        }
 
-    def prepare(self) -> None:
-        """Check all addresses, then make the sources, not yet open; raises SourceError."""
+    def check(self) -> None:
+        """See at no cost whether the addresses can be of any use; raises SourceError."""
         for camera in self._cameras.values():
             check_source(camera.source)
-        for name, camera in self._cameras.items():
-            self._sources[name] = open_source(camera.source, camera.capture, self._halts[name])
 
     @property
     def giving_packets(self) -> frozenset[str]:

@@ -59,8 +59,8 @@ class Runtime:
         self.stats = Stats(list(config.cameras), undetected=[name for name, each in detect.items() if not each.enabled])
         self._clock = self.stats.clock
         self._over = threading.Event()
-        self.clips = Clips({}, self._clock, self._over)
-        """Of what is kept of the cameras, once they are started."""
+        self._sources = Sources(config.cameras)
+        self.clips = Clips(self._sources.kept, self._clock, self._over)
         self.marks: dict[str, float] = {}
         self.started = False
         """Whether every thread runs, with the model if one is needed."""
@@ -70,7 +70,6 @@ class Runtime:
         self.began = self._clock.monotonic()
         self._threads = ThreadGroup(self._halt)
         self._flow = Flow(self._threads, self._over)
-        self._sources = Sources(config.cameras)
         self._inference = Inference(detect, config.model, config.infer, self.stats, self._deliver, notice, replay)
         self._collectors = self._inference.detects + self._inference.passes
         self._outputs = Outputs(config.cameras, self.stats, self._threads.start, notice, invite)
@@ -97,8 +96,7 @@ class Runtime:
 
     def start(self, outputs: tuple[Output, ...] | None, reader: OutputWorker | None = None) -> None:
         """Open the outputs and start every thread; `reader` is a queue of results that the caller reads itself."""
-        self._sources.prepare()
-        self.clips = Clips(self._sources.kept, self._clock, self._over)
+        self._sources.check()
         self._outputs.open(outputs, self._sources, self.clips)
         if reader is not None:
             self._outputs.workers.append(reader)
