@@ -25,7 +25,7 @@ from tests.support.servers.rtsp import RtspServer
 
 def synchronous(model: str, count: int, fps: float = 0.0) -> float:
     """Median milliseconds of one inference alone: one after another, or `fps` times a second as cameras ask."""
-    detector = load(locate(Model(name=model), lambda line: None), Infer(), "latency")
+    detector = load(locate(Model(name=model)), Infer(), "latency")
     request = detector.request()
     detector.input(request)[:] = np.random.default_rng(0).integers(
         0, 255, (detector.height, detector.width, 3), np.uint8

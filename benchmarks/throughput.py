@@ -66,7 +66,7 @@ def ours(clip: Path, model: str, seconds: float) -> tuple[float, dict[str, Any]]
 
 def theirs(model: str, seconds: float) -> float:
     """Frames a second that benchmark_app reports."""
-    xml = locate(Model(name=model), lambda line: None).xml
+    xml = locate(Model(name=model)).xml
     tool = Path(sys.executable).with_name("benchmark_app")
     command = [str(tool), "-m", str(xml), "-d", "CPU", "-hint", "throughput", "-t", f"{seconds:.0f}"]
     printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout

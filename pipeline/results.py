@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -46,11 +46,11 @@ class Results:
     and raises the first error of any stage, as the iteration itself does.
     """
 
-    def __init__(self, config: Config, notice: Callable[[str], None] = lambda line: None) -> None:
+    def __init__(self, config: Config) -> None:
         windows = [output.kind for output in config.outputs or () if output_class(output.kind).main_thread]
         if windows:
             raise OutputError(f"a {windows[0]} needs the main thread: use pipeline.run, or show the results yourself")
-        self._runtime = Runtime(config, notice=notice)
+        self._runtime = Runtime(config)
         self._reader = _Reader()
         self._worker = OutputWorker(self._reader, self._runtime.stats)
         self._outputs = config.outputs or ()

@@ -13,6 +13,7 @@ import pytest
 from pipeline.concurrency.threads import alive
 from tests.support import reaper
 from tests.support.models import rows_model, write_ir
+from tests.support.notices import heard
 from tests.support.wait import until
 
 _alive = reaper.guard()
@@ -25,6 +26,13 @@ def no_thread_left() -> Iterator[None]:
     yield
     until(lambda: not alive())
     assert not alive(), f"threads left: {alive()}"
+
+
+@pytest.fixture
+def notices() -> Iterator[list[str]]:
+    """The lines for a person that are logged during the test."""
+    with heard() as lines:
+        yield lines
 
 
 @pytest.fixture(scope="session")

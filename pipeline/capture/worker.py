@@ -122,8 +122,12 @@ class CaptureWorker:
         state, held = self._health.judge(sample, pts, captured) if self.source.live else (State.LIVE, 0.0)
         if self._live_since is None and not sample.damaged:
             self._live_since = captured
-            log.info("%s: live, %s", self.name, self.source.description)
+            self._log(logging.INFO, f"live, {self.source.description}")
         if state is not self._state:
+            if state is not State.LIVE:
+                self._log(logging.WARNING, state.value)
+            elif self._state is not State.CONNECTING:
+                self._log(logging.INFO, state.value)
             self._state = state
             self._stats.changed(state, held=held)
         seq = self._seq
@@ -145,8 +149,11 @@ class CaptureWorker:
         delay = self._backoff.next(played, refused=error.reason == "unauthorized")
         state = _STATES.get(error.reason, State.OFFLINE) if self._live_since is not None else State.OFFLINE
         self._stats.changed(state, error.reason, delay)
-        log.info("%s: %s; next try in %.1f s", self.name, error, delay)
+        self._log(logging.WARNING, f"{error}; next try in {delay:.1f} s")
         self._clock.wait(self._stopping, delay)
+
+    def _log(self, level: int, text: str) -> None:
+        log.log(level, "%s: %s", self.name, text, extra={"camera": self.name})
 
 
 class Pace:

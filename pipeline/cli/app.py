@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import difflib
 import json
+import logging
 import os
 import secrets
 import signal
@@ -25,6 +26,7 @@ from pipeline.errors import ConfigError, PipelineError, SourceError
 from pipeline.redaction import guard_logs, guarded_tracebacks, redacted, scrub
 from pipeline.version import __version__
 
+from .log_format import JsonLines, LogFormat, logging_to
 from .options import overrides
 from .run import watch
 from .status_line import Terminal
@@ -48,6 +50,26 @@ Verbose = Annotated[bool, Option("--verbose", "-v", help="Show where in the prog
 Settings = Annotated[
     list[str] | None, Option("--set", metavar="KEY.PATH=VALUE", help="Any other key; may be repeated.")
 ]
+
+
+def _note_format(chosen: LogFormat) -> LogFormat:
+    """Remember what errors must look like that end the program."""
+    global _format
+    _format = chosen
+    return chosen
+
+
+LogFormatOption = Annotated[
+    LogFormat,
+    Option(
+        "--log-format",
+        envvar="LOOKOUT_LOG_FORMAT",
+        callback=_note_format,
+        is_eager=True,
+        help="What is logged: text, or json with an object a line.",
+    ),
+]
+_format = LogFormat.TEXT
 
 
 @app.command()
@@ -75,6 +97,7 @@ def run(
         int, Option("--frames", metavar="N", min=0, show_default=False, help="Results a camera until the end.")
     ] = 0,
     summary: Annotated[str | None, Option("--summary", metavar="FILE", help="Write the numbers as JSON.")] = None,
+    log_format: LogFormatOption = LogFormat.TEXT,
     settings: Settings = None,
     verbose: Verbose = False,
 ) -> int:
@@ -91,7 +114,7 @@ def run(
         events=events,
         loop=loop,
     )
-    return watch(_loaded(config, (*changes, *(settings or ()))), frames, duration, summary)
+    return watch(_loaded(config, (*changes, *(settings or ()))), frames, duration, summary, log_format=log_format)
 
 
 @app.command()
@@ -145,6 +168,7 @@ def play(
     output: Annotated[str | None, Option("-o", "--output", metavar="FILE", help="Video file to write.")] = None,
     window: Annotated[bool | None, Option("--window/--no-window", help="Show a window.", show_default=False)] = None,
     web: Annotated[str | None, Option("--web", metavar="[HOST:]PORT", help="Serve a page.")] = None,
+    log_format: LogFormatOption = LogFormat.TEXT,
     settings: Settings = None,
     verbose: Verbose = False,
 ) -> int:
@@ -155,7 +179,7 @@ def play(
     for path in paths.values():
         if not path.is_file():
             raise SourceError(f"{path}: no such file", "not found")
-    return watch(config, 0, 0.0, None, paths)
+    return watch(config, 0, 0.0, None, paths, log_format)
 
 
 @app.command()
@@ -203,7 +227,8 @@ def fetch_model(name: str, precision: str = "FP16-INT8", verbose: Verbose = Fals
     """Fetch a known model into the cache, so that no network is needed later."""
     from pipeline.infer.models.catalogue import fetch
 
-    _say(str(fetch(name, precision, _complain).xml))
+    with logging_to(_complain, LogFormat.TEXT):
+        _say(str(fetch(name, precision).xml))
     return 0
 
 
@@ -224,6 +249,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = list(sys.argv[1:] if arguments is None else arguments)
     program = "run.py" if Path(sys.argv[0]).name == "run.py" else "lookout"
     guard_logs()
+    _note_format(LogFormat.TEXT)
     with guarded_tracebacks():
         try:
             return int(app(_with_command(given), prog_name=program, standalone_mode=False) or 0)
@@ -236,7 +262,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _report(error: BaseException, program: str) -> int:
     """Print what a person needs to know of an error; returns the exit code."""
     if isinstance(error, PipelineError):
-        _complain(str(error))
+        _complain(str(error), error.exit_code)
         return error.exit_code
     if isinstance(error, _USAGE_ERROR):
         _complain(f"{program}: {getattr(error, 'format_message', error.__str__)()}")
@@ -255,8 +281,14 @@ def _say(text: str) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def _complain(text: str) -> None:
-    print(scrub(text), file=sys.stderr)
+def _complain(text: str, exit_code: int | None = None) -> None:
+    if _format is LogFormat.TEXT:
+        print(scrub(text), file=sys.stderr)
+        return
+    for line in text.splitlines():
+        record = logging.LogRecord(__name__, logging.ERROR, __file__, 0, "%s", (line,), None)
+        record.exit_code = exit_code
+        print(JsonLines().format(record), file=sys.stderr)
 
 
 def _with_command(arguments: list[str]) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import signal
 import sys
 from collections.abc import Mapping
@@ -11,19 +12,27 @@ from pathlib import Path
 from pipeline.concurrency.signals import Interrupt
 from pipeline.config.root import Config
 from pipeline.errors import PipelineError, SourceError
-from pipeline.redaction import scrub
 from pipeline.stats.registry import Stats
 
+from .log_format import LogFormat, logging_to
 from .status_line import Status, Terminal
 from .summary import SummaryFile, show
 
+log = logging.getLogger(__name__)
+
 
 def watch(
-    config: Config, frames: int, duration: float, summary: str | None, recordings: Mapping[str, Path] | None = None
+    config: Config,
+    frames: int,
+    duration: float,
+    summary: str | None,
+    recordings: Mapping[str, Path] | None = None,
+    log_format: LogFormat = LogFormat.TEXT,
 ) -> int:
     """Run a configuration with status and summary in the terminal; the exit code. Raises PipelineError.
 
     `recordings`, by the names of their cameras, are played with the boxes beside them instead of being detected.
+    In JSON, status and summary are records too.
     """
     _require_opencv()
     from pipeline.runtime.replay import Replay
@@ -31,7 +40,8 @@ def watch(
 
     file = SummaryFile(summary) if summary else None
     printing = any(output.settings.prints for output in config.outputs or ())
-    with Status(Terminal(stderr=True)) as status:
+    json = log_format is LogFormat.JSON
+    with Status(Terminal(stderr=True), as_records=json) as status, logging_to(status.notice, log_format):
 
         def tick(stats: Stats) -> None:
             # Until the model is there, the progress bar of its download has the terminal.
@@ -42,9 +52,8 @@ def watch(
             config,
             frames=frames,
             duration=duration,
-            notice=lambda line: status.notice(scrub(line)),
             # For a person who reads along, and for no log.
-            invite=status.notice if sys.stderr.isatty() else None,
+            invite=status.notice if sys.stderr.isatty() and not json else None,
             on_tick=tick,
             replay=Replay(recordings) if recordings else None,
         )
@@ -55,7 +64,9 @@ def watch(
                 status.close()
                 numbers = runtime.summary()
                 captured = sum(each["captured"] for each in numbers["cameras"].values())
-                if captured:
+                if json:
+                    log.info("the run has ended", extra={"summary": numbers})
+                elif captured:
                     show(numbers, Terminal(stderr=printing))
                 if file is not None:
                     file.write(numbers)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from types import TracebackType
 from typing import Any
 
@@ -12,6 +14,8 @@ from rich.live import Live
 from rich.text import Text
 
 from pipeline.stats.camera import CameraFigures, State
+
+log = logging.getLogger(__name__)
 
 _LOG_EVERY = 5
 _NONE: Mapping[str, Mapping[str, str]] = {}
@@ -35,8 +39,10 @@ class Terminal(Console):
 class Status:
     """Prints notices and, between them, how every camera is doing; safe from any thread."""
 
-    def __init__(self, console: Console) -> None:
+    def __init__(self, console: Console, *, as_records: bool = False) -> None:
+        """Print to a console; `as_records` logs what cameras do instead of printing it."""
         self._console = console
+        self._as_records = as_records
         self._live = Live(console=console, auto_refresh=False, redirect_stdout=False, redirect_stderr=False)
         self._ticks = 0
         self._closed = False
@@ -56,19 +62,27 @@ class Status:
 
     def notice(self, line: str) -> None:
         """Print one line above the status."""
-        self._console.print(line, markup=False, highlight=False, soft_wrap=True)
+        self._console.print(line, markup=False, highlight=False, emoji=False, soft_wrap=True)
 
     def tick(self, cameras: Sequence[CameraFigures], outputs: Mapping[str, Mapping[str, str]] = _NONE) -> None:
         """Show the figures of this second, and what is to be told of the parts of each output."""
         if self._closed:
             return
-        if self._console.is_terminal:
+        if self._as_records:
+            if self._ticks % _LOG_EVERY == 0:
+                _log(cameras)
+        elif self._console.is_terminal:
             self._live.start()
             self._live.update(Text("\n").join(lines(cameras, outputs)), refresh=True)
         elif self._ticks % _LOG_EVERY == 0:
             for line in lines(cameras, outputs):
                 self._console.print(line.plain, markup=False, highlight=False, soft_wrap=True)
         self._ticks += 1
+
+
+def _log(cameras: Sequence[CameraFigures]) -> None:
+    for camera in cameras:
+        log.info("%s", _line(camera, 0).plain, extra={"camera": camera.name, "figures": asdict(camera)})
 
 
 def lines(cameras: Sequence[CameraFigures], outputs: Mapping[str, Mapping[str, str]] = _NONE) -> list[Text]:

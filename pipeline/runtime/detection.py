@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping
 
 from pipeline.concurrency.queues import Funnel, Lane
@@ -11,9 +12,12 @@ from pipeline.infer.backends.openvino.detector import load
 from pipeline.infer.detector import Detector
 from pipeline.infer.engine import Engine
 from pipeline.infer.models.catalogue import locate
+from pipeline.notice import notify
 from pipeline.stats.registry import Stats
 
 from .replay import Replay
+
+log = logging.getLogger(__name__)
 
 COLLECTORS = ("infer-collect", "pass-on")
 """Names of the threads that deliver results."""
@@ -33,7 +37,6 @@ class Inference:
         infer: Infer,
         stats: Stats,
         deliver: Callable[[Result], None],
-        notice: Callable[[str], None],
         replay: Replay | None,
     ) -> None:
         self.detector: Detector | None = None
@@ -46,7 +49,6 @@ class Inference:
         self._infer = infer
         self._stats = stats
         self._deliver = deliver
-        self._notice = notice
         self._replay = replay
         self._intake: Funnel[Frame] = Funnel()
         self._past: Funnel[Frame] = Funnel()
@@ -67,20 +69,20 @@ class Inference:
         `mark` hears how far it is; `live` says whether any source is a camera, for which delay matters most.
         """
         if self._replay is not None:
-            self._notice(self._replay.report())
+            notify(log, self._replay.report())
             return self._play, None
         hint = self._infer.hint
         if hint == "auto":
             hint = "latency" if live else "throughput"
-        located = locate(self._model, self._notice)
+        located = locate(self._model)
         mark("model_found")
-        self.detector = load(located, self._infer, hint, notice=self._notice)
+        self.detector = load(located, self._infer, hint)
         detect = {name: each for name, each in self._detect.items() if each.enabled}
         for each in detect.values():
             self.detector.check_labels(each.labels)
         mark("model_compiled")
         self._stats.detector = self.detector.title
-        self._notice(self.detector.report())
+        notify(log, self.detector.report())
         engine = Engine(self.detector, self._intake, self._deliver, detect, self._stats, self._infer.timeout)
         return engine.collect, engine.feed
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator, Mapping
 from datetime import timedelta
 from functools import partial
@@ -11,6 +12,7 @@ from pipeline.config.root import Camera, Output
 from pipeline.draw.overlay import OverlayPainter
 from pipeline.errors import OutputError
 from pipeline.frames import Frame, Image, Packet, Result
+from pipeline.notice import notify
 from pipeline.outputs.clips.service import Clips, Recordings
 from pipeline.outputs.dispatch import OutputWorker, drop_counter, frame_demand, packet_tap
 from pipeline.outputs.hls.live_stream import Broadcast
@@ -22,6 +24,8 @@ from pipeline.stats.registry import Stats
 from pipeline.web.settings import Web
 
 from .cameras import Sources
+
+log = logging.getLogger(__name__)
 
 Start = Callable[[str, Callable[[], None]], None]
 
@@ -42,7 +46,7 @@ def chosen(outputs: tuple[Output, ...] | None) -> tuple[OutputSettings, ...]:
 class Outputs:
     """The outputs of a run with their queues.
 
-    `notice` hears where to look; `invite`, if given, a line with an address that lets one browser in without the
+    Where to look is logged; `invite`, if given, hears a line with an address that lets one browser in without the
     token.
     """
 
@@ -51,7 +55,6 @@ class Outputs:
         cameras: Mapping[str, Camera],
         stats: Stats,
         start: Start,
-        notice: Callable[[str], None],
         invite: Callable[[str], None] | None = None,
     ) -> None:
         self.workers: list[OutputWorker] = []
@@ -59,7 +62,6 @@ class Outputs:
         self._cameras = cameras
         self._stats = stats
         self._start = start
-        self._notice = notice
         self._invite = invite
 
     def open(self, outputs: tuple[Output, ...] | None, sources: Sources, clips: Clips) -> None:
@@ -138,7 +140,7 @@ class Outputs:
             output = open_output(alternative, context)
             output.open()
         for line in output.announcements():
-            self._notice(line)
+            notify(log, line, output=output.name)
         if self._invite is not None and (line := output.invitation()):
             self._invite(line)
         return output

@@ -37,7 +37,7 @@ class Runtime:
     """One run of a configuration: `run()` on the main thread, `stop()` from anywhere.
 
     `frames` ends the run after that many results of each camera, `duration` after that many seconds; 0 means never.
-    `notice` hears each line worth printing, `on_tick` the statistics once a second from a thread of its own;
+    `on_tick` hears the statistics once a second from a thread of its own;
     `invite` a line with an address that is a secret: it lets one browser see the page without the token, once and
     for some minutes; there is none if nobody hears it. `replay` takes the place of the detector.
     """
@@ -48,7 +48,6 @@ class Runtime:
         *,
         frames: int = 0,
         duration: float = 0.0,
-        notice: Callable[[str], None] = lambda line: None,
         invite: Callable[[str], None] | None = None,
         on_tick: Callable[[Stats], None] | None = None,
         replay: Replay | None = None,
@@ -70,9 +69,9 @@ class Runtime:
         self.began = self._clock.monotonic()
         self._threads = ThreadGroup(self._halt)
         self._flow = Flow(self._threads, self._over)
-        self._inference = Inference(detect, config.model, config.infer, self.stats, self._deliver, notice, replay)
+        self._inference = Inference(detect, config.model, config.infer, self.stats, self._deliver, replay)
         self._collectors = self._inference.detects + self._inference.passes
-        self._outputs = Outputs(config.cameras, self.stats, self._threads.start, notice, invite)
+        self._outputs = Outputs(config.cameras, self.stats, self._threads.start, invite)
         self._views = Views(config.cameras, self._sources, self.stats)
         self._delivered: Counter[str] = Counter()
         self._lock = threading.Lock()

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import logging
 import threading
-from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 
@@ -11,6 +11,8 @@ from pipeline.clock import Clock, SystemClock
 
 from .camera import CameraFigures, CameraStats
 from .histogram import Histogram, Spread
+
+log = logging.getLogger(__name__)
 
 
 class Stats:
@@ -22,7 +24,7 @@ class Stats:
         self.cameras = {name: CameraStats(name, self.clock, detected=name not in undetected) for name in cameras}
         self.detector: Callable[[], str] = str
         """What detects and on what, in words; empty while nothing does."""
-        self.outputs: defaultdict[str, OutputStats] = defaultdict(OutputStats)
+        self.outputs: dict[str, OutputStats] = _OutputsByName()
         self._stages: dict[str, Histogram] = {}
         self._lock = threading.Lock()
 
@@ -57,10 +59,19 @@ class Stats:
             return {name: histogram.spread() for name, histogram in self._stages.items()}
 
 
+class _OutputsByName(dict[str, "OutputStats"]):
+    """The counters of each output, made when they are first asked for."""
+
+    def __missing__(self, name: str) -> OutputStats:
+        self[name] = OutputStats(name)
+        return self[name]
+
+
 class OutputStats:
     """Counters of one output; safe from any thread."""
 
-    def __init__(self) -> None:
+    def __init__(self, name: str) -> None:
+        self._name = name
         self._lock = threading.Lock()
         self._shown = self._skipped = 0
         self._states: dict[str, str] = {}
@@ -68,9 +79,12 @@ class OutputStats:
     def tell(self, part: str, state: str) -> None:
         """How a part of it, such as one stream, is doing; nothing where all is well."""
         with self._lock:
-            self._states.pop(part, None)
+            before = self._states.pop(part, "")
             if state:
                 self._states[part] = state
+        # What follows the comma, such as the seconds until the next try, is no news.
+        if state.partition(",")[0] != before.partition(",")[0]:
+            log.info("%s: %s: %s", self._name, part, state or "well", extra={"output": self._name})
 
     @property
     def states(self) -> dict[str, str]:

@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "pipeline"
 
 ROWS = (
-    {"errors", "version", "clock", "frames", "address", "concurrency", "plugins"},
+    {"errors", "notice", "version", "clock", "frames", "address", "concurrency", "plugins"},
     {"redaction"},
     {"media", "stats", "config"},
     {"capture", "infer", "draw"},

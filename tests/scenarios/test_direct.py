@@ -458,7 +458,7 @@ def picture(page: Any, patience: float) -> int:
 
 
 def test_the_whole_program_passes_pictures_on_with_a_word_on_each_and_paints_none(
-    short: Clip, quick_model: Path, monkeypatch: pytest.MonkeyPatch
+    short: Clip, quick_model: Path, monkeypatch: pytest.MonkeyPatch, notices: list[str]
 ) -> None:
     # However slow this test reads, it is no page that is given up.
     monkeypatch.setattr("pipeline.web.limits.MAX_QUEUE_WAIT_S", HANG_S)
@@ -467,15 +467,13 @@ def test_the_whole_program_passes_pictures_on_with_a_word_on_each_and_paints_non
         runtime = Runtime(
             Config.model_validate(
                 {"cameras": {"door": settings}, "outputs": [{"web": {"port": 0}}], "model": {"name": str(quick_model)}}
-            ),
-            notice=lambda line: said.append(line),
+            )
         )
-        said: list[str] = []
         runner = threading.Thread(target=runtime.run)
         runner.start()
         try:
             assert until(lambda: runtime.stats.cameras["door"].figures().inferred > 3)
-            address = next(line for line in said if line.startswith("watch on")).split()[-1]
+            address = next(line for line in notices if line.startswith("watch on")).split()[-1]
             with connect(f"{address.replace('http', 'ws')}live", compression=None, close_timeout=0.2) as page:
                 page.send(json.dumps({"direct": ["door"]}))
                 pictures = told(page, 40)
@@ -489,7 +487,7 @@ def test_the_whole_program_passes_pictures_on_with_a_word_on_each_and_paints_non
 
 @pytest.mark.parametrize("webcodecs", [True, False])
 def test_a_camera_that_is_only_watched_is_shown_without_waiting_for_boxes(
-    short: Clip, page: Any, webcodecs: bool
+    short: Clip, page: Any, webcodecs: bool, notices: list[str]
 ) -> None:
     if not webcodecs:
         page.add_init_script("delete window.VideoDecoder")
@@ -499,13 +497,12 @@ def test_a_camera_that_is_only_watched_is_shown_without_waiting_for_boxes(
             "outputs": [{"web": {"port": 0}}],
             "model": {"name": "nowhere.xml"},
         }
-        said: list[str] = []
-        runtime = Runtime(Config.model_validate(settings), notice=said.append)
+        runtime = Runtime(Config.model_validate(settings))
         runner = threading.Thread(target=runtime.run)
         runner.start()
         try:
             assert until(lambda: runtime.started)
-            page.goto(said[0].split()[-1])
+            page.goto(notices[0].split()[-1])
             mode, shown = ("direct", "pts") if webcodecs else ("jpeg", "seq")
             page.wait_for_selector(f"[data-mode={mode}][data-{shown}]")
             first = page.locator("[data-camera=door]").get_attribute(f"data-{shown}")

@@ -26,6 +26,7 @@ from pipeline.infer.backends.openvino.detector import load as real
 from pipeline.runtime.runtime import Runtime
 from tests.support.clips import Clip, encode, number_in, street, write_file
 from tests.support.models import rows_model, write_ir
+from tests.support.notices import heard
 from tests.support.servers.rtsp import RtspServer
 from tests.support.servers.sink import RtspSink
 from tests.support.wait import HANG_S, until
@@ -65,22 +66,32 @@ class Run:
 
     def __init__(self, cameras: dict[str, Any], *outputs: dict[str, Any], **sections: Any) -> None:
         settings = {"cameras": cameras, "outputs": [{"web": {"port": 0}}, *outputs], "model": MISSING, **sections}
-        self.said: list[str] = []
-        self.runtime = Runtime(Config.model_validate(settings), notice=self.said.append)
+        self._hearing = heard()
+        self.runtime = Runtime(Config.model_validate(settings))
         self.thread = threading.Thread(target=self.runtime.run)
 
     def __enter__(self) -> Run:
-        self.thread.start()
+        self.start()
         assert until(lambda: self.runtime.started)
         return self
 
     def __exit__(self, *error: object) -> None:
+        self.stop()
+
+    def start(self) -> None:
+        """Start without waiting for the model."""
+        self.notices = self._hearing.__enter__()
+        self.thread.start()
+
+    def stop(self) -> None:
+        """End the run."""
         self.runtime.stop()
         self.thread.join(HANG_S)
+        self._hearing.__exit__(None, None, None)
 
     @property
     def address(self) -> str:
-        return next(line for line in self.said if line.startswith("watch on")).split()[-1]
+        return next(line for line in self.notices if line.startswith("watch on")).split()[-1]
 
     def get(self, path: str) -> bytes:
         with urllib.request.urlopen(self.address + path, timeout=HANG_S) as answer:
@@ -216,7 +227,7 @@ def test_a_watched_camera_does_not_wait_for_the_model_of_others(
     model = {"name": str(write_ir(rows_model(), tmp_path / "two.xml"))}
     camera = {"source": server.url("live"), "detect": {"enabled": False}, "overlay": {"enabled": False}}
     run = Run({"door": {"source": server.url("live")}, "yard": camera}, model=model)
-    run.thread.start()
+    run.start()
     try:
         assert until(lambda: run.live("yard"))
         assert opened(run.get("api/cameras/yard/snapshot.jpg")).shape == (180, 320, 3)
@@ -225,8 +236,7 @@ def test_a_watched_camera_does_not_wait_for_the_model_of_others(
         assert until(lambda: run.runtime.stats.cameras["door"].figures().inferred > 0)
     finally:
         there.set()
-        run.runtime.stop()
-        run.thread.join(HANG_S)
+        run.stop()
     assert not run.thread.is_alive()
 
 

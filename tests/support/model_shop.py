@@ -101,12 +101,6 @@ def places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return cache / "models"
 
 
-@pytest.fixture
-def notices() -> list[str]:
-    """What was said, line by line: pass `notices.append`."""
-    return []
-
-
 class Shop:
     """A server whose folder names say how it behaves, and registry entries for what it sells."""
 

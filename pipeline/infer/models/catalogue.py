@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import difflib
 import json
+import logging
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -15,9 +16,12 @@ import platformdirs
 
 from pipeline.config import root as config
 from pipeline.errors import ModelError
+from pipeline.notice import notify
 
 from .download import File, TimeLimits
 from .download import fetch as download
+
+log = logging.getLogger(__name__)
 
 AUTO = "auto"
 OFFICIAL = "person-detection-0202"
@@ -90,28 +94,28 @@ def known() -> list[Known]:
     return [registry()[name] for name in sorted(registry())]
 
 
-def locate(settings: config.Model, notice: Callable[[str], None]) -> Located:
+def locate(settings: config.Model) -> Located:
     """Return the model that the settings ask for, its files checked; fetched if it has to be.
 
-    `auto` is person-detection-0202, or the bundled model where that cannot be had within a few seconds. `notice` gets
-    a line about each thing worth knowing. Raises ModelError: unknown, damaged, or nowhere to be found.
+    `auto` is person-detection-0202, or the bundled model where that cannot be had within a few seconds.
+    What is fetched, and why, is logged. Raises ModelError: unknown, damaged, or nowhere to be found.
     """
     if settings.name == AUTO:
-        return _automatic(settings, notice)
+        return _automatic(settings)
     if settings.name.lower().endswith((".xml", ".onnx")):
         return _given(Path(settings.name).expanduser(), settings.labels)
-    return _obtain(_named(settings.name), settings, notice, _PATIENT_LIMITS)
+    return _obtain(_named(settings.name), settings, _PATIENT_LIMITS)
 
 
-def fetch(name: str, precision: str, notice: Callable[[str], None]) -> Located:
+def fetch(name: str, precision: str) -> Located:
     """Return the model in the user's cache, fetched if it is not there whole; raises ModelError."""
     model = _named(name)
     releases = _releases(model, precision)
     if model.bundled:
-        return _obtain(model, config.Model(name=name), notice, _PATIENT_LIMITS)
+        return _obtain(model, config.Model(name=name), _PATIENT_LIMITS)
     folder = _cache() / name / precision
     if _fault(folder, releases) != "":
-        _download(model, precision, folder, notice, _PATIENT_LIMITS)
+        _download(model, precision, folder, _PATIENT_LIMITS)
     return Located(name, precision, folder / f"{name}.xml", model.labels, "cache")
 
 
@@ -140,17 +144,17 @@ def _entry(name: str, entry: dict[str, Any], address: str) -> Known:
     return Known(name, tuple(entry["labels"]), width, height, releases, entry.get("bundled", False))
 
 
-def _automatic(settings: config.Model, notice: Callable[[str], None]) -> Located:
+def _automatic(settings: config.Model) -> Located:
     try:
-        return _obtain(_named(OFFICIAL), settings, notice, _QUICK_LIMITS)
+        return _obtain(_named(OFFICIAL), settings, _QUICK_LIMITS)
     except ModelError as error:
         bundled = registry().get(BUNDLED)
         if bundled is None:
             raise
         precision = next(iter(bundled.releases))
-        located = _obtain(bundled, settings.model_copy(update={"precision": precision}), notice, _QUICK_LIMITS)
+        located = _obtain(bundled, settings.model_copy(update={"precision": precision}), _QUICK_LIMITS)
         reason = error.reason if isinstance(error, _AbsentError) else str(error)
-        notice(f"{OFFICIAL} is not at hand ({reason}); using the bundled {BUNDLED}")
+        notify(log, f"{OFFICIAL} is not at hand ({reason}); using the bundled {BUNDLED}")
         return located
 
 
@@ -181,7 +185,7 @@ def _releases(model: Known, precision: str) -> tuple[tuple[File, File], ...]:
     return model.releases[precision]
 
 
-def _obtain(model: Known, settings: config.Model, notice: Callable[[str], None], limits: TimeLimits) -> Located:
+def _obtain(model: Known, settings: config.Model, limits: TimeLimits) -> Located:
     precision = settings.precision
     releases = _releases(model, precision)
     labels = settings.labels or model.labels
@@ -193,7 +197,7 @@ def _obtain(model: Known, settings: config.Model, notice: Callable[[str], None],
         if fault and (origin != "cache" or not settings.download):
             raise ModelError(fault)
         if fault:
-            notice(f"{fault}; fetching it again")
+            notify(log, f"{fault}; fetching it again")
     title = f"model {model.name} {precision}"
     looked = ", ".join(f"{origin} ({folder})" for origin, folder in places)
     if model.bundled:
@@ -205,17 +209,17 @@ def _obtain(model: Known, settings: config.Model, notice: Callable[[str], None],
     reason = "not fetched because model.download is false"
     if settings.download:
         try:
-            _download(model, precision, places[-1][1], notice, limits)
+            _download(model, precision, places[-1][1], limits)
             return Located(model.name, precision, places[-1][1] / f"{model.name}.xml", labels, "download")
         except ModelError as error:
             reason = str(error)
     raise _AbsentError(f"{title}: not in {looked}; {reason}; {remedy}", reason)
 
 
-def _download(model: Known, precision: str, folder: Path, notice: Callable[[str], None], limits: TimeLimits) -> None:
+def _download(model: Known, precision: str, folder: Path, limits: TimeLimits) -> None:
     files = model.releases[precision][0]
     size = sum(file.size for file in files) / 1e6
-    notice(f"fetching {model.name} {precision} ({size:.1f} MB) from {files[0].url.split('/')[2]}")
+    notify(log, f"fetching {model.name} {precision} ({size:.1f} MB) from {files[0].url.split('/')[2]}")
     download(files, folder, limits)
 
 

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from tests.support.model_shop import notices, official_files, places, shop, stock
+from tests.support.model_shop import official_files, places, shop, stock
 
-__all__ = ["notices", "official_files", "places", "shop", "stock"]
+__all__ = ["official_files", "places", "shop", "stock"]

@@ -205,9 +205,8 @@ def test_a_window_in_python_iteration_is_refused_in_one_line() -> None:
         pipeline.open(config({"demo": camera("demo")}, {"window": {}}))
 
 
-def test_the_port_of_the_automatic_page_may_be_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_port_of_the_automatic_page_may_be_taken(monkeypatch: pytest.MonkeyPatch, notices: list[str]) -> None:
     monkeypatch.setattr("pipeline.runtime.outputs.display_available", lambda: False)
-    lines: list[str] = []
     settings = Config.model_validate({"cameras": {"demo": {"source": "demo"}}, "model": MODEL})
     with socket.socket() as taken:
         taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -216,9 +215,9 @@ def test_the_port_of_the_automatic_page_may_be_taken(monkeypatch: pytest.MonkeyP
             taken.listen()
         except OSError:
             pass
-        runtime = Runtime(settings, frames=2, notice=lines.append)
+        runtime = Runtime(settings, frames=2)
         runtime.run()
-    address = next(line for line in lines if "http://" in line)
+    address = next(line for line in notices if "http://" in line)
     assert ":8080" not in address
 
 

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
 import tempfile
-from collections.abc import Callable
 from pathlib import Path
 
+from pipeline.notice import notify
 
-def ready(folder: Path, notice: Callable[[str], None]) -> bool:
+log = logging.getLogger(__name__)
+
+
+def ready(folder: Path) -> bool:
     """Make the folder and throw out what is damaged; False, after one notice, if it cannot be used."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -20,16 +24,16 @@ def ready(folder: Path, notice: Callable[[str], None]) -> bool:
             if not seal.exists():
                 blob.unlink(missing_ok=True)
             elif seal.read_text() != _digest(blob):
-                notice(f"infer.cache: {blob} is damaged; compiling afresh")
+                notify(log, f"infer.cache: {blob} is damaged; compiling afresh")
                 blob.unlink(missing_ok=True)
                 seal.unlink(missing_ok=True)
     except OSError as error:
-        notice(f"infer.cache: {folder} cannot be used ({error.strerror or error}); going on without it")
+        notify(log, f"infer.cache: {folder} cannot be used ({error.strerror or error}); going on without it")
         return False
     return True
 
 
-def seal(folder: Path, notice: Callable[[str], None]) -> None:
+def seal(folder: Path) -> None:
     """Note the SHA-384 of each compiled model that has none yet."""
     try:
         for blob in folder.glob("*.blob"):
@@ -38,7 +42,7 @@ def seal(folder: Path, notice: Callable[[str], None]) -> None:
                     file.write(_digest(blob))
                 os.replace(file.name, _seal(blob))
     except OSError as error:
-        notice(f"infer.cache: {folder} cannot be used ({error.strerror or error}); the next start compiles again")
+        notify(log, f"infer.cache: {folder} cannot be used ({error.strerror or error}); the next start compiles again")
 
 
 def _seal(blob: Path) -> Path:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import difflib
+import logging
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
 
@@ -15,10 +15,13 @@ from pipeline.errors import ConfigError, DeviceError
 from pipeline.frames import Detections, Image, Picture
 from pipeline.infer.decoders.decoder import Decoder, Letterbox
 from pipeline.infer.models.catalogue import Located
+from pipeline.notice import notify
 
 from . import compile_cache as cache
 from .contract import read
 from .devices import VIRTUAL, physical, plain, resolve
+
+log = logging.getLogger(__name__)
 
 _GREY = 114
 """The brightness of bars around a picture, as the networks that want them have learnt it."""
@@ -138,9 +141,8 @@ def load(
     settings: config.Infer,
     hint: Literal["latency", "throughput"],
     core: openvino.Core | None = None,
-    notice: Callable[[str], None] = lambda line: None,
 ) -> OpenvinoDetector:
-    """Read, check and compile a model; `notice` gets a line where the cache is of no use.
+    """Read, check and compile a model; a cache that is of no use is logged.
 
     Raises ModelError (file or contract), DeviceError (device absent or failing), ConfigError (infer.properties).
     """
@@ -158,7 +160,7 @@ def load(
         options["INFERENCE_NUM_THREADS"] = settings.threads
     options |= settings.properties
     begun = time.perf_counter()
-    compiled = _compile_cached(core, model, device, options, settings, notice)
+    compiled = _compile_cached(core, model, device, options, settings)
     took = time.perf_counter() - begun
     requests = settings.requests or int(_asked(compiled, "OPTIMAL_NUMBER_OF_INFER_REQUESTS") or 1)
     if not settings.requests and hint == "throughput":
@@ -173,18 +175,17 @@ def _compile_cached(
     device: str,
     options: dict[str, Any],
     settings: config.Infer,
-    notice: Callable[[str], None],
 ) -> openvino.CompiledModel:
     folder = Path(settings.cache).expanduser() if settings.cache else None
-    if folder is None or not cache.ready(folder, notice):
+    if folder is None or not cache.ready(folder):
         return _compile(core, model, device, options, settings)
     try:
         compiled = core.compile_model(model, device, {"CACHE_DIR": str(folder), **options})
     except RuntimeError:
         compiled = _compile(core, model, device, options, settings)
-        notice(f"infer.cache: {folder} cannot be used by {device}; going on without it")
+        notify(log, f"infer.cache: {folder} cannot be used by {device}; going on without it")
         return compiled
-    cache.seal(folder, notice)
+    cache.seal(folder)
     return compiled
 
 

@@ -283,7 +283,7 @@ def test_compound_devices_run(colours: Path) -> None:
 def test_a_compiled_model_is_kept_in_the_cache(colours: Path, tmp_path: Path, notices: list[str]) -> None:
     settings = config.Infer(device="CPU", cache=str(tmp_path / "compiled" / "deep"))
     for _ in range(2):
-        detector = load(located(colours), settings, "latency", notice=notices.append)
+        detector = load(located(colours), settings, "latency")
     kept = sorted(each.suffix for each in (tmp_path / "compiled" / "deep").iterdir())
     assert kept == [".blob", ".sha384"]
     assert notices == []
@@ -293,13 +293,13 @@ def test_a_compiled_model_is_kept_in_the_cache(colours: Path, tmp_path: Path, no
 def test_a_damaged_cache_is_thrown_out_with_a_notice(colours: Path, tmp_path: Path, notices: list[str]) -> None:
     folder = tmp_path / "compiled"
     settings = config.Infer(device="CPU", cache=str(folder))
-    load(located(colours), settings, "latency", notice=notices.append)
+    load(located(colours), settings, "latency")
     (blob,) = folder.glob("*.blob")
     good = blob.read_bytes()
     for damaged in (good[: len(good) // 2], good[:-40] + bytes(40), b""):
         blob.write_bytes(damaged)
         notices.clear()
-        detector = load(located(colours), settings, "latency", notice=notices.append)
+        detector = load(located(colours), settings, "latency")
         assert notices == [f"infer.cache: {blob} is damaged; compiling afresh"]
         assert len(found_in(detector, np.full((24, 32, 3), 255, np.uint8), 0.5)) == 3
         assert blob.read_bytes() != damaged
@@ -312,7 +312,7 @@ def test_a_compiled_model_without_its_seal_is_not_trusted(colours: Path, tmp_pat
     (blob,), (seal,) = folder.glob("*.blob"), folder.glob("*.sha384")
     os.utime(blob, (0, 0))
     seal.unlink()
-    load(located(colours), settings, "latency", notice=notices.append)
+    load(located(colours), settings, "latency")
     assert seal.exists()
     assert blob.stat().st_mtime > 0, "the blob is still the old one"
     assert notices == []
@@ -321,7 +321,7 @@ def test_a_compiled_model_without_its_seal_is_not_trusted(colours: Path, tmp_pat
 def test_a_cache_that_cannot_be_used_costs_one_notice(colours: Path, tmp_path: Path, notices: list[str]) -> None:
     (tmp_path / "file").write_text("in the way")
     settings = config.Infer(device="CPU", cache=str(tmp_path / "file"))
-    detector = load(located(colours), settings, "latency", notice=notices.append)
+    detector = load(located(colours), settings, "latency")
     assert notices == [f"infer.cache: {tmp_path / 'file'} cannot be used (File exists); going on without it"]
     assert len(found_in(detector, np.full((24, 32, 3), 255, np.uint8), 0.5)) == 3
 
@@ -338,7 +338,7 @@ def test_an_official_model_finds_what_a_plain_run_of_it_finds(
     official_files: Path, name: str, precision: str, size: tuple[int, int]
 ) -> None:
     settings = config.Model.model_validate({"name": name, "precision": precision, "folder": str(official_files)})
-    model = locate(settings, print)
+    model = locate(settings)
     detector = load(model, config.Infer(device="CPU"), "latency")
     assert (detector.width, detector.height) == size
     assert detector.report().startswith(f"{name} {precision} on CPU: {'i8/' if 'INT8' in precision else ''}")
