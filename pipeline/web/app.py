@@ -11,9 +11,9 @@ from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route, WebSocketRoute
 
 from pipeline.web.routes.api import ApiRoutes
-from pipeline.web.routes.clips import crowded, unknown
 from pipeline.web.routes.hls import HlsRoutes
 
+from .responses import too_many_viewers, unknown_camera
 from .status import StatusReporter
 from .viewers import Viewer, ViewerRegistry
 from .websocket import LiveEndpoint
@@ -75,13 +75,13 @@ class Site:
     async def _stream(self, request: Request) -> Response:
         name = request.path_params["name"]
         if name not in self._cameras:
-            return unknown()
+            return unknown_camera()
         media_type = "multipart/x-mixed-replace; boundary=frame"
         if request.method == "HEAD":
             return Response(headers={"content-type": media_type})
         viewer = self._viewers.enter([name])
         if viewer is None:
-            return crowded()
+            return too_many_viewers()
         return StreamingResponse(self._parts(name, viewer), media_type=media_type)
 
     async def _parts(self, name: str, viewer: Viewer) -> AsyncIterator[bytes]:

@@ -11,10 +11,11 @@ from pipeline.stats.prometheus import Exposition
 from pipeline.stats.registry import Stats
 from pipeline.web import limits
 from pipeline.web.latest_frames import LatestFrames
+from pipeline.web.responses import unknown_camera
 from pipeline.web.status import StatusReporter
 from pipeline.web.viewers import ViewerRegistry
 
-from .clips import ClipEndpoint, unknown
+from .clips import ClipEndpoint
 
 _METRICS = "text/plain; version=0.0.4; charset=utf-8"
 _SNAPSHOT_CHECK_INTERVAL_S = 0.25
@@ -55,12 +56,12 @@ class ApiRoutes:
 
     async def _camera(self, request: Request) -> Response:
         name = request.path_params["name"]
-        return JSONResponse(self._status.camera_status(name)) if name in self._stats.cameras else unknown()
+        return JSONResponse(self._status.camera_status(name)) if name in self._stats.cameras else unknown_camera()
 
     async def _snapshot(self, request: Request) -> Response:
         name = request.path_params["name"]
         if name not in self._stats.cameras:
-            return unknown()
+            return unknown_camera()
         await self._refresh(name)
         return Response(self._status.jpeg(name), media_type="image/jpeg")
 

@@ -31,7 +31,7 @@ from pipeline.outputs.record.output import RecordOutput
 from pipeline.outputs.record.settings import Record
 from pipeline.stats.registry import Stats
 from pipeline.web import limits
-from pipeline.web.routes import clips as clip_orders
+from pipeline.web.routes import clips as clip_routes
 from tests.support.clips import Clip, encode, number_in, street
 from tests.support.clock import ManualClock
 from tests.support.marked import pictures
@@ -190,10 +190,10 @@ def test_a_clip_of_what_is_recorded_comes_from_the_recording_and_leaves_no_file(
 
 
 def test_ten_seconds_before_and_five_after_are_meant_where_nothing_is_said() -> None:
-    assert clip_orders._span(b"", 60) == (10.0, 5.0)
-    assert clip_orders._span(b"after=0", 60) == (10.0, 0.0)
-    assert clip_orders._span(b"before=2.25&after=60", 60) == (2.25, 60.0)
-    assert clip_orders._span(b"", 3) == (3.0, 5.0)
+    assert clip_routes._span(b"", 60) == (10.0, 5.0)
+    assert clip_routes._span(b"after=0", 60) == (10.0, 0.0)
+    assert clip_routes._span(b"before=2.25&after=60", 60) == (2.25, 60.0)
+    assert clip_routes._span(b"", 3) == (3.0, 5.0)
 
 
 WRONG = {
