@@ -138,11 +138,11 @@ class WebOutput(Output):
 
     def on_result(self, result: Result) -> None:
         """Tell those pages at once what was found in it, though nothing is painted for them."""
-        self._passthrough.found(result)
+        self._passthrough.on_result(result)
 
     def on_drop(self, frame: Frame) -> None:
         """Tell them that the detector left it out."""
-        self._passthrough.missed(frame)
+        self._passthrough.on_drop(frame)
 
     def close(self) -> None:
         """Let viewers go and end the server; takes at most about a second."""

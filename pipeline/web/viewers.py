@@ -10,7 +10,7 @@ from contextlib import suppress
 from pipeline.clock import Clock
 from pipeline.outputs.hls.live_stream import Broadcast
 
-from .page_queue import Feed
+from .client_queue import ClientQueue
 from .passthrough import Passthrough
 
 
@@ -20,13 +20,13 @@ class Viewer:
     def __init__(self, clock: Clock) -> None:
         self.names: frozenset[str] = frozenset()
         """Cameras it looks at."""
-        self.feed = Feed(clock, self.wake)
+        self.queue = ClientQueue(clock, self.wake)
         """Carries the cameras whose compressed pictures it gets."""
         self._fresh = asyncio.Event()
 
     def takes_jpeg(self, name: str) -> bool:
         """Return whether it looks at a camera and does not decode the camera's own pictures itself."""
-        return name in self.names and name not in self.feed.cameras
+        return name in self.names and name not in self.queue.cameras
 
     def wake(self) -> None:
         """Note that something may be new."""
@@ -87,14 +87,14 @@ class ViewerRegistry:
     def watch(self, viewer: Viewer, names: Iterable[str], direct: Iterable[str] = ()) -> None:
         """Let a viewer look at those cameras from now on, at `direct` ones as they send; unknown ones are ignored."""
         direct = frozenset(direct)
-        self._passthrough.follow(viewer.feed, direct)
+        self._passthrough.follow(viewer.queue, direct)
         with self._lock:
             viewer.names = (frozenset(names) | direct) & frozenset(self._cameras)
         viewer.wake()
 
     def leave(self, viewer: Viewer) -> None:
         """Forget a viewer that has gone."""
-        self._passthrough.follow(viewer.feed, ())
+        self._passthrough.follow(viewer.queue, ())
         with self._lock:
             self._viewers.discard(viewer)
 

@@ -13,8 +13,8 @@ from pipeline.clock import Clock
 from pipeline.config import root as config
 from pipeline.draw.overlay import title_share
 
+from .client_queue import binary_message
 from .latest_frames import EncodedView, LatestFrames
-from .passthrough import framed
 from .status import StatusReporter
 from .viewers import Viewer, ViewerRegistry
 
@@ -103,9 +103,9 @@ class LiveEndpoint:
                     status_at = loop.time() + _STATUS_INTERVAL_S
                     alarm = loop.call_at(status_at, viewer.wake)
                     await socket.send_text(self._status_text())
-                while (wire := viewer.feed.take()) is not None:
+                while (wire := viewer.queue.take()) is not None:
                     await (socket.send_text(wire) if isinstance(wire, str) else socket.send_bytes(wire))
-                for camera in viewer.names - viewer.feed.cameras - page.unseen:
+                for camera in viewer.names - viewer.queue.cameras - page.unseen:
                     await self._send_jpeg(page, camera)
                 await viewer.woken()
         except (WebSocketDisconnect, RuntimeError):
@@ -133,7 +133,7 @@ class LiveEndpoint:
             "live": encoded.view.live,
             "title": round(title_share(frame.picture.width, frame.picture.height, scale), 4),
         }
-        await page.socket.send_bytes(framed(header, encoded.jpeg))
+        await page.socket.send_bytes(binary_message(header, encoded.jpeg))
 
 
 def _names(value: object) -> list[str]:

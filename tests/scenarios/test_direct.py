@@ -402,14 +402,14 @@ def test_a_slow_page_skips_to_the_next_keyframe_and_others_notice_nothing(
     stamps = TimestampMap()
 
     with looking(served, 32768) as slow, looking(served) as brisk:
-        feeds = [viewer.feed for viewer in served.web._viewers._viewers]
+        queues = [viewer.queue for viewer in served.web._viewers._viewers]
 
         def give() -> None:
             """One more picture, of which the brisk page is waited for."""
             number, now = len(sent), served.stats.clock.monotonic()
             data = b"".join(b"\0\0\0\1" + unit for unit in heavy.units[number % 15])
             packet = Packet("door", "h264", data, number % 15 == 0, number / 30, number / 30, now, 640, 360)
-            sent.append(stamps.place(packet))
+            sent.append(stamps.assign(packet))
             if packet.key:
                 keys.add(sent[-1])
             served.web.packet(packet)
@@ -417,7 +417,7 @@ def test_a_slow_page_skips_to_the_next_keyframe_and_others_notice_nothing(
 
         def skipped() -> bool:
             give()
-            return sum(feed.skips for feed in feeds) >= 1
+            return sum(queue.skips for queue in queues) >= 1
 
         def gone_on() -> bool:
             give()
@@ -444,9 +444,9 @@ def looking(served: Serving, buffer: int = 0) -> Iterator[Any]:
     address = f"ws://127.0.0.1:{served.port}/live"
     with connect(address, sock=plug, compression=None, max_queue=1, close_timeout=0.2) as page:
         viewers = served.web._viewers._viewers
-        before = sum("door" in each.feed.cameras for each in list(viewers))
+        before = sum("door" in each.queue.cameras for each in list(viewers))
         page.send(json.dumps({"direct": ["door"]}))
-        assert until(lambda: sum("door" in each.feed.cameras for each in list(viewers)) == before + 1)
+        assert until(lambda: sum("door" in each.queue.cameras for each in list(viewers)) == before + 1)
         yield page
 
 

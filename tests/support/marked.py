@@ -113,7 +113,7 @@ class Watched:
 
     def tap(self, packet: Packet) -> None:
         # The first picture of a connection may come without a time.
-        self.tapped.append((self.stamps.place(packet), packet.key))
+        self.tapped.append((self.stamps.assign(packet), packet.key))
         self.web.packet(packet)
 
     def detect(self) -> None:
