@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pipeline.config.root import Camera
 
     from .clips.service import Clips, Recordings
-    from .hls.live_stream import Broadcast
+    from .hls.live_stream import HlsStream
 
 
 class View:
@@ -70,7 +70,7 @@ class OutputContext:
     """Names of the cameras that are files."""
     clips: Clips | None = None
     """Makes clips of all cameras."""
-    hls_streams: Mapping[str, Broadcast] = field(default_factory=dict)
+    hls_streams: Mapping[str, HlsStream] = field(default_factory=dict)
     """The live streams for HLS players by the names of their cameras; empty where none are asked for."""
 
     @property

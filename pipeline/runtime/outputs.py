@@ -15,7 +15,7 @@ from pipeline.frames import Frame, Image, Packet, Result
 from pipeline.notice import notify
 from pipeline.outputs.clips.service import Clips, Recordings
 from pipeline.outputs.dispatch import OutputWorker, drop_counter, frame_demand, packet_tap
-from pipeline.outputs.hls.live_stream import Broadcast
+from pipeline.outputs.hls.live_stream import HlsStream
 from pipeline.outputs.protocols import Output as Opened
 from pipeline.outputs.protocols import OutputContext, View
 from pipeline.outputs.window.display import display_available
@@ -145,10 +145,10 @@ class Outputs:
             self._invite(line)
         return output
 
-    def _hls_streams(self, settings: tuple[OutputSettings, ...]) -> dict[str, Broadcast]:
+    def _hls_streams(self, settings: tuple[OutputSettings, ...]) -> dict[str, HlsStream]:
         if not any(each.makes_hls_streams for each in settings):
             return {}
-        return {name: Broadcast(self._stats.clock) for name in self._cameras}
+        return {name: HlsStream(self._stats.clock) for name in self._cameras}
 
 
 class Views:

@@ -47,13 +47,13 @@ class WebOutput(Output):
         self._settings = settings
         self._stats = stats
         self._start = context.start
-        self._broadcasts = context.hls_streams
+        self._hls_streams = context.hls_streams
         # A page must know how much of a picture its title covers.
         self._overlays = {name: camera.overlay for name, camera in context.cameras.items()}
         self._clips = ClipEndpoint(context.clips or Clips({}, clock), stats, context.start)
         self._frames = LatestFrames(stats, settings.quality)
         self._passthrough = Passthrough(stats.cameras, clock)
-        self._viewers = ViewerRegistry(stats.cameras, self._passthrough, self._broadcasts, clock, settings.viewers)
+        self._viewers = ViewerRegistry(stats.cameras, self._passthrough, self._hls_streams, clock, settings.viewers)
         self._login_code = LoginCode(clock)
         token = settings.token
         self._stream_keys = None if token is None else StreamKeys(token.get_secret_value(), stats.cameras)
@@ -104,7 +104,7 @@ class WebOutput(Output):
     def announcements(self) -> Iterator[str]:
         """Return the lines that say where to look. Addresses that hold a secret stand on the page only."""
         yield f"watch on {self.address}"
-        if self._broadcasts:
+        if self._hls_streams:
             secret = "" if self._settings.token is None else " with the token; the page has addresses that need none"
             yield f"HLS on {self.address[:-1]}{address('{camera}')}{secret}"
 
@@ -165,12 +165,12 @@ class WebOutput(Output):
         status = StatusReporter(stats, frames, viewers, self._passthrough, self._overlays, reach, self._stream_address)
         live = LiveEndpoint(frames, viewers, status, self._overlays, stats.clock)
         api = ApiRoutes(stats, frames, viewers, status, self._clips)
-        hls = HlsRoutes(stats.cameras, self._broadcasts, viewers, status.health)
+        hls = HlsRoutes(stats.cameras, self._hls_streams, viewers, status.health)
         return Site(stats.cameras, viewers, status, live, api, hls).app()
 
     def _stream_address(self, camera: str) -> str | None:
         """Return the path of a camera's HLS stream that needs no login; None where none is made."""
-        if camera not in self._broadcasts:
+        if camera not in self._hls_streams:
             return None
         return address(camera) if self._stream_keys is None else self._stream_keys.address(camera)
 

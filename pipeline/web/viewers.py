@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable, Mapping
 from contextlib import suppress
 
 from pipeline.clock import Clock
-from pipeline.outputs.hls.live_stream import Broadcast
+from pipeline.outputs.hls.live_stream import HlsStream
 
 from .client_queue import ClientQueue
 from .passthrough import Passthrough
@@ -50,7 +50,7 @@ class ViewerRegistry:
         self,
         cameras: Collection[str],
         passthrough: Passthrough,
-        broadcasts: Mapping[str, Broadcast],
+        hls_streams: Mapping[str, HlsStream],
         clock: Clock,
         max_count: int,
     ) -> None:
@@ -58,7 +58,7 @@ class ViewerRegistry:
         """Whether the server ends and viewers have to go."""
         self._cameras = cameras
         self._passthrough = passthrough
-        self._broadcasts = broadcasts
+        self._hls_streams = hls_streams
         self._clock = clock
         self._max_count = max_count
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -82,7 +82,7 @@ class ViewerRegistry:
     def admit_player(self, camera: str, place: str) -> bool:
         """Count the HLS player at that address as a viewer of a camera; return False if it is one too many."""
         with self._lock:
-            return not self.closed and self._broadcasts[camera].ask(place, self._full())
+            return not self.closed and self._hls_streams[camera].admit(place, self._full())
 
     def watch(self, viewer: Viewer, names: Iterable[str], direct: Iterable[str] = ()) -> None:
         """Let a viewer look at those cameras from now on, at `direct` ones as they send; unknown ones are ignored."""
@@ -109,7 +109,7 @@ class ViewerRegistry:
         """Return how many look, at that camera if one is named."""
         with self._lock:
             pages = sum(not camera or camera in viewer.names for viewer in self._viewers)
-        return pages + sum(stream.players for name, stream in self._broadcasts.items() if camera in ("", name))
+        return pages + sum(stream.players for name, stream in self._hls_streams.items() if camera in ("", name))
 
     def taking_jpeg(self, camera: str) -> list[Viewer]:
         """Return the viewers of a camera that need its pictures decoded and encoded here."""
@@ -128,4 +128,4 @@ class ViewerRegistry:
             self._loop = None
 
     def _full(self) -> bool:
-        return len(self._viewers) + sum(stream.players for stream in self._broadcasts.values()) >= self._max_count
+        return len(self._viewers) + sum(stream.players for stream in self._hls_streams.values()) >= self._max_count

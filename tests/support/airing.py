@@ -16,7 +16,7 @@ from pipeline.capture.decode.pictures import ArrayPicture
 from pipeline.clock import Clock
 from pipeline.config import root as config
 from pipeline.frames import Frame, Image, Packet, Result
-from pipeline.outputs.hls.live_stream import Broadcast
+from pipeline.outputs.hls.live_stream import HlsStream
 from pipeline.outputs.hls.output import HlsOutput
 from pipeline.outputs.hls.settings import Hls
 from tests.support.clips import Clip, number_in, stamped
@@ -41,10 +41,10 @@ class Airing(Serving):
     ) -> None:
         clock = clock or ManualClock()
         self.start = start
-        self.broadcasts = {name: Broadcast(clock) for name in cameras}
-        super().__init__(start, cameras, broadcasts=self.broadcasts, clock=clock, **settings)
+        self.hls_streams = {name: HlsStream(clock) for name in cameras}
+        super().__init__(start, cameras, hls_streams=self.hls_streams, clock=clock, **settings)
         hls = Hls.model_validate({"boxes": boxes})
-        self.output = HlsOutput(hls, context(self.stats, start, hls_streams=self.broadcasts))
+        self.output = HlsOutput(hls, context(self.stats, start, hls_streams=self.hls_streams))
         self.number = 0
         self.size = WIDTH, HEIGHT
         self.captured: dict[int, float] = {}
@@ -72,7 +72,7 @@ class Airing(Serving):
 
     def burst(self, count: int, camera: str = "door") -> None:
         """Give so many pictures at once, as a file does that plays as fast as it can."""
-        self.broadcasts[camera].ask("burst")
+        self.hls_streams[camera].admit("burst")
         self.scenes[camera].live = False
         for _ in range(count):
             self.picture(camera)

@@ -14,7 +14,7 @@ from typing import Any
 
 from pipeline.clock import Clock, SystemClock
 from pipeline.outputs.clips.service import Clips
-from pipeline.outputs.hls.live_stream import Broadcast
+from pipeline.outputs.hls.live_stream import HlsStream
 from pipeline.stats.registry import Stats
 from pipeline.web.output import WebOutput
 from pipeline.web.settings import Web
@@ -35,7 +35,7 @@ class Serving:
         start: Start,
         cameras: tuple[str, ...] = ("door",),
         undetected: tuple[str, ...] = (),
-        broadcasts: Mapping[str, Broadcast] | None = None,
+        hls_streams: Mapping[str, HlsStream] | None = None,
         clock: Clock | None = None,
         **settings: Any,
     ) -> None:
@@ -43,7 +43,7 @@ class Serving:
         self.scenes = {name: Scene(self.stats.clock, name, self.stats) for name in cameras}
         self.clips = Clips(dict.fromkeys(cameras, 3.0), self.stats.clock)
         made = Web.model_validate({"port": 0, "token": TOKEN} | settings)
-        self.web = WebOutput(made, context(self.stats, start, clips=self.clips, hls_streams=broadcasts or {}))
+        self.web = WebOutput(made, context(self.stats, start, clips=self.clips, hls_streams=hls_streams or {}))
         self.web.open()
         self.port = int(self.web.address.rsplit(":", 1)[1].strip("/"))
         self.trust: ssl.SSLContext | None = None

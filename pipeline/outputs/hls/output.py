@@ -20,27 +20,27 @@ class HlsOutput(Output):
         burnt = settings.boxes == "burnt"
         self.takes_packets = not burnt
         self._stats = context.stats
-        self._broadcasts = context.hls_streams
-        self._feeds = {name: EncodedFeed(name, settings.bitrate, overlay=burnt) for name in self._broadcasts}
+        self._streams = context.hls_streams
+        self._feeds = {name: EncodedFeed(name, settings.bitrate, overlay=burnt) for name in self._streams}
         self._turned: set[str] = set()
         self._polled = float("-inf")
 
     def needs_frames(self, camera: str) -> bool:
         """Whether players ask for a camera whose pictures have to be encoded."""
-        return self._feeds[camera].encodes and self._broadcasts[camera].players > 0
+        return self._feeds[camera].encodes and self._streams[camera].players > 0
 
     def show(self, view: View) -> bool:
         """Encode one picture, where players want it and its own packet does not go out; True if they do."""
         frame = view.result.frame
-        broadcast, feed = self._broadcasts[frame.camera], self._feeds[frame.camera]
+        stream, feed = self._streams[frame.camera], self._feeds[frame.camera]
         if frame.picture.turned:
             # Players do not turn what they decode as the stream asks.
             self._turned.add(frame.camera)
             feed.encodes = True
-        if not feed.encodes or not broadcast.players:
+        if not feed.encodes or not stream.players:
             feed.rest()
-            return broadcast.players > 0
-        broadcast.put(feed.encode(view))
+            return stream.players > 0
+        stream.put(feed.encode(view))
         return True
 
     def packet(self, packet: Packet) -> None:
@@ -48,7 +48,7 @@ class HlsOutput(Output):
         feed = self._feeds[packet.camera]
         feed.encodes = packet.codec != "h264" or packet.camera in self._turned
         if not feed.encodes:
-            self._broadcasts[packet.camera].put(packet)
+            self._streams[packet.camera].put(packet)
 
     def poll(self) -> bool:
         """Tell who watches, and forget what nobody does; a few times a second, however many views come."""
@@ -57,16 +57,16 @@ class HlsOutput(Output):
             return True
         self._polled = now
         states = self._stats.outputs[self.name]
-        for camera, broadcast in self._broadcasts.items():
-            if players := broadcast.players:
+        for camera, stream in self._streams.items():
+            if players := stream.players:
                 viewers = f"{players} viewer{'s' * (players > 1)}"
-                states.tell(camera, f"live, {viewers}" if broadcast.fresh else f"waiting for a picture, {viewers}")
+                states.tell(camera, f"live, {viewers}" if stream.fresh else f"waiting for a picture, {viewers}")
             else:
                 states.tell(camera, "")
-                broadcast.rest(keep=not self._feeds[camera].encodes)
+                stream.discard(keep=not self._feeds[camera].encodes)
         return True
 
     def close(self) -> None:
         """Let the players go."""
-        for broadcast in self._broadcasts.values():
-            broadcast.close()
+        for stream in self._streams.values():
+            stream.close()

@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from pipeline.outputs.hls.live_stream import Broadcast
+from pipeline.outputs.hls.live_stream import HlsStream
 from pipeline.stats.health import Verdict
 from pipeline.web import limits
 from pipeline.web.responses import (
@@ -35,13 +35,13 @@ class HlsRoutes:
     def __init__(
         self,
         cameras: Collection[str],
-        broadcasts: Mapping[str, Broadcast],
+        streams: Mapping[str, HlsStream],
         viewers: ViewerRegistry,
         health: Callable[[str], Verdict],
     ) -> None:
         """`health` judges a camera by its name."""
         self._cameras = cameras
-        self._broadcasts = broadcasts
+        self._streams = streams
         self._viewers = viewers
         self._health = health
 
@@ -51,26 +51,26 @@ class HlsRoutes:
 
     async def _answer(self, request: Request) -> Response:
         camera, file = request.path_params["name"], request.path_params["file"]
-        broadcast = self._broadcasts.get(camera)
-        if broadcast is None:
+        stream = self._streams.get(camera)
+        if stream is None:
             return hls_off() if camera in self._cameras else unknown_camera()
         if not self._viewers.admit_player(camera, request.client.host if request.client else ""):
             return too_many_viewers()
         if file == "index.m3u8":
-            return await self._multivariant_playlist(camera, broadcast)
+            return await self._multivariant_playlist(camera, stream)
         if file == "live.m3u8":
-            return await self._media_playlist(camera, broadcast, request)
+            return await self._media_playlist(camera, stream, request)
         media_file = _MEDIA_FILE.fullmatch(file)
-        return unknown_part() if media_file is None else await self._media(broadcast, media_file)
+        return unknown_part() if media_file is None else await self._media(stream, media_file)
 
-    async def _multivariant_playlist(self, camera: str, broadcast: Broadcast) -> Response:
+    async def _multivariant_playlist(self, camera: str, stream: HlsStream) -> Response:
         """Return the playlist that a player begins with; an error at once if the camera has nothing to show."""
-        if not broadcast.fresh and (health := self._health(camera)).stale:
+        if not stream.fresh and (health := self._health(camera)).stale:
             return no_stream(camera, health)
-        await broadcast.until(lambda: broadcast.fresh, limits.MAX_PLAYLIST_WAIT_S)
-        return self._playlist(camera, broadcast.index() if broadcast.fresh else "")
+        await stream.wait_until(lambda: stream.fresh, limits.MAX_PLAYLIST_WAIT_S)
+        return self._playlist(camera, stream.multivariant_playlist() if stream.fresh else "")
 
-    async def _media_playlist(self, camera: str, broadcast: Broadcast, request: Request) -> Response:
+    async def _media_playlist(self, camera: str, stream: HlsStream, request: Request) -> Response:
         """Return the media playlist; an existing player keeps the last playlist across an outage."""
         asked = [request.query_params.get(key) for key in ("_HLS_msn", "_HLS_part")]
         if any(text is not None and _COUNT.fullmatch(text) is None for text in asked):
@@ -78,36 +78,36 @@ class HlsRoutes:
         number, part = (None if text is None else int(text) for text in asked)
         if number is None and part is not None:
             return bad_request("_HLS_part needs _HLS_msn.")
-        if number is not None and broadcast.newest and number > broadcast.newest + limits.MAX_SEGMENTS_AHEAD_COUNT:
+        if number is not None and stream.newest and number > stream.newest + limits.MAX_SEGMENTS_AHEAD_COUNT:
             return bad_request("That segment is too far ahead.")
         if number is not None:
-            await broadcast.until(lambda: broadcast.reached(number, part), _part_wait_s(broadcast))
-        await broadcast.until(lambda: broadcast.ready, limits.MAX_PLAYLIST_WAIT_S)
-        return self._playlist(camera, broadcast.live())
+            await stream.wait_until(lambda: stream.reached(number, part), _part_wait_s(stream))
+        await stream.wait_until(lambda: stream.ready, limits.MAX_PLAYLIST_WAIT_S)
+        return self._playlist(camera, stream.media_playlist())
 
     def _playlist(self, camera: str, text: str) -> Response:
         return Response(text, media_type=_PLAYLIST) if text else no_stream(camera, self._health(camera))
 
-    async def _media(self, broadcast: Broadcast, file: re.Match[str]) -> Response:
+    async def _media(self, stream: HlsStream, file: re.Match[str]) -> Response:
         """Return an init segment, a whole segment or a part of one; the part that comes next is waited for."""
         number = int(file["number"])
         if file["kind"] == "mp4":
-            head = broadcast.head(number) if file["head"] and file["part"] is None else None
+            head = stream.init_segment(number) if file["head"] and file["part"] is None else None
             return unknown_part() if head is None else Response(head, media_type=VIDEO)
         if file["head"]:
             return unknown_part()
         if file["part"] is None:
-            parts = broadcast.segment(number)
+            parts = stream.segment(number)
         else:
             index = int(file["part"])
             # Players ask for the part that comes next before it is there.
-            if number <= broadcast.newest + 1:
-                await broadcast.until(lambda: broadcast.reached(number, index), _part_wait_s(broadcast))
-            part = broadcast.part(number, index)
+            if number <= stream.newest + 1:
+                await stream.wait_until(lambda: stream.reached(number, index), _part_wait_s(stream))
+            part = stream.part(number, index)
             parts = None if part is None else [part]
         return unknown_part() if parts is None else video_parts(parts)
 
 
-def _part_wait_s(broadcast: Broadcast) -> float:
+def _part_wait_s(stream: HlsStream) -> float:
     """Return the seconds that a player may wait for what comes next."""
-    return max(limits.MIN_PART_WAIT_S, limits.PART_WAIT_SEGMENT_COUNT * broadcast.target)
+    return max(limits.MIN_PART_WAIT_S, limits.PART_WAIT_SEGMENT_COUNT * stream.target)

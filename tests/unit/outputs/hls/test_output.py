@@ -23,7 +23,7 @@ from jsonschema import Draft202012Validator
 from pipeline.clock import SystemClock
 from pipeline.draw.primitives import colour
 from pipeline.frames import Packet
-from pipeline.outputs.hls.live_stream import Broadcast
+from pipeline.outputs.hls.live_stream import HlsStream
 from pipeline.redaction import scrub
 from pipeline.stats.camera import State
 from pipeline.web import limits
@@ -101,7 +101,7 @@ def test_nothing_is_made_while_nobody_watches(air: Callable[..., Airing], monkey
     scene = served.scenes["door"]
     assert [served.picture() for _ in range(40)] == [False] * 40
     assert (scene.drawn, told(served)) == (0, "")
-    served.broadcasts["door"].ask("tv")
+    served.hls_streams["door"].admit("tv")
     assert served.picture()
     assert scene.drawn == 1
     assert told(served) == "waiting for a picture, 1 viewer"
@@ -109,9 +109,9 @@ def test_nothing_is_made_while_nobody_watches(air: Callable[..., Airing], monkey
     assert told(served) == "live, 2 viewers"
     assert not served.picture("yard")
     drawn = scene.drawn
-    monkeypatch.setattr("pipeline.outputs.hls.live_stream._GONE", -1.0)
+    monkeypatch.setattr("pipeline.outputs.hls.live_stream._PLAYER_GONE_AFTER_S", -1.0)
     assert not served.picture()
-    assert (scene.drawn, told(served), served.broadcasts["door"].ready) == (drawn, "", False)
+    assert (scene.drawn, told(served), served.hls_streams["door"].ready) == (drawn, "", False)
 
 
 def test_all_players_share_one_encoder_and_are_counted_as_viewers(air: Callable[..., Airing]) -> None:
@@ -141,8 +141,8 @@ def busy(served: Airing) -> int:
 @pytest.fixture
 def patient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let requests that wait for pictures do so for longer than any test lasts."""
-    real = Broadcast.until
-    monkeypatch.setattr(Broadcast, "until", lambda broadcast, holds, seconds: real(broadcast, holds, 3 * HANG_S))
+    real = HlsStream.wait_until
+    monkeypatch.setattr(HlsStream, "wait_until", lambda stream, holds, seconds: real(stream, holds, 3 * HANG_S))
 
 
 @pytest.mark.usefixtures("patient")
@@ -221,7 +221,7 @@ def test_a_camera_without_pictures_says_so_in_one_line_and_comes_back(air: Calla
     before = served.ask("/hls/door/live.m3u8")[2].decode()
     door.changed(State.STALLED, "no data")
     served.stats.clock = _Later(served.stats.clock, 8.0)  # type: ignore[assignment]
-    served.broadcasts["door"]._clock = served.broadcasts["door"]._cutter._clock = served.stats.clock
+    served.hls_streams["door"]._clock = served.hls_streams["door"]._segmenter._clock = served.stats.clock
     assert served.ask("/hls/door/index.m3u8")[2].startswith(b"door gives no pictures now: no picture for ")
     # Who plays already waits, and goes on as soon as there is something.
     assert served.ask("/hls/door/live.m3u8")[2].decode() == before
@@ -260,7 +260,7 @@ def test_a_camera_that_does_not_send_h264_is_encoded_without_boxes(air: Callable
 def test_without_an_output_hls_there_is_none(crew: Start, air: Callable[..., Airing]) -> None:
     served = air(token=None)
     assert served.ask("/hls/yard/index.m3u8")[::2] == (404, b"There is no such camera.\n")
-    served.broadcasts.clear()
+    served.hls_streams.clear()
     assert served.ask("/hls/door/index.m3u8")[::2] == (404, b"No HLS is made; add `- hls` to the outputs.\n")
     assert json.loads(served.ask("/api/cameras/door")[2])["hls"] is None
 
@@ -400,7 +400,7 @@ def test_a_player_that_reads_nothing_holds_little_and_is_cut_off(
 def test_who_waits_is_let_go_at_the_end(air: Callable[..., Airing]) -> None:
     served = air(token=None)
     served.burst(100)
-    number = served.broadcasts["door"].newest
+    number = served.hls_streams["door"].newest
     asking = threading.Thread(target=lambda: served.ask(f"/hls/door/live.m3u8?_HLS_msn={number + 1}"))
     asking.start()
     assert until(lambda: busy(served) == 1)

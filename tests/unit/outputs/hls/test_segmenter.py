@@ -13,7 +13,7 @@ import pytest
 
 from pipeline.frames import Packet
 from pipeline.media.encoder import Encoder
-from pipeline.outputs.hls.live_stream import Broadcast
+from pipeline.outputs.hls.live_stream import HlsStream
 from tests.support import marked
 from tests.support.airing import HEIGHT, START, WIDTH, decoded, numbers, parts, stretches, value
 from tests.support.clips import Clip, encode, stamped
@@ -27,15 +27,15 @@ def clip() -> Clip:
 
 
 @pytest.fixture
-def broadcast(clock: HandClock) -> Broadcast:
-    return Broadcast(clock)
+def stream(clock: HandClock) -> HlsStream:
+    return HlsStream(clock)
 
 
 class Camera:
     """Gives compressed pictures on a clock that is driven by hand."""
 
-    def __init__(self, clock: HandClock, broadcast: Broadcast, clip: Clip) -> None:
-        self.clock, self.broadcast, self.clip = clock, broadcast, clip
+    def __init__(self, clock: HandClock, stream: HlsStream, clip: Clip) -> None:
+        self.clock, self.stream, self.clip = clock, stream, clip
         self.number = 0
         self.at = 0.0
 
@@ -47,32 +47,30 @@ class Camera:
             data = b"".join(START + unit for unit in self.clip.units[place])
             now = self.clock.monotonic()
             key = self.number % every == 0
-            self.broadcast.put(Packet("door", "h264", data, key, self.at, self.at, now, WIDTH, HEIGHT))
+            self.stream.put(Packet("door", "h264", data, key, self.at, self.at, now, WIDTH, HEIGHT))
             self.number += 1
             self.at += interval
             self.clock.seconds += interval
 
 
 @pytest.fixture
-def camera(clock: HandClock, broadcast: Broadcast, clip: Clip) -> Camera:
-    return Camera(clock, broadcast, clip)
+def camera(clock: HandClock, stream: HlsStream, clip: Clip) -> Camera:
+    return Camera(clock, stream, clip)
 
 
-def whole(broadcast: Broadcast) -> bytes:
+def whole(stream: HlsStream) -> bytes:
     """All that the playlist lists, as one file."""
-    text = broadcast.live()
-    head = broadcast.head(int(value(text, "MAP").split('"head-')[1].split(".")[0]))
+    text = stream.media_playlist()
+    head = stream.init_segment(int(value(text, "MAP").split('"head-')[1].split(".")[0]))
     assert head is not None
-    return head + b"".join(b"".join(broadcast.segment(int(name[:-4])) or []) for _, name in stretches(text))
+    return head + b"".join(b"".join(stream.segment(int(name[:-4])) or []) for _, name in stretches(text))
 
 
-def test_segments_of_a_second_and_parts_of_a_quarter_hold_every_picture_once(
-    camera: Camera, broadcast: Broadcast
-) -> None:
-    assert broadcast.live() == broadcast.index() == ""
-    broadcast.ask("tv")
+def test_segments_of_a_second_and_parts_of_a_quarter_hold_every_picture_once(camera: Camera, stream: HlsStream) -> None:
+    assert stream.media_playlist() == stream.multivariant_playlist() == ""
+    stream.admit("tv")
     camera.give(91)
-    text = broadcast.live()
+    text = stream.media_playlist()
     assert value(text, "TARGETDURATION") == "1"
     assert [length for length, _ in stretches(text)] == pytest.approx([1.0, 1.0, 1.0], abs=1e-4)
     target = float(value(text, "PART-INF").removeprefix("PART-TARGET="))
@@ -80,40 +78,40 @@ def test_segments_of_a_second_and_parts_of_a_quarter_hold_every_picture_once(
     assert [key for _, _, key in parts(text)] == [True, False, False, False, False] * 3
     control = value(text, "SERVER-CONTROL")
     assert control == f"CAN-BLOCK-RELOAD=YES,HOLD-BACK=3,PART-HOLD-BACK={3 * target:.5f}"
-    pictures = decoded(io.BytesIO(whole(broadcast)))
+    pictures = decoded(io.BytesIO(whole(stream)))
     assert numbers(pictures) == list(range(90))
     assert np.diff([at for at, _ in pictures]) == pytest.approx([1 / 30] * 89, abs=1e-4)
-    parted = [broadcast.part(*map(int, name[:-4].split("."))) for _, name, _ in parts(text)]
-    assert b"".join(each or b"" for each in parted) == whole(broadcast)[len(broadcast.head(_head(text)) or b"") :]
+    parted = [stream.part(*map(int, name[:-4].split("."))) for _, name, _ in parts(text)]
+    assert b"".join(each or b"" for each in parted) == whole(stream)[len(stream.init_segment(_head(text)) or b"") :]
 
 
 def _head(text: str) -> int:
     return int(value(text, "MAP").split('"head-')[1].split(".")[0])
 
 
-def test_the_index_names_codec_and_size(camera: Camera, broadcast: Broadcast) -> None:
+def test_the_index_names_codec_and_size(camera: Camera, stream: HlsStream) -> None:
     camera.give(91)
-    stream = value(broadcast.index(), "STREAM-INF")
-    assert f'CODECS="avc1.{camera.clip.sps[1:4].hex().upper()}",RESOLUTION={WIDTH}x{HEIGHT}' in stream
-    rate = 8 * len(whole(broadcast)) / 3
-    mean = int(stream.split("AVERAGE-BANDWIDTH=")[1].split(",")[0])
+    attributes = value(stream.multivariant_playlist(), "STREAM-INF")
+    assert f'CODECS="avc1.{camera.clip.sps[1:4].hex().upper()}",RESOLUTION={WIDTH}x{HEIGHT}' in attributes
+    rate = 8 * len(whole(stream)) / 3
+    mean = int(attributes.split("AVERAGE-BANDWIDTH=")[1].split(",")[0])
     assert rate * 0.9 < mean < rate * 1.1
-    assert broadcast.index().splitlines()[-1] == "live.m3u8"
+    assert stream.multivariant_playlist().splitlines()[-1] == "live.m3u8"
 
 
 def test_untouched_pictures_stay_as_they_were_and_are_cut_at_the_camera_s_keyframes(
-    camera: Camera, broadcast: Broadcast
+    camera: Camera, stream: HlsStream
 ) -> None:
     camera.give(3 * 15 * 4, every=15)
-    text = broadcast.live()
+    text = stream.media_playlist()
     # Two keyframes a second: every other one begins a segment.
     assert [length for length, _ in stretches(text)] == pytest.approx([1.0] * len(stretches(text)), abs=1e-4)
-    file = whole(broadcast)
+    file = whole(stream)
     units = [unit for unit in camera.clip.units[7] if unit[0] & 31 not in (7, 8, 9)]
     assert b"".join(len(unit).to_bytes(4, "big") + unit for unit in units) in file
 
 
-def test_pictures_that_are_decoded_in_another_order_are_shown_in_theirs(broadcast: Broadcast, clock: HandClock) -> None:
+def test_pictures_that_are_decoded_in_another_order_are_shown_in_theirs(stream: HlsStream, clock: HandClock) -> None:
     encoder = av.CodecContext.create("libx264", "w")
     encoder.width, encoder.height, encoder.pix_fmt = WIDTH, HEIGHT, "yuv420p"
     encoder.time_base, encoder.framerate = Fraction(1, 30), Fraction(30)
@@ -124,152 +122,152 @@ def test_pictures_that_are_decoded_in_another_order_are_shown_in_theirs(broadcas
     for packet in [*(each for frame in frames for each in encoder.encode(frame)), *encoder.encode(None)]:
         pts, dts = (packet.pts or 0) / 30, (packet.dts or 0) / 30
         data = bytes(packet)
-        broadcast.put(Packet("door", "h264", data, packet.is_keyframe, pts, dts, clock.monotonic(), WIDTH, HEIGHT))
+        stream.put(Packet("door", "h264", data, packet.is_keyframe, pts, dts, clock.monotonic(), WIDTH, HEIGHT))
         clock.seconds += 1 / 30
-    pictures = decoded(io.BytesIO(whole(broadcast)))
+    pictures = decoded(io.BytesIO(whole(stream)))
     assert numbers(pictures) == list(range(90))
     assert np.diff([at for at, _ in pictures]) == pytest.approx([1 / 30] * 89, abs=1e-3)
 
 
-def test_a_camera_with_keyframes_each_four_seconds_gets_segments_of_four(camera: Camera, broadcast: Broadcast) -> None:
+def test_a_camera_with_keyframes_each_four_seconds_gets_segments_of_four(camera: Camera, stream: HlsStream) -> None:
     camera.give(3 * 120 + 1, every=120)
-    text = broadcast.live()
+    text = stream.media_playlist()
     assert value(text, "TARGETDURATION") == "4"
     assert [length for length, _ in stretches(text)] == pytest.approx([4.0] * 3, abs=1e-4)
     # Later a longer distance may not break the promise: the segment ends without a keyframe.
     camera.give(300, every=100_000)
-    text = broadcast.live()
+    text = stream.media_playlist()
     assert value(text, "TARGETDURATION") == "4"
     assert max(round(length) for length, _ in stretches(text)) == 4
     assert "INDEPENDENT-SEGMENTS" not in text
 
 
-def test_pictures_that_come_slowly_and_unevenly_keep_the_promised_lengths(camera: Camera, broadcast: Broadcast) -> None:
+def test_pictures_that_come_slowly_and_unevenly_keep_the_promised_lengths(camera: Camera, stream: HlsStream) -> None:
     intervals = itertools.cycle([0.05, 0.12, 0.03, 0.31, 0.08, 0.7, 0.04])
     every = 8
     for number, interval in zip(range(240), intervals, strict=False):
         if number == 40:
-            broadcast.live()
+            stream.media_playlist()
         # Later come pauses longer than what was promised.
         camera.give(1, 2.4 if number > 40 and number % 20 == 0 else interval, every)
-    text = broadcast.live()
+    text = stream.media_playlist()
     target = int(value(text, "TARGETDURATION"))
     assert all(round(length) <= target for length, _ in stretches(text))
-    times = [at for at, _ in decoded(io.BytesIO(whole(broadcast)))]
+    times = [at for at, _ in decoded(io.BytesIO(whole(stream)))]
     assert all(step > 0 for step in np.diff(times))
 
 
-def test_another_size_begins_with_another_head_after_a_break(clock: HandClock, broadcast: Broadcast) -> None:
-    broadcast.ask("tv")
+def test_another_size_begins_with_another_head_after_a_break(clock: HandClock, stream: HlsStream) -> None:
+    stream.admit("tv")
     encoder = Encoder("door")
     for number in range(62):
         shape = (180, 320, 3) if number < 35 else (360, 640, 3)
         picture = stamped(np.full(shape, 90, np.uint8), number)
-        broadcast.put(encoder.encode(picture, clock.monotonic(), clock.monotonic()))
-        broadcast.live()
+        stream.put(encoder.encode(picture, clock.monotonic(), clock.monotonic()))
+        stream.media_playlist()
         clock.seconds += 0.1
-    text = broadcast.live()
+    text = stream.media_playlist()
     assert text.count("#EXT-X-DISCONTINUITY\n") == 2
     assert text.count("#EXT-X-MAP") == 2
     after = text[text.rindex("#EXT-X-DISCONTINUITY\n") :]
-    head = broadcast.head(_head(after))
+    head = stream.init_segment(_head(after))
     assert head is not None
-    data = head + b"".join(b"".join(broadcast.segment(int(name[:-4])) or []) for _, name in stretches(after))
+    data = head + b"".join(b"".join(stream.segment(int(name[:-4])) or []) for _, name in stretches(after))
     pictures = decoded(io.BytesIO(data))
     assert pictures[0][1].shape == (360, 640, 3)
     assert numbers(pictures)[0] == 35
-    assert "RESOLUTION=640x360" in broadcast.index()
+    assert "RESOLUTION=640x360" in stream.multivariant_playlist()
 
 
 def test_after_a_pause_the_stream_goes_on_with_a_break_and_no_number_comes_twice(
-    camera: Camera, broadcast: Broadcast, clock: HandClock
+    camera: Camera, stream: HlsStream, clock: HandClock
 ) -> None:
     camera.give(100)
-    before = broadcast.live()
-    assert broadcast.fresh
+    before = stream.media_playlist()
+    assert stream.fresh
     clock.seconds += 20
-    assert not broadcast.fresh
-    assert broadcast.live() == before
+    assert not stream.fresh
+    assert stream.media_playlist() == before
     camera.at, camera.number = 0.0, 120
     camera.give(61)
-    text = broadcast.live()
+    text = stream.media_playlist()
     assert text.count("#EXT-X-DISCONTINUITY\n") == 2
     assert text.count("#EXT-X-MAP") == 1
     listed = [int(name[:-4]) for _, name in stretches(text)]
     assert listed == list(range(listed[0], listed[0] + len(listed)))
     assert int(value(before, "MEDIA-SEQUENCE")) == listed[0]
-    times = [at for at, _ in decoded(io.BytesIO(whole(broadcast)))]
+    times = [at for at, _ in decoded(io.BytesIO(whole(stream)))]
     assert all(0 < step < 1.5 for step in np.diff(times))
 
 
 def test_numbers_grow_over_a_restart(clip: Clip, clock: HandClock) -> None:
-    first = Broadcast(clock)
+    first = HlsStream(clock)
     Camera(clock, first, clip).give(200)
     clock.seconds += 4
-    second = Broadcast(clock)
+    second = HlsStream(clock)
     Camera(clock, second, clip).give(100)
     for tag in ("MEDIA-SEQUENCE", "DISCONTINUITY-SEQUENCE"):
-        assert int(value(first.live(), tag)) < int(value(second.live(), tag))
+        assert int(value(first.media_playlist(), tag)) < int(value(second.media_playlist(), tag))
     assert first.newest < second.newest
     # hls.js keeps lists as long as this number.
-    assert int(value(second.live(), "DISCONTINUITY-SEQUENCE")) < 100_000
+    assert int(value(second.media_playlist(), "DISCONTINUITY-SEQUENCE")) < 100_000
 
 
-def sizes(broadcast: Broadcast) -> tuple[int, int]:
+def sizes(stream: HlsStream) -> tuple[int, int]:
     """Bytes and segments that are kept."""
-    cutter = broadcast._cutter
+    cutter = stream._segmenter
     kept = [*cutter.former, *cutter.stretches]
     return sum(each.size for each in kept), len(kept)
 
 
-def test_only_the_newest_seconds_are_kept(camera: Camera, broadcast: Broadcast, clip: Clip) -> None:
+def test_only_the_newest_seconds_are_kept(camera: Camera, stream: HlsStream, clip: Clip) -> None:
     def used(seconds: int) -> Iterator[tuple[int, int]]:
         for _ in range(seconds):
             camera.give(30)
-            broadcast.live()
-            yield sizes(broadcast)
+            stream.media_playlist()
+            yield sizes(stream)
 
-    broadcast.ask("tv")
+    stream.admit("tv")
     assert max(count for _, count in used(60)) <= 10
-    assert sizes(broadcast)[0] < 10 * sum(len(unit) for units in clip.units for unit in units) / 3
-    assert len(broadcast._cutter.heads) == 1
-    broadcast.rest(keep=True)
-    assert sizes(broadcast)[1] == 4
-    broadcast.rest(keep=False)
-    assert sizes(broadcast) == (0, 0)
-    assert not broadcast._cutter.heads
+    assert sizes(stream)[0] < 10 * sum(len(unit) for units in clip.units for unit in units) / 3
+    assert len(stream._segmenter.heads) == 1
+    stream.discard(keep=True)
+    assert sizes(stream)[1] == 4
+    stream.discard(keep=False)
+    assert sizes(stream) == (0, 0)
+    assert not stream._segmenter.heads
 
 
 def test_large_pictures_are_kept_for_a_shorter_time(
-    camera: Camera, broadcast: Broadcast, clip: Clip, monkeypatch: pytest.MonkeyPatch
+    camera: Camera, stream: HlsStream, clip: Clip, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     second = sum(len(unit) for units in clip.units for unit in units) // 4
     monkeypatch.setattr("pipeline.outputs.hls.segmenter._MAX_STREAM_BYTES", 4 * second)
     for _ in range(20):
         camera.give(30)
-        broadcast.live()
-    assert sizes(broadcast)[1] <= 6
+        stream.media_playlist()
+    assert sizes(stream)[1] <= 6
 
 
-def test_a_keyframe_that_cannot_be_read_is_left_out_until_the_next(camera: Camera, broadcast: Broadcast) -> None:
+def test_a_keyframe_that_cannot_be_read_is_left_out_until_the_next(camera: Camera, stream: HlsStream) -> None:
     camera.give(95)
-    before = broadcast.newest
+    before = stream.newest
     damaged = Packet("door", "h264", START + b"\x67\xff" + START + b"\x65\xff", True, 3.2, 3.2, 0, 0, 0)
-    broadcast.put(damaged)
+    stream.put(damaged)
     camera.number = 120
     camera.give(61)
-    assert broadcast.newest > before
-    assert numbers(decoded(io.BytesIO(whole(broadcast))))[-1] == 29 + 30
+    assert stream.newest > before
+    assert numbers(decoded(io.BytesIO(whole(stream))))[-1] == 29 + 30
 
 
-def test_who_asks_is_counted_until_he_has_been_gone_for_a_while(broadcast: Broadcast, clock: HandClock) -> None:
-    assert broadcast.players == 0
-    assert broadcast.ask("tv")
-    assert broadcast.ask("phone")
-    assert not broadcast.ask("third", full=True)
-    assert broadcast.ask("tv", full=True)
-    assert broadcast.players == 2
+def test_who_asks_is_counted_until_he_has_been_gone_for_a_while(stream: HlsStream, clock: HandClock) -> None:
+    assert stream.players == 0
+    assert stream.admit("tv")
+    assert stream.admit("phone")
+    assert not stream.admit("third", full=True)
+    assert stream.admit("tv", full=True)
+    assert stream.players == 2
     clock.seconds += 13
-    assert broadcast.players == 0
-    assert broadcast.ask("third")
-    assert broadcast.players == 1
+    assert stream.players == 0
+    assert stream.admit("third")
+    assert stream.players == 1
