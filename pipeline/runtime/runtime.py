@@ -10,6 +10,7 @@ from typing import Any, NoReturn
 # Before anything loads PyAV: both bring a libxcb-shm, and with that of PyAV the windows of OpenCV hang for ever.
 import cv2  # noqa: F401
 
+from pipeline.analyze.analysis import Analysis
 from pipeline.concurrency.threads import ThreadGroup
 from pipeline.config.root import Config, Output
 from pipeline.errors import StageStuckError
@@ -72,6 +73,7 @@ class Runtime:
         self._inference = Inference(detect, config.model, config.infer, self.stats, self._deliver, replay)
         self._collectors = self._inference.detects + self._inference.passes
         self._outputs = Outputs(config.cameras, self.stats, self._threads.start, invite)
+        self._analysis = Analysis(config.cameras)
         self._views = Views(config.cameras, self._sources, self.stats)
         self._delivered: Counter[str] = Counter()
         self._lock = threading.Lock()
@@ -205,7 +207,7 @@ class Runtime:
             self._delivered[camera] += 1
             if self._delivered[camera] == self._frames:
                 self._sources.halt(camera)
-        self._outputs.put(self._views.of(result))
+        self._outputs.put(self._views.of(self._analysis.analyze(result)))
 
     def _tick(self) -> None:
         while not self._clock.wait(self._threads.stopping, _STATUS_INTERVAL_S):

@@ -18,7 +18,7 @@ ROWS = (
     {"errors", "notice", "version", "clock", "frames", "address", "concurrency", "plugins"},
     {"redaction"},
     {"media", "stats", "config"},
-    {"capture", "infer", "draw"},
+    {"capture", "infer", "analyze", "draw"},
     {"outputs", "doctor"},
     {"web"},
     {"runtime"},
