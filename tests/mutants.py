@@ -2,9 +2,9 @@
 
 `python -m tests.mutants` draws 300 of all faults; `--count N` draws so many, `--seed N` others, `--minutes N` ends
 early, `--only pipeline/media pipeline/web` stays in some parts. The tests of a module are its mirror in `tests/unit`
-(`pipeline/media/nal.py`: `tests/unit/media/test_nal.py`, also `test_nal_*.py`), else those that import it, else the
-tests of the modules that use it. They run in a copy of the working tree, with a limit of time taken from a run
-without any fault.
+(`pipeline/media/nal.py`: `tests/unit/media/test_nal.py`, also `test_nal_*.py`) and what imports it beside the mirror,
+else the tests anywhere that import it, else the tests of the modules that use it. They run in a copy of the working
+tree, with a limit of time taken from a run without any fault.
 """
 
 from __future__ import annotations
@@ -239,7 +239,9 @@ def mutants(path: str) -> list[Mutant]:
 def tests_of(path: str) -> tuple[str, ...]:
     """Return the test files that are to notice the faults of a module; none where nobody tests or uses it."""
     module = PurePosixPath(path).with_suffix("")
-    found = _mirrors(module) or _importers(module, "tests/unit")
+    mirrors, users = _mirrors(module), _importers(module, "tests/unit")
+    folders = {PurePosixPath(mirror).parent for mirror in mirrors}
+    found = mirrors | {test for test in users if PurePosixPath(test).parent in folders} if mirrors else users
     if not found:
         found = {test for user in _importers(module, "pipeline") for test in tests_of(user)}
     return tuple(sorted(found))
