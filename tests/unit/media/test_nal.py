@@ -119,6 +119,40 @@ def test_the_width_of_picture_numbers_is_found_behind_every_scaling_list(lists: 
     assert [frame_number_width(scaled(lists, width)) for width in (4, 9, 16)] == [4, 9, 16]
 
 
+def high(profile: int, head: str, order: str, *, gaps: str = "0") -> bytes:
+    """A parameter set with these bits for the colours, nine bits for numbers, and then how these are ordered."""
+    bits = f"{profile:08b}{0:08b}{31:08b}" + golomb(0) + head + golomb(5) + order + golomb(4) + gaps
+    bits += golomb(19) + golomb(14) + "1100" + "1"
+    bits += "0" * (-len(bits) % 8)
+    return b"\x67" + int(bits, 2).to_bytes(len(bits) // 8, "big")
+
+
+BY_NUMBER = golomb(0) + golomb(2)
+PLAIN = golomb(1) + golomb(0) * 2 + "0" + "0"
+
+
+@pytest.mark.parametrize(
+    ("unit", "width"),
+    [
+        (high(66, "", BY_NUMBER), 9),
+        (high(77, "", golomb(2)), 9),
+        (high(100, PLAIN, BY_NUMBER), 9),
+        (high(110, golomb(2) + golomb(2) * 2 + "1" + "0", BY_NUMBER), 9),
+        # Numbers that follow a cycle of three offsets.
+        (high(100, PLAIN, golomb(1) + "1" + golomb(7) + golomb(3) + golomb(3) + golomb(6) * 3), 9),
+        # Numbers may be left out, so that a gap tells nothing.
+        (high(66, "", BY_NUMBER, gaps="1"), 0),
+        (high(100, PLAIN, golomb(2), gaps="1"), 0),
+        # Full colour, of which three pictures may be made that have numbers of their own.
+        (high(244, golomb(3) + "0" + golomb(0) * 2 + "0" + "0", BY_NUMBER), 9),
+        (high(244, golomb(3) + "1" + golomb(0) * 2 + "0" + "0", BY_NUMBER), 0),
+        (high(244, golomb(3) + "0" + golomb(0) * 2 + "0" + "1" + ("0" * 11 + "1" + golomb(0) * 64), BY_NUMBER), 9),
+    ],
+)
+def test_the_width_of_picture_numbers_is_found_in_every_profile(unit: bytes, width: int) -> None:
+    assert frame_number_width(unit) == width
+
+
 def test_a_byte_that_only_keeps_start_codes_out_is_no_part_of_a_number() -> None:
     assert [Bits(b"\0\0\3\1\x80").take(count) for count in (24, 32)] == [1, 0x180]
     assert Bits(b"\0\0\3\0\0\3\2").take(40) == 2
