@@ -154,3 +154,18 @@ def test_a_password_is_masked_in_both_alphabets_of_base64() -> None:
         assert "/" in plain
         for spelling in (plain, safe, safe.rstrip("=")):
             assert redaction.scrub(f"before {spelling} after") == "before *** after"
+
+
+def test_a_value_in_a_query_is_a_secret_from_sixteen_letters_on_and_a_login_from_four() -> None:
+    redaction.remember("http://h/x?session=abcdefghijklmno&key=ABCDEFGHIJKLMNOP")
+    assert redaction.scrub("abcdefghijklmno ABCDEFGHIJKLMNOP") == "abcdefghijklmno ***"
+    redaction.remember("rtsp://viewer:q7zw@h/x")
+    redaction.remember("rtsp://viewer:q8z@h/x")
+    assert redaction.scrub("(q7zw) (q8z)") == "(***) (q8z)"
+
+
+def test_what_looks_like_a_login_without_a_host_is_remembered() -> None:
+    redaction.remember("rtsp://viewer:hunter3/live")
+    assert redaction.scrub("it was hunter3.") == "it was ***."
+    redaction.remember("rtsp://other:hunter4@camera:port/live")
+    assert redaction.scrub("camera:port hunter4") == "camera:port ***"
