@@ -322,6 +322,13 @@ def test_a_file_that_cannot_be_read_says_why(data: bytes, message: str, tmp_path
     assert str(caught.value) == f"{file}{message}".replace("{file}", str(file))
 
 
+def test_twenty_levels_and_no_more_are_read() -> None:
+    for levels, message in ((20, "a: unknown key"), (21, "a.0.0: must have at most 20 levels")):
+        with pytest.raises(ConfigError) as caught:
+            parse("a: " + "[" * (levels - 1) + "x" + "]" * (levels - 1), "s.yaml")
+        assert message in str(caught.value)
+
+
 def test_a_folder_is_no_file(tmp_path: Path) -> None:
     with pytest.raises(ConfigError) as caught:
         load(tmp_path)

@@ -130,6 +130,8 @@ def test_of_a_file_only_its_own_times_count() -> None:
     assert (found.fps, found.seconds) == (pytest.approx(25), pytest.approx(8))
     assert (found.pauses, found.bursts, found.drift_ppm) == (0, 0, None)
     assert found.bitrate == pytest.approx(25 * 5000 * 8)
+    later = [each._replace(pts=None if each.pts is None else 3600 + each.pts) for each in rushed]
+    assert rhythm(later, live=False).seconds == pytest.approx(8)
 
 
 @pytest.mark.parametrize("count", [0, 1, 2, 3, 17])

@@ -7,7 +7,7 @@ import pytest
 from pipeline.clock import SystemClock
 from pipeline.config.outputs import OutputSettings
 from pipeline.config.root import Output as Entry
-from pipeline.outputs.dispatch import OutputWorker, packet_tap
+from pipeline.outputs.dispatch import OutputWorker, frame_demand, packet_tap
 from pipeline.outputs.events.jsonl import EventsOutput
 from pipeline.outputs.events.settings import Events
 from pipeline.outputs.hls.output import HlsOutput
@@ -108,3 +108,17 @@ def test_an_output_is_polled_though_no_view_comes_and_gets_every_view_of_a_file(
     assert output.seen == list(range(10))
     assert output.closed == 1
     assert stats.cameras["door"].figures().shown == 10
+
+
+class Sparing(Noting):
+    """An output that has a use for one camera alone."""
+
+    def needs_frames(self, camera: str) -> bool:
+        return camera == "door"
+
+
+def test_a_camera_is_decoded_where_one_output_wants_it_or_does_not_say() -> None:
+    stats = Stats(["door", "yard"], SystemClock())
+    sparing, other = (OutputWorker(output, stats) for output in (Sparing(), Noting()))
+    for outlets, wanted in (([], (False, False)), ([sparing], (True, False)), ([sparing, other], (True, True))):
+        assert tuple(map(frame_demand(outlets), ("door", "yard"))) == wanted

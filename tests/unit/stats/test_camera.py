@@ -108,3 +108,16 @@ def test_a_camera_that_stays_late_for_another_reason_was_late_once() -> None:
     for state, reason in ((State.LATE, ""), (State.LATE, "network"), (State.LIVE, ""), (State.LATE, "network")):
         assert camera.changed(state, reason)
     assert camera.figures().late == 2
+
+
+def test_a_damaged_picture_is_not_the_last_good_one() -> None:
+    clock = HandClock()
+    camera = Stats(["door"], clock).cameras["door"]
+    assert camera.figures().last_good is None
+    camera.captured()
+    good = clock.now()
+    clock.time += 5
+    camera.captured(good=False)
+    assert camera.figures().last_good == good
+    camera.captured()
+    assert camera.figures().last_good == clock.now()

@@ -93,3 +93,13 @@ def test_own_times_of_more_than_a_minute_apart_are_not_believed(pace: float, lim
     for number in range(8):
         silence.picture(0.01 * number, pace * number)
     assert silence.deadline() - silence.last == pytest.approx(limit)
+
+
+def test_the_pace_is_that_of_the_last_nine_pictures() -> None:
+    silence = StallTimeouts(Capture(stall_timeout=1, read_timeout=1))
+    slow, brisk = every(4.0, 9), every(0.5, 9, start=36.0)
+    found = waits(silence, *slow, *brisk)
+    # Of eight intervals the last is still a slow one when eight brisk pictures have come.
+    assert found[len(slow)] == pytest.approx(5 * 4.0)
+    assert found[len(slow) + 7] == pytest.approx(5 * (4.0 + 7 * 0.5) / 8)
+    assert found[len(slow) + 8] == pytest.approx(5 * 0.5)
