@@ -166,3 +166,33 @@ def test_a_late_stream_is_late_until_it_has_caught_up_by_half() -> None:
     found = seen(*steady(10), *late, *nearer, *near)
     assert [state for _, state in found] == [State.LIVE, State.LATE, State.LIVE]
     assert found[-1][0] == 15.5
+
+
+def test_a_slow_clock_is_excused_when_it_is_found_twice_and_counts_as_none_from_then_on() -> None:
+    lag, slower = Lag(), 0.003
+
+    def run(begin: int, end: int) -> float:
+        for now in range(begin, end):
+            lag.see(now * (1 - slower), now)
+        return lag.behind
+
+    assert run(0, 1000) == pytest.approx(999 * (slower - lag.allowed), abs=0.01)
+    assert not lag.excused()
+    lag.opened()
+    allowed = lag.allowed
+    assert run(1000, 2000) > 2
+    assert lag.excused()
+    assert lag.behind == 0
+    assert lag.allowed == pytest.approx(allowed + 1.2 * (slower - allowed), rel=0.01)
+    assert run(2000, 9000) == pytest.approx(0, abs=0.01)
+
+
+@pytest.mark.parametrize("clocks", [(0.002, 0.004), (0.004, 0.002), (0.007, 0.007)])
+def test_a_lag_that_grows_unevenly_or_quickly_is_no_clock(clocks: tuple[float, float]) -> None:
+    lag = Lag()
+    for slower in clocks:
+        lag.opened()
+        for second in range(1000):
+            lag.see(second * (1 - slower), second)
+        assert not lag.excused()
+    assert lag.allowed == pytest.approx(3e-4)
