@@ -139,8 +139,9 @@ def test_of_a_file_only_its_own_times_count() -> None:
 def test_few_pictures_are_no_reason_to_fail(count: int, live: bool) -> None:
     found = rhythm(stream()[:count], live=live)
     assert found.pictures == count
-    same = rhythm([Arrival(1.0, 1.0)] * count, live=live)
-    assert same.pictures == count
+    for own in (1.0, None):
+        same = rhythm([Arrival(1.0, own)] * count, live=live)
+        assert (same.pictures, same.seconds, same.fps, same.bitrate) == (count, 0, None, None)
 
 
 def test_the_bits_of_the_first_picture_belong_to_the_time_before_it() -> None:
