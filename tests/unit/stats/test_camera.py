@@ -121,3 +121,67 @@ def test_a_damaged_picture_is_not_the_last_good_one() -> None:
     assert camera.figures().last_good == good
     camera.captured()
     assert camera.figures().last_good == clock.now()
+
+
+def test_the_time_of_each_stage_is_counted_by_itself() -> None:
+    clock = HandClock()
+    stats = Stats(["door"], clock)
+    for seconds in (0.25, 0.75):
+        with stats.timed("jpeg"):
+            clock.time += seconds
+    stats.spent("infer", 2.0)
+    stages, histograms = stats.stages(), stats.histograms()
+    assert {name: (spread.count, spread.max) for name, spread in stages.items()} == {
+        "jpeg": (2, pytest.approx(750)),
+        "infer": (1, pytest.approx(2000)),
+    }
+    stats.spent("infer", 2.0)
+    assert {name: histogram.spread().count for name, histogram in histograms.items()} == {"jpeg": 2, "infer": 1}
+
+
+def test_changes_of_state_are_numbered_and_the_newest_are_kept() -> None:
+    clock = HandClock()
+    camera = Stats(["door"], clock).cameras["door"]
+    camera.captured()
+    good = clock.now()
+    clock.time += 3
+    camera.changed(State.OFFLINE, "refused", retry_in=4.0)
+    first, second = camera.changes()
+    assert (first.number, first.state, first.at) == (0, State.CONNECTING, good)
+    assert (second.number, second.state, second.reason, second.at) == (1, State.OFFLINE, "refused", clock.now())
+    clock.time += 4
+    assert (camera.figures().last_good, camera.figures().next_try) == (good, clock.now())
+    assert camera.changes(0) == [second]
+    assert camera.changes(1) == []
+    for number in range(300):
+        camera.changed((State.LIVE, State.LATE)[number % 2])
+    assert [change.number for change in camera.changes()] == list(range(46, 302))
+
+
+def test_a_state_that_has_lasted_a_while_began_then() -> None:
+    clock = HandClock()
+    camera = Stats(["door"], clock).cameras["door"]
+    begun = clock.now()
+    clock.time += 60
+    camera.changed(State.FROZEN, held=60.0)
+    assert camera.figures().since == begun
+
+
+def test_the_summary_tells_the_first_picture_and_the_reconnects() -> None:
+    clock = HandClock()
+    camera = Stats(["door"], clock).cameras["door"]
+    told = camera.summary()
+    assert (told["first_shown_s"], told["fps"], told["reconnects"], told["source"]) == (None, 0.0, 0, "")
+    camera.opened("h264 over tcp", again=False)
+    camera.opened("h264 over udp", again=True, live=False)
+    assert not camera.figures().live
+    clock.time += 1.5
+    for _ in range(2):
+        camera.shown(clock.time - 0.5)
+    told = camera.summary()
+    assert (told["first_shown_s"], told["fps"], told["reconnects"]) == (1.5, 0.0, 1)
+    assert told["source"] == "h264 over udp"
+    clock.time += 1
+    camera.shown(clock.time)
+    assert camera.summary()["fps"] == 2.0
+    assert camera.summary()["first_shown_s"] == 1.5
