@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -13,7 +14,7 @@ from pipeline.frames import Packet
 from pipeline.media.nal import codec_name
 from pipeline.web.client_queue import ClientQueue, Message
 from pipeline.web.passthrough import Passthrough, TimestampMap
-from tests.support.scenes import HandClock, Scene
+from tests.support.scenes import ArrayPicture, HandClock, Scene
 
 KEY = b"\0\0\0\1\x67\x42\xc0\x1e\xda\0\0\0\1\x68\xce\0\0\0\1\x65data"
 
@@ -97,6 +98,7 @@ def test_a_page_that_joins_gets_the_keyframe_and_all_that_followed_with_a_word_o
     told = joined.told()
     assert [each["pts"] for each in told if "at" in each] == [number * 40_000 for number in range(2, 7)]
     assert told[0]["codec"] == "avc1.42C01E"
+    assert [each.get("key") for each in told if "at" in each] == [True, None, None, None, None]
     words = {each["pts"] // 40_000: "boxes" in each for each in told if "at" not in each}
     assert words == {0: True, 1: False, 2: True, 3: False, 4: False, 5: True, 6: False}
     passthrough.follow(joined.queue, [])
@@ -143,3 +145,74 @@ def test_a_queue_that_is_not_read_loses_its_past_and_waits_for_a_keyframe(clock:
     assert left[0] % 30 == 0
     assert len(left) <= 62
     assert all(after == before + 1 for before, after in itertools.pairwise(left))
+
+
+def test_boxes_of_a_picture_without_a_time_are_those_of_one_that_came_after_the_last_found(joined: Joined) -> None:
+    passthrough, clock = joined.passthrough, joined.clock
+    for number, pts in enumerate((0.0, None, 0.08, None)):
+        passthrough.packet(packet(pts, clock.seconds, not number))
+        clock.seconds += 0.04
+    passthrough.on_result(joined.scene.result(pts=0.08))
+    passthrough.on_result(joined.scene.result(pts=None))
+    passthrough.on_result(joined.scene.result(pts=None))
+    passthrough.follow(joined.queue, ["door"])
+    told = joined.told()
+    stamps = [each["pts"] for each in told if "at" in each]
+    words = [(stamps.index(each["pts"]), "boxes" in each) for each in told if "at" not in each]
+    assert words == [(0, False), (1, False), (2, True), (3, True)]
+
+
+class Turned(ArrayPicture):
+    """A picture that its stream asks to be turned."""
+
+    turned = True  # type: ignore[assignment]
+
+
+def test_pictures_that_browsers_would_not_turn_are_not_offered(joined: Joined) -> None:
+    passthrough, clock = joined.passthrough, joined.clock
+    passthrough.packet(packet(0.0, clock.seconds, True))
+    assert passthrough.size("door") == (640, 360)
+    clock.seconds += 2
+    assert passthrough.offer("door") == ("avc1.42C01E", pytest.approx(0.15), pytest.approx(2))
+    upright = joined.scene.result(pts=1.0)
+    turned = replace(upright, frame=replace(upright.frame, picture=Turned(upright.frame.picture.bgr())), detected=False)
+    passthrough.on_result(turned)
+    assert passthrough.offer("door") is None
+    passthrough.on_result(replace(upright, detected=False))
+    assert passthrough.offer("door") is not None
+    passthrough.follow(joined.queue, ["door"])
+    assert [each for each in joined.told() if "at" not in each] == []
+
+
+def test_a_queue_is_told_of_a_camera_from_its_next_keyframe_on_and_no_more_once_it_leaves(clock: HandClock) -> None:
+    woken: list[int] = []
+    queue = ClientQueue(clock, lambda: woken.append(1))
+    queue.join("door", [], 7)
+    queue.join("yard", [Message("yard", 1, True, "yard 1")], 1)
+    for number in range(6, 12):
+        queue.push(Message("door", number, number in (7, 10), f"door {number}"))
+    queue.push(Message("yard", 1, True, "yard 1 again"))
+    queue.push(Message("yard", 2, False, b"yard 2"))
+    assert len(woken) == 5
+    assert queue.cameras == {"door", "yard"}
+    assert queue.take() == "yard 1"
+    queue.leave("door")
+    assert (queue.take(), queue.take(), queue.cameras) == (b"yard 2", None, {"yard"})
+    queue.join("door", [], 12)
+    queue.push(Message("door", 13, False, "door 13"))
+    assert queue.take() is None
+
+
+def test_a_queue_whose_messages_are_too_large_loses_them_at_once(
+    clock: HandClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pipeline.web.limits.MAX_QUEUE_BYTES", 10)
+    queue = ClientQueue(clock, lambda: None)
+    queue.join("door", [], 0)
+    for number, size in ((1, 6), (2, 4), (3, 1), (4, 3)):
+        queue.push(Message("door", number, number in (1, 4), str(number) * size))
+    assert queue.skips == 1
+    assert (queue.take(), queue.take()) == ("444", None)
+    queue.push(Message("door", 5, False, "5" * 10))
+    queue.push(Message("door", 6, False, "6"))
+    assert (queue.skips, queue.take()) == (2, None)
