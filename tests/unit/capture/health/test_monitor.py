@@ -144,6 +144,14 @@ def test_damaged_pictures_are_corrupt_and_nothing_else_for_the_stall_limit_is_si
     assert caught.value.reason == "timed out"
 
 
+def test_the_fifth_damaged_picture_may_end_a_connection() -> None:
+    watch = LiveHealthMonitor(Capture(stall_timeout=3))
+    watch.opened(0)
+    assert {watch.judge(sample(n, damaged=True), None, n * 5.0)[0] for n in range(1, 5)} == {State.CORRUPT}
+    with pytest.raises(SourceError, match=r"no undamaged picture for 25\.0 s"):
+        watch.judge(sample(5, damaged=True), None, 25.0)
+
+
 def test_two_damaged_pictures_of_a_slow_camera_are_no_stall() -> None:
     watch = LiveHealthMonitor(Capture())
     watch.opened(0)
