@@ -296,3 +296,45 @@ def test_no_damage_to_a_file_leads_to_anything_but_a_good_error() -> None:
             lines += str(error).split("\n")
     assert len(lines) > 1000
     assert [line for line in lines if not line.startswith(("s.yaml:", "and ")) or not line.isprintable()] == []
+
+
+def kinds(text: str, *overrides: Override | str) -> list[str]:
+    """The outputs of a configuration after overrides."""
+    found = parse(text, "s.yaml", overrides).outputs
+    return [output.kind for output in found or ()]
+
+
+def test_an_output_can_be_taken_away_also_from_those_that_nobody_named() -> None:
+    camera = "cameras: {a: demo}\n"
+    no_web = Override("--no-web", ("outputs", "web"), None)
+    assert kinds(camera + "outputs: [window, web: 8080, events: e.jsonl]", no_web) == ["window", "events"]
+    assert kinds(camera, no_web) == ["window"]
+    assert kinds(camera + "outputs:", no_web) == ["window"]
+    assert kinds(camera + "outputs: [window]", no_web) == ["window"]
+    gone = parse(camera + "detect: {threshold: 0.9}", "s.yaml", (Override("--plain", ("detect",), None),))
+    assert gone == parse(camera)
+    assert parse(camera, "s.yaml", (Override("--plain", ("detect",), None),)) == gone
+
+
+def test_an_output_is_addressed_by_its_number_or_its_kind_and_added_where_there_is_none() -> None:
+    text = "cameras: {a: demo}\noutputs: [web: 8080, events: e.jsonl]"
+    found = parse(text, "s.yaml", ("outputs.0.web.port=80", "outputs.events.path=f.jsonl", "outputs.video.path=v.mp4"))
+    assert found.outputs is not None
+    web, events, video = found.outputs
+    assert web.web is not None
+    assert web.web.port == 80
+    assert events.events == Events(path="f.jsonl")
+    assert video.video == Video(path="v.mp4")
+    assert kinds(text, "outputs.1=window") == ["web", "window"]
+    for wrong in ("outputs.2=window", "outputs.2.web.port=1"):
+        with pytest.raises(ConfigError, match=re.escape("no such entry; the list has 2, counted from 0")):
+            parse(text, "s.yaml", (wrong,))
+
+
+def test_an_option_may_hold_for_cameras_that_say_otherwise() -> None:
+    text = "cameras: {a: {source: demo, detect: {threshold: 0.9, labels: [person]}}, b: demo}"
+    for everywhere, thresholds in ((True, [0.3, 0.3]), (False, [0.9, 0.3])):
+        option = Override("--threshold 0.3", ("detect", "threshold"), "0.3", everywhere=everywhere)
+        cameras = parse(text, "s.yaml", (option,)).cameras
+        assert [camera.detect.threshold for camera in cameras.values()] == thresholds
+        assert cameras["a"].detect.labels == ("person",)
