@@ -101,6 +101,7 @@ def test_a_page_that_joins_gets_the_keyframe_and_all_that_followed_with_a_word_o
     assert [each.get("key") for each in told if "at" in each] == [True, None, None, None, None]
     words = {each["pts"] // 40_000: "boxes" in each for each in told if "at" not in each}
     assert words == {0: True, 1: False, 2: True, 3: False, 4: False, 5: True, 6: False}
+    assert [each["pts"] // 40_000 for each in told if each.get("missed")] == [1, 3, 4, 6]
     passthrough.follow(joined.queue, [])
     assert not passthrough.watched("door")
 
