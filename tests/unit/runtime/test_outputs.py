@@ -7,6 +7,7 @@ import pytest
 from pipeline.clock import SystemClock
 from pipeline.config.outputs import OutputSettings
 from pipeline.config.root import Output as Entry
+from pipeline.frames import Packet
 from pipeline.outputs.dispatch import OutputWorker, frame_demand, packet_tap
 from pipeline.outputs.events.jsonl import EventsOutput
 from pipeline.outputs.events.settings import Events
@@ -108,6 +109,7 @@ def test_an_output_is_polled_though_no_view_comes_and_gets_every_view_of_a_file(
     assert output.seen == list(range(10))
     assert output.closed == 1
     assert stats.cameras["door"].figures().shown == 10
+    assert stats.stages()["output.noting"].count == 10
 
 
 class Sparing(Noting):
@@ -122,3 +124,27 @@ def test_a_camera_is_decoded_where_one_output_wants_it_or_does_not_say() -> None
     sparing, other = (OutputWorker(output, stats) for output in (Sparing(), Noting()))
     for outlets, wanted in (([], (False, False)), ([sparing], (True, False)), ([sparing, other], (True, True))):
         assert tuple(map(frame_demand(outlets), ("door", "yard"))) == wanted
+
+
+class Copying(Noting):
+    """An output that takes packets."""
+
+    takes_packets = True
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.taken: list[Packet] = []
+
+    def packet(self, packet: Packet) -> None:
+        self.taken.append(packet)
+
+
+def test_packets_go_to_all_that_take_them_and_nobody_is_asked_where_none_does() -> None:
+    stats = Stats(["door"], SystemClock())
+    first, second = Copying(), Copying()
+    packet = Packet("door", "h264", b"", True, 0.0, 0.0, 0.0, 640, 360)
+    assert packet_tap([OutputWorker(Noting(), stats)]) is None
+    hand = packet_tap([OutputWorker(Noting(), stats), OutputWorker(first, stats)], second.packet)
+    assert hand is not None
+    hand(packet)
+    assert (first.taken, second.taken) == ([packet], [packet])
