@@ -60,6 +60,12 @@ def test_the_records_of_files_hold_the_parameter_sets() -> None:
     assert hevc_record(bytes(21) + b"\x03\x03" + of) == (4, [b"abc", b"z"])
 
 
+def test_all_three_kinds_of_parameter_sets_of_hevc_are_taken_and_nothing_else() -> None:
+    sets = b"".join(bytes([0x80 | kind]) + b"\0\x01\0\x01" + bytes([kind]) for kind in (31, 32, 33, 34, 35))
+    assert hevc_record(bytes(21) + b"\x01\x05" + sets) == (2, [b"\x20", b"\x21", b"\x22"])
+    assert hevc_record(bytes(21)) == (4, [])
+
+
 @pytest.mark.parametrize(
     ("keyframe", "name"),
     [
