@@ -101,6 +101,11 @@ def test_leaps_of_the_clock_are_counted_and_do_not_count_as_drift() -> None:
     assert found.interval == pytest.approx(0.04)
 
 
+def test_a_pause_of_the_camera_is_no_leap_of_its_clock() -> None:
+    found = rhythm(stream(made=lambda own: not 10 < own < 11.5), live=True)
+    assert (found.pauses, found.jumps) == (1, 0)
+
+
 def test_b_frames_come_in_another_order_than_they_are_shown() -> None:
     plain = stream()
     order = [0, *(place + step for place in range(1, 499, 3) for step in (2, 0, 1) if place + step < 500)]
@@ -139,6 +144,7 @@ def test_of_a_file_only_its_own_times_count() -> None:
 def test_few_pictures_are_no_reason_to_fail(count: int, live: bool) -> None:
     found = rhythm(stream()[:count], live=live)
     assert found.pictures == count
+    assert (found.jumps, found.pauses, found.not_made, found.bursts, found.longest_gap) == (0, 0, 0, 0, 0) or count > 1
     for own in (1.0, None):
         same = rhythm([Arrival(1.0, own)] * count, live=live)
         assert (same.pictures, same.seconds, same.fps, same.bitrate) == (count, 0, None, None)
