@@ -121,6 +121,16 @@ def test_the_old_title_is_covered_when_the_picture_is_stale(scene: Scene) -> Non
     assert dimmed[40:].max() < 130
 
 
+@pytest.mark.parametrize("text", ["ended", "offline since 14:03:11, retry in 4 s"])
+def test_the_reason_over_a_stale_picture_ends_one_letter_before_the_edge(text: str) -> None:
+    plain = np.full((720, 1280, 3), 70, np.uint8)
+    line = stale(plain, Verdict(Level.BAD, text), "d")[:30].astype(int)
+    white = np.flatnonzero((line.min(axis=2) > 200).any(axis=0))
+    size = letter_size(1280, 720)
+    assert 1280 - white[-1] == pytest.approx(size, abs=3)
+    assert white[0] == pytest.approx(size, abs=3)
+
+
 def test_no_count_of_people_stands_on_what_was_not_detected(scene: Scene) -> None:
     nobody = scene.result(1280, 720, [])
     unknown = replace(nobody, detected=False)
