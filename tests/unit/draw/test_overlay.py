@@ -58,6 +58,15 @@ def test_a_tag_that_would_reach_under_the_title_stands_below_it(scene: Scene) ->
         assert share(between, colour("person"), 3) == 0
 
 
+def test_a_label_that_is_wider_than_the_picture_is_cut_with_its_tag_around_it(scene: Scene) -> None:
+    image = scene.draw(scene.result(320, 240, [(100, 100, 200, 200)], shade=200, label="n" * 200))
+    tag = image[90:99].astype(int)
+    inked = np.flatnonzero((np.abs(tag - np.array(INK)).max(axis=2) < 60).any(axis=0))
+    assert inked[0] >= 2
+    assert inked[-1] <= 320 - 1 - 2
+    assert len(inked) > 150
+
+
 def test_the_surer_of_two_boxes_lies_on_top(scene: Scene) -> None:
     result = scene.result(1280, 720, [(300, 200, 700, 600), (300, 200, 700, 600)])
     found = result.detections
