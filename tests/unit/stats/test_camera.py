@@ -172,6 +172,7 @@ def test_the_summary_tells_the_first_picture_and_the_reconnects() -> None:
     camera = Stats(["door"], clock).cameras["door"]
     told = camera.summary()
     assert (told["first_shown_s"], told["fps"], told["reconnects"], told["source"]) == (None, 0.0, 0, "")
+    assert (camera.figures().behind, camera.figures().late, camera.figures().live) == (0, 0, True)
     camera.opened("h264 over tcp", again=False)
     camera.opened("h264 over udp", again=True, live=False)
     assert not camera.figures().live
