@@ -166,7 +166,7 @@ def test_boxes_of_a_picture_without_a_time_are_those_of_one_that_came_after_the_
 class Turned(ArrayPicture):
     """A picture that its stream asks to be turned."""
 
-    turned = True  # type: ignore[assignment]
+    turned = True
 
 
 def test_pictures_that_browsers_would_not_turn_are_not_offered(joined: Joined) -> None:
