@@ -1,4 +1,4 @@
-"""What the page's server answers: the page, pictures, numbers, and one WebSocket that carries all cameras of a page."""
+"""The application of the page's server: the page itself, its MJPEG streams, and the routes of the other modules."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from .status import StatusReporter
 from .viewers import Viewer, ViewerRegistry
 from .websocket import LiveEndpoint
 
-_TYPES = {
+_MEDIA_TYPES = {
     ".html": "text/html",
     ".css": "text/css",
     ".js": "text/javascript",
@@ -29,8 +29,8 @@ _STALE_CHECK_INTERVAL_S = 0.5
 _PART = "content-type: image/jpeg\r\ncontent-length: {}\r\n\r\n"
 
 
-class Site:
-    """The routes; nothing a client sends names a file, an address or a setting."""
+class WebApp:
+    """Puts the routes together; nothing a client sends names a file, an address or a setting."""
 
     def __init__(
         self,
@@ -48,20 +48,20 @@ class Site:
         self._api = api
         self._hls = hls
         self._assets = {
-            f"/{each.name}": (each.read_bytes(), _TYPES[f".{each.name.rpartition('.')[2]}"])
-            for each in files("pipeline.web").joinpath("static").iterdir()
+            f"/{file.name}": (file.read_bytes(), _MEDIA_TYPES[f".{file.name.rpartition('.')[2]}"])
+            for file in files("pipeline.web").joinpath("static").iterdir()
         }
         self._assets["/"] = self._assets.pop("/index.html")
-        self._index_inside = self._assets["/"][0].replace(b'action="/logout" hidden', b'action="/logout"')
+        self._index_logged_in = self._assets["/"][0].replace(b'action="/logout" hidden', b'action="/logout"')
 
     def app(self) -> Starlette:
-        """The application for a server to run."""
+        """Return the application for a server to run."""
         return Starlette(
             routes=[
                 *(Route(path, self._asset) for path in self._assets),
                 *self._api.routes(),
                 *self._hls.routes(),
-                Route("/cameras/{name}/stream.mjpg", self._stream),
+                Route("/cameras/{name}/stream.mjpg", self._mjpeg),
                 WebSocketRoute("/live", self._live.serve),
             ]
         )
@@ -69,28 +69,28 @@ class Site:
     async def _asset(self, request: Request) -> Response:
         body, media_type = self._assets[request.url.path]
         if request.url.path == "/" and request.scope.get("logged_in"):
-            body = self._index_inside
+            body = self._index_logged_in
         return Response(body, media_type=media_type)
 
-    async def _stream(self, request: Request) -> Response:
-        name = request.path_params["name"]
-        if name not in self._cameras:
+    async def _mjpeg(self, request: Request) -> Response:
+        camera = request.path_params["name"]
+        if camera not in self._cameras:
             return unknown_camera()
         media_type = "multipart/x-mixed-replace; boundary=frame"
         if request.method == "HEAD":
             return Response(headers={"content-type": media_type})
-        viewer = self._viewers.enter([name])
+        viewer = self._viewers.enter([camera])
         if viewer is None:
             return too_many_viewers()
-        return StreamingResponse(self._parts(name, viewer), media_type=media_type)
+        return StreamingResponse(self._parts(camera, viewer), media_type=media_type)
 
-    async def _parts(self, name: str, viewer: Viewer) -> AsyncIterator[bytes]:
+    async def _parts(self, camera: str, viewer: Viewer) -> AsyncIterator[bytes]:
         # The boundary follows each picture at once, because browsers show a part when they see its end.
         try:
             yield b"--frame\r\n"
             sent = b""
             while not self._viewers.closed:
-                jpeg = self._status.jpeg(name)
+                jpeg = self._status.jpeg(camera)
                 if jpeg is not sent:
                     sent = jpeg
                     yield _PART.format(len(jpeg)).encode() + jpeg + b"\r\n--frame\r\n"

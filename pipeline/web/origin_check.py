@@ -1,4 +1,4 @@
-"""What keeps the page's server safe from other sites: which names it answers to, to whose pages, and in which words."""
+"""Protection of the page's server from other sites: the names it answers to, the pages it answers, and the headers."""
 
 from __future__ import annotations
 
@@ -27,20 +27,20 @@ _HEADERS = {
     "cross-origin-opener-policy": "same-origin",
     "cache-control": "no-store",
 }
-_LINES = [(name.encode(), value.encode()) for name, value in _HEADERS.items()]
+_RAW_HEADERS = [(name.encode(), value.encode()) for name, value in _HEADERS.items()]
 
 
-class Guard:
-    """Lets only requests for this server's own names and from its own pages through, and says how answers may be used.
+class HostOriginCheck:
+    """Lets only requests for this server's own names and from its own pages through; limits how answers may be used.
 
     A page of another site that resolves its own name to this machine sends that name as Host: it is refused.
-    Nothing but GET and HEAD is served, except POST at the paths in `posts`.
+    Nothing but GET and HEAD is served, except POST at the paths in `post_paths`.
     """
 
-    def __init__(self, app: ASGIApp, is_own: Callable[[str], bool], posts: frozenset[str] = frozenset()) -> None:
+    def __init__(self, app: ASGIApp, is_own: Callable[[str], bool], post_paths: frozenset[str] = frozenset()) -> None:
         self._app = app
         self._is_own = is_own
-        self._posts = posts
+        self._post_paths = post_paths
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = Headers(scope=scope)
@@ -57,9 +57,9 @@ class Guard:
             await self._app(scope, receive, send)
             return
 
-        async def sealed(message: MutableMapping[str, Any]) -> None:
+        async def send_with_headers(message: MutableMapping[str, Any]) -> None:
             if message["type"] == "http.response.start":
-                message["headers"] = [*message.get("headers", ()), *_LINES]
+                message["headers"] = [*message.get("headers", ()), *_RAW_HEADERS]
             await send(message)
 
         reading = scope["method"] in ("GET", "HEAD")
@@ -69,18 +69,18 @@ class Guard:
             refusal = PlainTextResponse(
                 "This address is not served here; if it is yours, add it to outputs.web.names.\n", 421
             )
-        elif not reading and (scope["method"] != "POST" or scope["path"] not in self._posts):
+        elif not reading and (scope["method"] != "POST" or scope["path"] not in self._post_paths):
             refusal = PlainTextResponse("Only GET and HEAD are served here.\n", 405, {"allow": "GET, HEAD"})
-        elif foreign or _from_elsewhere(headers, reading):
+        elif foreign or _is_cross_site(headers, reading):
             refusal = PlainTextResponse("Pages of other sites are not served here.\n", 403)
         else:
-            await self._app(scope, receive, sealed)
+            await self._app(scope, receive, send_with_headers)
             return
-        await refusal(scope, receive, sealed)
+        await refusal(scope, receive, send_with_headers)
 
 
-def _from_elsewhere(headers: Headers, reading: bool) -> bool:
-    """Whether a browser says that another site's page asks, other than by a link that somebody followed."""
+def _is_cross_site(headers: Headers, reading: bool) -> bool:
+    """Return whether a browser says that another site's page asks, other than by a link that was followed."""
     if headers.get("sec-fetch-site", "none") in ("none", "same-origin"):
         return False
     link = headers.get("sec-fetch-mode") == "navigate" and headers.get("sec-fetch-dest") == "document"
@@ -88,13 +88,13 @@ def _from_elsewhere(headers: Headers, reading: bool) -> bool:
 
 
 def host_name(host: str) -> str:
-    """A Host header without its port, in lower case."""
+    """Return a Host header without its port, in lower case."""
     name, colon, port = host.rpartition(":")
     return (name if colon and ((port.isascii() and port.isdigit()) or not port) else host).lower()
 
 
 def own_names(settings: Web) -> Callable[[str], bool]:
-    """Whether a host name is one of the server's; behind a token every IP address is, as nobody can redirect those."""
+    """Return the test for the server's host names; behind a token also every IP address, as none can be redirected."""
     names = {"localhost", "127.0.0.1", "[::1]", *(name.lower() for name in settings.names)}
     if settings.local:
         return names.__contains__

@@ -14,22 +14,22 @@ from pipeline.frames import Frame, Packet, Result
 from pipeline.outputs.clips.service import Clips
 from pipeline.outputs.protocols import Output, OutputContext, View
 from pipeline.web.auth.login_code import LoginCode
-from pipeline.web.auth.middleware import POSTS, Access
-from pipeline.web.auth.stream_keys import StreamKeys, address
+from pipeline.web.auth.middleware import POST_PATHS, TokenAuth
+from pipeline.web.auth.stream_keys import StreamKeys, stream_path
 from pipeline.web.routes.api import ApiRoutes
 from pipeline.web.routes.clips import ClipEndpoint
 from pipeline.web.routes.hls import HlsRoutes
 
 from . import limits
-from .app import Site
+from .app import WebApp
 from .connections import BoundedWebSocket, TimedHttp, hasten_handshakes
 from .latest_frames import LatestFrames
 from .listener import affordable, listen, reachable_host
-from .origin_check import Guard, own_names
+from .origin_check import HostOriginCheck, own_names
 from .passthrough import Passthrough
 from .settings import Web
 from .status import StatusReporter
-from .tls import context
+from .tls import server_context
 from .viewers import ViewerRegistry
 from .websocket import LiveEndpoint
 
@@ -67,7 +67,7 @@ class WebOutput(Output):
     def open(self) -> None:
         """Take the port and start serving."""
         settings = self._settings
-        security = None if settings.certificate is None else context(settings.certificate, settings.key)
+        security = None if settings.certificate is None else server_context(settings.certificate, settings.key)
         max_count = affordable(settings.viewers + limits.SPARE_CONNECTION_COUNT)
         self._listener = listen(settings.host, settings.port, max_count)
         port = self._listener.getsockname()[1]
@@ -75,9 +75,9 @@ class WebOutput(Output):
         app = self._app()
         if settings.token is not None and self._stream_keys is not None:
             token = settings.token.get_secret_value()
-            app = Access(app, token, port, self._stats.clock, self._login_code, self._stream_keys)
+            app = TokenAuth(app, token, port, self._stats.clock, self._login_code, self._stream_keys)
         serving = uvicorn.Config(
-            Guard(app, own_names(settings), frozenset() if settings.token is None else POSTS),
+            HostOriginCheck(app, own_names(settings), frozenset() if settings.token is None else POST_PATHS),
             http=TimedHttp,
             ws=BoundedWebSocket,
             loop="asyncio",
@@ -106,7 +106,7 @@ class WebOutput(Output):
         yield f"watch on {self.address}"
         if self._hls_streams:
             secret = "" if self._settings.token is None else " with the token; the page has addresses that need none"
-            yield f"HLS on {self.address[:-1]}{address('{camera}')}{secret}"
+            yield f"HLS on {self.address[:-1]}{stream_path('{camera}')}{secret}"
 
     def invite(self) -> str:
         """An address that lets one browser in without the token, once and for some minutes; empty without a token."""
@@ -162,17 +162,17 @@ class WebOutput(Output):
         """Make the application from the parts that each route needs."""
         stats, frames, viewers = self._stats, self._frames, self._viewers
         reach = self._clips.reach
-        status = StatusReporter(stats, frames, viewers, self._passthrough, self._overlays, reach, self._stream_address)
+        status = StatusReporter(stats, frames, viewers, self._passthrough, self._overlays, reach, self._stream_path)
         live = LiveEndpoint(frames, viewers, status, self._overlays, stats.clock)
         api = ApiRoutes(stats, frames, viewers, status, self._clips)
         hls = HlsRoutes(stats.cameras, self._hls_streams, viewers, status.health)
-        return Site(stats.cameras, viewers, status, live, api, hls).app()
+        return WebApp(stats.cameras, viewers, status, live, api, hls).app()
 
-    def _stream_address(self, camera: str) -> str | None:
+    def _stream_path(self, camera: str) -> str | None:
         """Return the path of a camera's HLS stream that needs no login; None where none is made."""
         if camera not in self._hls_streams:
             return None
-        return address(camera) if self._stream_keys is None else self._stream_keys.address(camera)
+        return stream_path(camera) if self._stream_keys is None else self._stream_keys.path(camera)
 
     def _serve(self) -> None:
         async def serve() -> None:

@@ -42,16 +42,16 @@ class StatusReporter:
         passthrough: Passthrough,
         overlays: Mapping[str, config.Overlay],
         clip_reach: Callable[[str], float],
-        stream_address: Callable[[str], str | None],
+        stream_path: Callable[[str], str | None],
     ) -> None:
-        """`clip_reach` gives the seconds back that a camera's clips can go, `stream_address` the path of its HLS."""
+        """`clip_reach` gives the seconds back that a camera's clips can go, `stream_path` the path of its HLS."""
         self._stats = stats
         self._frames = frames
         self._viewers = viewers
         self._passthrough = passthrough
         self._overlays = overlays
         self._clip_reach = clip_reach
-        self._stream_address = stream_address
+        self._stream_path = stream_path
         self._text: tuple[float, str] = (0.0, "")
 
     def assess(self, camera: str) -> Assessment:
@@ -130,7 +130,7 @@ class StatusReporter:
             "viewers": self._viewers.count(camera),
             "direct": self._direct(figures, live),
             "clip_s": self._clip_reach(camera),
-            "hls": self._stream_address(camera),
+            "hls": self._stream_path(camera),
         }
 
     def _direct(self, figures: CameraFigures, live: bool) -> dict[str, Any] | None:

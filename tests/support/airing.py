@@ -109,7 +109,7 @@ class Airing(Serving):
 
     def address(self, camera: str = "door") -> str:
         """Where its stream is, as the page tells."""
-        path = self.web._stream_address(camera)
+        path = self.web._stream_path(camera)
         assert path is not None
         return path
 

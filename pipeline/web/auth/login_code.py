@@ -12,7 +12,7 @@ from pipeline.clock import Clock
 from pipeline.redaction import conceal
 from pipeline.web import limits
 
-_BYTES = 10
+_CODE_BYTES = 10
 
 
 class LoginCode:
@@ -25,8 +25,8 @@ class LoginCode:
         self._ends = float("-inf")
 
     def renew(self) -> str:
-        """A new code of letters and digits; the one before it is no good any more."""
-        letters = base64.b32encode(secrets.token_bytes(_BYTES)).decode().lower()
+        """Return a new code of letters and digits; the one before it is no good any more."""
+        letters = base64.b32encode(secrets.token_bytes(_CODE_BYTES)).decode().lower()
         code = "-".join(letters[at : at + 4] for at in range(0, len(letters), 4))
         conceal(code)
         with self._lock:
@@ -35,7 +35,7 @@ class LoginCode:
         return code
 
     def accepts(self, given: str) -> bool:
-        """Whether this is the code; a second time it is not."""
+        """Return whether this is the code; a second time it is not."""
         with self._lock:
             # Digests have one length, so that the time tells nothing about the code.
             good = hmac.compare_digest(_digest(given), self._digest or _digest(secrets.token_hex()))

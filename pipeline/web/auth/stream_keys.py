@@ -8,13 +8,13 @@ from collections.abc import Iterable
 
 from pipeline.redaction import conceal
 
-_BYTES = 15
-_FRONT = "/hls/"
+_KEY_BYTES = 15
+_PREFIX = "/hls/"
 
 
-def address(camera: str) -> str:
-    """Where the stream of a camera is for those who give the token, or need none."""
-    return f"{_FRONT}{camera}/index.m3u8"
+def stream_path(camera: str) -> str:
+    """Return the path of a camera's stream for clients that send the token, or need none."""
+    return f"{_PREFIX}{camera}/index.m3u8"
 
 
 class StreamKeys:
@@ -25,23 +25,23 @@ class StreamKeys:
         for key in self._keys.values():
             conceal(key)
 
-    def address(self, camera: str) -> str:
-        """The address of a camera's stream for whoever is to watch it, and nothing else."""
-        return f"{_FRONT}{self._keys[camera]}/{camera}/index.m3u8"
+    def path(self, camera: str) -> str:
+        """Return the path of a camera's stream, which lets its holder watch it and nothing else."""
+        return f"{_PREFIX}{self._keys[camera]}/{camera}/index.m3u8"
 
-    def guarded(self, path: str) -> bool:
-        """Whether a path claims to hold a secret."""
-        return path.startswith(_FRONT) and path.count("/") == 4
+    def guards(self, path: str) -> bool:
+        """Return whether a path claims to hold a secret."""
+        return path.startswith(_PREFIX) and path.count("/") == 4
 
-    def opened(self, path: str) -> str | None:
-        """The path without its secret; None if that is wrong."""
-        _, _, given, camera, file = path.split("/")
-        known = self._keys.get(camera, "")
-        good = hmac.compare_digest(given.encode("utf-8", "replace"), known.encode())
-        return f"{_FRONT}{camera}/{file}" if good and known else None
+    def unlock(self, path: str) -> str | None:
+        """Return the path without its secret; None if that is wrong."""
+        _, _, key, camera, file = path.split("/")
+        expected = self._keys.get(camera, "")
+        good = hmac.compare_digest(key.encode("utf-8", "replace"), expected.encode())
+        return f"{_PREFIX}{camera}/{file}" if good and expected else None
 
 
 def _key(token: str, camera: str) -> str:
     # Letters that a remote control can type: 24 of them, which nobody guesses.
     digest = hmac.digest(token.encode(), f"stream of {camera}".encode(), "sha256")
-    return b32encode(digest[:_BYTES]).decode().lower()
+    return b32encode(digest[:_KEY_BYTES]).decode().lower()

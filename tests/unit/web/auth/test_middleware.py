@@ -27,12 +27,12 @@ from pipeline.cli import main
 from pipeline.config.load import parse
 from pipeline.errors import ConfigError
 from pipeline.web import limits
-from pipeline.web.auth import middleware as access
+from pipeline.web.auth import middleware
 from pipeline.web.auth.login_code import LoginCode
 from pipeline.web.connections import BoundedWebSocket
 from pipeline.web.origin_check import own_names
 from pipeline.web.settings import Web
-from pipeline.web.tls import context
+from pipeline.web.tls import server_context
 from tests.support.serving import TOKEN, Answer, Serving, certificate
 from tests.support.wait import HANG_S, until
 
@@ -192,7 +192,7 @@ def test_a_wrong_token_costs_a_second_and_ten_close_the_door_but_not_to_those_in
 def test_failures_are_counted_for_each_address_in_bounded_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(limits, "WRONG_TOKEN_DELAY_S", 0.0)
     monkeypatch.setattr(limits, "MAX_WRONG_TOKEN_ADDRESS_COUNT", 50)
-    failures = access._Failures()
+    failures = middleware._WrongTokens()
 
     async def fail() -> None:
         for number in range(10):
@@ -221,7 +221,7 @@ def test_failures_are_counted_for_each_address_in_bounded_memory(monkeypatch: py
 def test_failures_count_against_a_host_or_against_its_network_where_it_has_many_addresses(
     client: str, place: str
 ) -> None:
-    assert access._place({"client": (client, 1)}) == place
+    assert middleware._client_address({"client": (client, 1)}) == place
 
 
 def test_the_websocket_opens_only_with_the_token_or_the_cookie(serve: Callable[..., Serving]) -> None:
@@ -363,14 +363,14 @@ def test_what_is_wrong_with_a_certificate_is_said_in_one_line(signed: tuple[Path
     ]
     for files, said in cases:
         with pytest.raises(ConfigError) as caught:
-            context(*files)
+            server_context(*files)
         assert str(caught.value).startswith(said.format(*files))
         assert "\n" not in str(caught.value)
-    assert isinstance(context(str(both), None), ssl.SSLContext)
+    assert isinstance(server_context(str(both), None), ssl.SSLContext)
     encrypt = ["openssl", "pkey", "-in", key, "-aes256", "-passout", "pass:locked", "-out", str(locked)]
     assert subprocess.run(encrypt, check=False, capture_output=True).returncode == 0
     with pytest.raises(ConfigError, match="without a password"):
-        context(chain, str(locked))
+        server_context(chain, str(locked))
 
 
 @pytest.mark.parametrize("scheme", ["http", "https"])
