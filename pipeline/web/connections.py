@@ -17,29 +17,29 @@ from websockets.protocol import State
 
 from . import limits
 
-_LINGER = "hh" if sys.platform == "win32" else "ii"
+_LINGER_FORMAT = "hh" if sys.platform == "win32" else "ii"
 
 
 def hasten_handshakes(loop: asyncio.AbstractEventLoop) -> None:
     """Let servers made on this event loop wait seconds, not a minute, for a peer that begins TLS and falls silent."""
-    make: Callable[..., Any] = loop.create_server
+    create_server: Callable[..., Any] = loop.create_server
 
-    def made(*arguments: Any, ssl: Any = None, **named: Any) -> Any:
+    def create_hasty_server(*arguments: Any, ssl: Any = None, **options: Any) -> Any:
         if ssl:
-            named |= {
+            options |= {
                 "ssl_handshake_timeout": limits.TLS_HANDSHAKE_TIMEOUT_S,
                 "ssl_shutdown_timeout": limits.CLOSE_TIMEOUT_S,
             }
-        return make(*arguments, ssl=ssl, **named)
+        return create_server(*arguments, ssl=ssl, **options)
 
-    loop.create_server = partial(made)  # type: ignore[method-assign]
+    loop.create_server = partial(create_hasty_server)  # type: ignore[method-assign]
 
 
-def cut(transport: asyncio.Transport) -> None:
+def abort_connection(transport: asyncio.Transport) -> None:
     """End a connection at once; what the system holds for a peer that does not read is given up too."""
-    line = transport.get_extra_info("socket")
-    if line is not None and line.fileno() >= 0:
-        line.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack(_LINGER, 1, 0))
+    connection = transport.get_extra_info("socket")
+    if connection is not None and connection.fileno() >= 0:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack(_LINGER_FORMAT, 1, 0))
     transport.abort()
 
 
@@ -52,7 +52,7 @@ class _StallTimer:
     def begin(self, transport: asyncio.Transport) -> None:
         """Note that the peer is behind."""
         self.end()
-        self._timer = asyncio.get_running_loop().call_later(limits.STALL_TIMEOUT_S, cut, transport)
+        self._timer = asyncio.get_running_loop().call_later(limits.STALL_TIMEOUT_S, abort_connection, transport)
 
     def end(self) -> None:
         """Note that the peer has caught up, or is gone."""
@@ -64,9 +64,9 @@ class _StallTimer:
 class TimedHttp(H11Protocol):
     """HTTP with limits in time: a request must arrive within seconds, and a peer must take what it asked for."""
 
-    def __init__(self, *arguments: Any, **named: Any) -> None:
-        super().__init__(*arguments, **named)
-        self._arriving: asyncio.TimerHandle | None = None
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._request_timer: asyncio.TimerHandle | None = None
         self._stall = _StallTimer()
         self._upgraded = False
 
@@ -80,7 +80,7 @@ class TimedHttp(H11Protocol):
 
     def handle_websocket_upgrade(self, event: h11.Request) -> None:
         self._upgraded = True
-        self._forget()
+        self._stop_timer()
         self._stall.end()
         super().handle_websocket_upgrade(event)
 
@@ -93,7 +93,7 @@ class TimedHttp(H11Protocol):
         self._stall.end()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._forget()
+        self._stop_timer()
         self._stall.end()
         super().connection_lost(exc)
 
@@ -103,43 +103,43 @@ class TimedHttp(H11Protocol):
 
     def _expect_request(self) -> None:
         if self._upgraded or self.transport.is_closing() or (self.cycle and not self.cycle.response_complete):
-            self._forget()
-        elif self._arriving is None:
-            self._arriving = self.loop.call_later(limits.REQUEST_TIMEOUT_S, self._expire)
+            self._stop_timer()
+        elif self._request_timer is None:
+            self._request_timer = self.loop.call_later(limits.REQUEST_TIMEOUT_S, self._expire)
 
     def _expire(self) -> None:
-        self._arriving = None
+        self._request_timer = None
         if self.cycle is None or self.cycle.response_complete:
             self.transport.abort()
 
-    def _forget(self) -> None:
-        if self._arriving is not None:
-            self._arriving.cancel()
-            self._arriving = None
+    def _stop_timer(self) -> None:
+        if self._request_timer is not None:
+            self._request_timer.cancel()
+            self._request_timer = None
 
 
 class BoundedWebSocket(WebSocketsSansIOProtocol):
     """A WebSocket whose peer must read what it is sent, and may not send faster than any page has reason to."""
 
-    def __init__(self, *arguments: Any, **named: Any) -> None:
-        super().__init__(*arguments, **named)
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
         self._stall = _StallTimer()
-        self._allowance = float(limits.MAX_RECEIVED_BURST_BYTES)
+        self._allowed_bytes = float(limits.MAX_RECEIVED_BURST_BYTES)
         self._received_at = self.loop.time()
         self.close_timeout = limits.CLOSE_TIMEOUT_S
 
     def data_received(self, data: bytes) -> None:
         now = self.loop.time()
         earned = (now - self._received_at) * limits.MAX_RECEIVED_BYTES_PER_S
-        self._allowance = min(limits.MAX_RECEIVED_BURST_BYTES, self._allowance + earned) - len(data)
+        self._allowed_bytes = min(limits.MAX_RECEIVED_BURST_BYTES, self._allowed_bytes + earned) - len(data)
         self._received_at = now
-        if self._allowance < 0:
-            cut(self.transport)
+        if self._allowed_bytes < 0:
+            abort_connection(self.transport)
             return
         super().data_received(data)
         if self.conn.handshake_exc is not None and not self.transport.is_closing():
-            # Of an opening that cannot be read, such as one of a very long line, nobody else hears.
-            cut(self.transport)
+            # An opening that cannot be read, such as one of a very long line, is reported nowhere else.
+            abort_connection(self.transport)
 
     def pause_writing(self) -> None:
         super().pause_writing()

@@ -1,4 +1,4 @@
-"""The newest picture of each camera, encoded once for all viewers, and only while somebody looks."""
+"""The newest picture of each camera, encoded once for all viewers, and only while there are any."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class LatestFrames:
             self._views[view.result.frame.camera] = view
 
     def newest(self, camera: str) -> View | None:
-        """Return the newest view of a camera, but none that is long out of date because nobody looked."""
+        """Return the newest view of a camera, but none that is long out of date for want of viewers."""
         with self._lock:
             view = self._views.get(camera)
         if view is None or view.result.detected:

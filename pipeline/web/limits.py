@@ -63,7 +63,7 @@ LOGIN_CODE_MINUTES = 10
 
 # Snapshots.
 MAX_SNAPSHOT_WAIT_S = 4.0
-"""How long a snapshot may wait for a picture of a camera that is decoded only while somebody looks."""
+"""How long a snapshot may wait for a picture of a camera that is decoded only while it has viewers."""
 
 # Clips.
 MAX_CLIP_SIDE_S = 60.0

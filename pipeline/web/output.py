@@ -1,4 +1,4 @@
-"""A page with all cameras, served on this machine."""
+"""The output that serves a page with all cameras on this machine."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class WebOutput(Output):
         self._loop: asyncio.AbstractEventLoop | None = None
         self._ended = threading.Event()
         self.address = ""
-        """Where to point a browser; known once open."""
+        """Address for a browser; known once open."""
 
     def open(self) -> None:
         """Take the port and start serving."""
@@ -109,7 +109,7 @@ class WebOutput(Output):
             yield f"HLS on {self.address[:-1]}{stream_path('{camera}')}{secret}"
 
     def invite(self) -> str:
-        """An address that lets one browser in without the token, once and for some minutes; empty without a token."""
+        """Return an address that lets one browser in without the token, once and for minutes; empty without one."""
         return f"{self.address}login#{self._login_code.renew()}" if self._settings.token is not None else ""
 
     def invitation(self) -> str:
@@ -118,7 +118,7 @@ class WebOutput(Output):
         return f"without the token, once and within {limits.LOGIN_CODE_MINUTES} minutes: {address}" if address else ""
 
     def show(self, view: View) -> bool:
-        """Pass a view to whoever looks at that camera; True if somebody does."""
+        """Pass a view to the viewers of its camera; return whether there are any."""
         camera = view.result.frame.camera
         self._frames.put(view)
         viewers = self._viewers.taking_jpeg(camera)
@@ -129,19 +129,19 @@ class WebOutput(Output):
         return bool(viewers) or self._passthrough.watched(camera)
 
     def needs_frames(self, camera: str) -> bool:
-        """Whether anybody looks who does not decode the camera's own packets."""
+        """Return whether a camera has viewers that do not decode its packets themselves."""
         return bool(self._viewers.taking_jpeg(camera))
 
     def packet(self, packet: Packet) -> None:
-        """Pass a compressed picture to the pages that decode it themselves."""
+        """Pass a compressed picture to the pages that decode it themselves; never blocks."""
         self._passthrough.packet(packet)
 
     def on_result(self, result: Result) -> None:
-        """Tell those pages at once what was found in it, though nothing is painted for them."""
+        """Pass the detections in a frame to those pages at once, which draw the boxes themselves."""
         self._passthrough.on_result(result)
 
     def on_drop(self, frame: Frame) -> None:
-        """Tell them that the detector left it out."""
+        """Tell those pages that the detector left a frame out."""
         self._passthrough.on_drop(frame)
 
     def close(self) -> None:
@@ -190,7 +190,7 @@ class WebOutput(Output):
             self._ended.set()
 
     def _drop_connections(self) -> None:
-        """End those that do not take their last bytes."""
+        """End the connections that do not take their last bytes."""
         if self._server is not None:
             for connection in list(self._server.server_state.connections):
                 connection.transport.abort()

@@ -1,4 +1,4 @@
-"""The state of the cameras as programs and pages are told it: JSON, words, and the picture to show with them."""
+"""The status of the cameras for programs and pages: JSON, words, and the picture to show with them."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ class StatusReporter:
         return Assessment(view, age, verdict(self._stats.cameras[camera].figures(), clock.now(), age, live))
 
     def health(self, camera: str) -> Verdict:
-        """Judge a camera itself, whether or not anybody was shown a picture of it."""
+        """Judge a camera itself, whether or not a picture of it was shown."""
         figures = self._stats.cameras[camera].figures()
         return verdict(figures, self._stats.clock.now(), figures.age, figures.live)
 

@@ -1,4 +1,4 @@
-"""The certificate that the page is served with, checked before anybody connects."""
+"""The certificate that the page is served with, checked before the first connection."""
 
 from __future__ import annotations
 

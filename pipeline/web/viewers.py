@@ -106,7 +106,7 @@ class ViewerRegistry:
         self.wake(viewers)
 
     def count(self, camera: str = "") -> int:
-        """Return how many look, at that camera if one is named."""
+        """Return the number of viewers, of that camera if one is named."""
         with self._lock:
             pages = sum(not camera or camera in viewer.names for viewer in self._viewers)
         return pages + sum(stream.players for name, stream in self._hls_streams.items() if camera in ("", name))

@@ -1,4 +1,4 @@
-"""A page's server with hand-made results, and a client that says exactly what it is told to."""
+"""A page's server with hand-made results, and a client that sends exactly the bytes it is given."""
 
 from __future__ import annotations
 
@@ -82,26 +82,26 @@ class Serving:
         return self.ask("/login", "POST", f"token={token}".encode(), **kind, **headers)
 
     def raw(self, sent: bytes, then: bytes = b"") -> bytes:
-        """All that the server says until it ends the connection; TimeoutError where it does not.
+        """Send bytes and return all that comes until the server ends the connection; TimeoutError where it does not.
 
         `then` is sent after the head of the first answer.
         """
-        told, ends = b"", time.monotonic() + HANG_S
+        received, deadline = b"", time.monotonic() + HANG_S
         with (
-            socket.create_connection(("127.0.0.1", self.port), HANG_S) as line,
+            socket.create_connection(("127.0.0.1", self.port), HANG_S) as connection,
             contextlib.suppress(ConnectionError),
         ):
             with contextlib.suppress(ConnectionError):
-                line.sendall(sent)
+                connection.sendall(sent)
             while True:
-                if then and b"\r\n\r\n" in told:
-                    line.sendall(then)
+                if then and b"\r\n\r\n" in received:
+                    connection.sendall(then)
                     then = b""
-                line.settimeout(max(0.01, ends - time.monotonic()))
-                if not (said := line.recv(65536)):
+                connection.settimeout(max(0.01, deadline - time.monotonic()))
+                if not (chunk := connection.recv(65536)):
                     break
-                told += said
-        return told
+                received += chunk
+        return received
 
 
 def certificate(folder: Path) -> tuple[Path, Path]:

@@ -1,1 +1,1 @@
-"""Who may see the page."""
+"""Authentication of viewers."""

@@ -42,6 +42,6 @@ class StreamKeys:
 
 
 def _key(token: str, camera: str) -> str:
-    # Letters that a remote control can type: 24 of them, which nobody guesses.
+    # Letters that a remote control can type: 24 of them, too many to guess.
     digest = hmac.digest(token.encode(), f"stream of {camera}".encode(), "sha256")
     return b32encode(digest[:_KEY_BYTES]).decode().lower()

@@ -1,1 +1,1 @@
-"""What the web server answers, one module a part."""
+"""The routes of the page's server."""

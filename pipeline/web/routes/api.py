@@ -1,4 +1,4 @@
-"""What programs ask for: cameras as JSON, snapshots, health, and metrics; openapi.json beside the page describes it."""
+"""The routes for programs: cameras as JSON, snapshots, health, metrics; openapi.json beside the page describes them."""
 
 from __future__ import annotations
 
@@ -46,9 +46,9 @@ class ApiRoutes:
             Route("/api/cameras/{name}", self._camera),
             Route("/api/cameras/{name}/snapshot.jpg", self._snapshot),
             Route("/api/cameras/{name}/clip.mp4", self._clips),
-            Route("/healthz", self._healthy),
-            Route("/readyz", self._ready),
-            Route("/metrics", self._measured),
+            Route("/healthz", self._healthz),
+            Route("/readyz", self._readyz),
+            Route("/metrics", self._metrics_text),
         ]
 
     async def _cameras(self, request: Request) -> Response:
@@ -66,7 +66,7 @@ class ApiRoutes:
         return Response(self._status.jpeg(name), media_type="image/jpeg")
 
     async def _refresh(self, camera: str) -> None:
-        """Wait a little for a picture of a camera that is decoded only while somebody looks."""
+        """Wait a little for a picture of a camera that is decoded only while it has viewers."""
         figures = self._stats.cameras[camera].figures()
         if figures.detected or figures.state not in (State.LIVE, State.LATE, State.CORRUPT):
             return
@@ -83,10 +83,10 @@ class ApiRoutes:
         finally:
             self._viewers.leave(viewer)
 
-    async def _healthy(self, request: Request) -> Response:
+    async def _healthz(self, request: Request) -> Response:
         return PlainTextResponse("ok\n")
 
-    async def _ready(self, request: Request) -> Response:
+    async def _readyz(self, request: Request) -> Response:
         # Anybody may ask this, so it names no camera.
         cameras = self._stats.figures()
         live = [camera for camera in cameras if camera.state in (State.LIVE, State.LATE)]
@@ -96,5 +96,5 @@ class ApiRoutes:
             return PlainTextResponse("the model has not seen a picture yet\n", 503)
         return PlainTextResponse("ready\n")
 
-    async def _measured(self, request: Request) -> Response:
+    async def _metrics_text(self, request: Request) -> Response:
         return Response(self._metrics.text(), media_type=_METRICS)

@@ -114,7 +114,7 @@ class ClipEndpoint:
             outcome = b"" if job.done.cancelled() else job.clip.data()
         except Exception as error:
             outcome = error
-        # Where the loop has ended nobody waits any more.
+        # A loop that has ended took the request with it.
         with suppress(RuntimeError):
             job.loop.call_soon_threadsafe(_settle, job.done, outcome)
         return True
