@@ -119,7 +119,7 @@ class Airing(Serving):
         self.web.close()
 
 
-def stretches(playlist: str) -> list[tuple[float, str]]:
+def segments(playlist: str) -> list[tuple[float, str]]:
     """Seconds and name of each whole segment that a playlist lists."""
     return [(float(length), name) for length, name in re.findall(r"#EXTINF:([\d.]+),\n(\S+)", playlist)]
 
@@ -140,7 +140,7 @@ def value(playlist: str, tag: str) -> str:
 def fetched(ask: Callable[[str], Answer], address: str) -> bytes:
     """Head and all whole segments of a stream, as one file."""
     playlist = ask(urljoin(address, "live.m3u8"))[2].decode()
-    names = [value(playlist, "MAP").split('"')[1], *(name for _, name in stretches(playlist))]
+    names = [value(playlist, "MAP").split('"')[1], *(name for _, name in segments(playlist))]
     return b"".join(ask(urljoin(address, name))[2] for name in names)
 
 

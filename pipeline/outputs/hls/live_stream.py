@@ -10,7 +10,7 @@ from contextlib import suppress
 from pipeline.clock import Clock
 from pipeline.frames import Packet
 
-from . import playlist
+from .playlist import media_playlist, multivariant_playlist
 from .segmenter import Segmenter
 
 STALE_AFTER_S = 3.0
@@ -84,7 +84,7 @@ class HlsStream:
     def multivariant_playlist(self) -> str:
         """Return the multivariant playlist; empty while there is nothing to begin with."""
         with self._lock:
-            return playlist.index(self._segmenter) if self._segmenter.ready else ""
+            return multivariant_playlist(self._segmenter) if self._segmenter.ready else ""
 
     def media_playlist(self) -> str:
         """Return the media playlist; empty while there is nothing to begin with."""
@@ -92,7 +92,7 @@ class HlsStream:
             if not self._segmenter.ready:
                 return ""
             self._segmenter.promise()
-            return playlist.live(self._segmenter)
+            return media_playlist(self._segmenter)
 
     @property
     def target(self) -> int:
@@ -103,17 +103,17 @@ class HlsStream:
     def newest(self) -> int:
         """Number of the segment that grows; 0 before the first."""
         with self._lock:
-            return self._segmenter.stretches[-1].number if self._segmenter.stretches else 0
+            return self._segmenter.segments[-1].number if self._segmenter.segments else 0
 
     def init_segment(self, number: int) -> bytes | None:
         """Return the init segment of that number; None if there is none."""
         with self._lock:
-            return self._segmenter.heads.get(number)
+            return self._segmenter.init_segments.get(number)
 
     def segment(self, number: int) -> list[bytes] | None:
         """Return a whole segment, in its parts; None if it is not there."""
         with self._lock:
-            for segment in (*self._segmenter.former, *self._segmenter.stretches):
+            for segment in (*self._segmenter.expired, *self._segmenter.segments):
                 if segment.number == number and segment.whole:
                     return [part.data for part in segment.parts]
         return None
@@ -121,7 +121,7 @@ class HlsStream:
     def part(self, number: int, index: int) -> bytes | None:
         """Return a part of a segment; None if it is not there."""
         with self._lock:
-            for segment in (*self._segmenter.former, *self._segmenter.stretches):
+            for segment in (*self._segmenter.expired, *self._segmenter.segments):
                 if segment.number == number and index < len(segment.parts):
                     return segment.parts[index].data
         return None
@@ -129,9 +129,9 @@ class HlsStream:
     def reached(self, number: int, index: int | None = None) -> bool:
         """Return whether that segment is whole, or that part of it there; all that is over counts as reached."""
         with self._lock:
-            if not self._segmenter.stretches:
+            if not self._segmenter.segments:
                 return False
-            last = self._segmenter.stretches[-1]
+            last = self._segmenter.segments[-1]
             if last.number != number:
                 return last.number > number
             return last.whole or (index is not None and len(last.parts) > index)

@@ -1,4 +1,4 @@
-"""The two texts that HLS players read: which stream there is, and what of it can be had now."""
+"""The two playlists of HLS players: the multivariant one, and the media playlist of its stream."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ _PEAK = 1.3
 """How far the bits of a second may rise above what was seen so far."""
 
 
-def index(cutter: Segmenter) -> str:
-    """The multivariant playlist: codec, size and rate of the one stream."""
-    whole = [each for each in cutter.stretches if each.whole]
-    peak = max(8 * each.size / max(each.seconds, 0.1) for each in whole)
-    mean = sum(8 * each.size for each in whole) / max(sum(each.seconds for each in whole), 0.1)
-    width, height = cutter.size
+def multivariant_playlist(segmenter: Segmenter) -> str:
+    """Return the multivariant playlist: codec, size and rate of the one stream."""
+    whole = [segment for segment in segmenter.segments if segment.whole]
+    peak = max(8 * segment.size / max(segment.seconds, 0.1) for segment in whole)
+    mean = sum(8 * segment.size for segment in whole) / max(sum(segment.seconds for segment in whole), 0.1)
+    width, height = segmenter.size
     attributes = f"BANDWIDTH={peak * _PEAK:.0f},AVERAGE-BANDWIDTH={mean:.0f}"
-    attributes += f',CODECS="{codec_name(cutter.keyframe)}",RESOLUTION={width}x{height}'
+    attributes += f',CODECS="{codec_name(segmenter.keyframe)}",RESOLUTION={width}x{height}'
     lines = ["#EXTM3U", f"#EXT-X-VERSION:{_VERSION}", f"#EXT-X-STREAM-INF:{attributes}", "live.m3u8"]
     return "\n".join(lines) + "\n"
 
 
-def live(cutter: Segmenter) -> str:
-    """The media playlist: segments, and of the newest ones their parts too."""
-    first, last = cutter.stretches[0], cutter.stretches[-1]
-    target, part = cutter.target, cutter.part_target
+def media_playlist(segmenter: Segmenter) -> str:
+    """Return the media playlist: segments, and of the newest ones their parts too."""
+    first, last = segmenter.segments[0], segmenter.segments[-1]
+    target, part = segmenter.target, segmenter.part_target
     lines = [
         "#EXTM3U",
         f"#EXT-X-VERSION:{_VERSION}",
@@ -36,32 +36,32 @@ def live(cutter: Segmenter) -> str:
         f"#EXT-X-SERVER-CONTROL:CAN-BLOCK-RELOAD=YES,HOLD-BACK={3 * target},PART-HOLD-BACK={3 * part:.5f}",
         f"#EXT-X-PART-INF:PART-TARGET={part:.5f}",
         f"#EXT-X-MEDIA-SEQUENCE:{first.number}",
-        f"#EXT-X-DISCONTINUITY-SEQUENCE:{first.chapter - first.breaks}",
+        f"#EXT-X-DISCONTINUITY-SEQUENCE:{first.discontinuity - first.discontinuous}",
     ]
-    if all(each.parts[0].key for each in cutter.stretches if each.parts):
+    if all(segment.parts[0].key for segment in segmenter.segments if segment.parts):
         lines.append("#EXT-X-INDEPENDENT-SEGMENTS")
-    left = sum(each.seconds for each in cutter.stretches)
-    head = None
-    for each in cutter.stretches:
-        left -= each.seconds
-        if each.breaks:
+    left = sum(segment.seconds for segment in segmenter.segments)
+    init = None
+    for segment in segmenter.segments:
+        left -= segment.seconds
+        if segment.discontinuous:
             lines.append("#EXT-X-DISCONTINUITY")
-        if each.head != head:
-            head = each.head
-            lines.append(f'#EXT-X-MAP:URI="head-{head}.mp4"')
-        begins = each.begins.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        if segment.init != init:
+            init = segment.init
+            lines.append(f'#EXT-X-MAP:URI="head-{init}.mp4"')
+        begins = segment.begins.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
         lines.append(f"#EXT-X-PROGRAM-DATE-TIME:{begins}")
-        lines += _parts(each) if left < 3 * target else []
-        if each.whole:
-            lines += [f"#EXTINF:{each.seconds:.5f},", f"{each.number}.m4s"]
-    if cutter.growing:
+        lines += _parts(segment) if left < 3 * target else []
+        if segment.whole:
+            lines += [f"#EXTINF:{segment.seconds:.5f},", f"{segment.number}.m4s"]
+    if segmenter.growing:
         lines.append(f'#EXT-X-PRELOAD-HINT:TYPE=PART,URI="{last.number}.{len(last.parts)}.m4s"')
     return "\n".join(lines) + "\n"
 
 
-def _parts(stretch: MediaSegment) -> list[str]:
+def _parts(segment: MediaSegment) -> list[str]:
     return [
-        f'#EXT-X-PART:DURATION={part.seconds:.5f},URI="{stretch.number}.{number}.m4s"'
+        f'#EXT-X-PART:DURATION={part.seconds:.5f},URI="{segment.number}.{number}.m4s"'
         + (",INDEPENDENT=YES" if part.key else "")
-        for number, part in enumerate(stretch.parts)
+        for number, part in enumerate(segment.parts)
     ]

@@ -1,4 +1,4 @@
-"""A camera's compressed pictures cut into the segments and parts that HLS players are served; the newest few only."""
+"""The segments and parts of a camera's compressed pictures for HLS players; the newest few only."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _ROOM = 1.5
 """How much longer than usual the next picture may take, before a part or a segment grows too long."""
 _LISTED_S = 6.0
 _MAX_STREAM_BYTES = 48_000_000
-_FORMER_COUNT = 2
+_EXPIRED_COUNT = 2
 _MIN_SEGMENT_COUNT = 3
 
 
@@ -41,11 +41,11 @@ class MediaSegment:
 
     number: int
     """Its media sequence number."""
-    head: int
-    """Names the head that its parts need."""
-    chapter: int
-    """Grows with every break."""
-    breaks: bool
+    init: int
+    """Number of the init segment that its parts need."""
+    discontinuity: int
+    """Its discontinuity sequence number."""
+    discontinuous: bool
     """Whether it does not go on where the one before ended."""
     begins: datetime
     """UTC."""
@@ -54,12 +54,12 @@ class MediaSegment:
 
     @property
     def seconds(self) -> float:
-        """How long all parts last together."""
+        """Length of all parts together."""
         return sum(part.seconds for part in self.parts)
 
     @property
     def size(self) -> int:
-        """Bytes."""
+        """Size of all parts together, in bytes."""
         return sum(len(part.data) for part in self.parts)
 
 
@@ -71,17 +71,17 @@ class Segmenter:
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self.stretches: deque[MediaSegment] = deque()
-        """What playlists list, oldest first; only the last may be incomplete."""
-        self.former: deque[MediaSegment] = deque(maxlen=_FORMER_COUNT)
-        """What a slow player may still ask for."""
-        self.heads: dict[int, bytes] = {}
+        self.segments: deque[MediaSegment] = deque()
+        """The segments that playlists list, oldest first; only the last may be incomplete."""
+        self.expired: deque[MediaSegment] = deque(maxlen=_EXPIRED_COUNT)
+        """Segments that a slow player may still ask for."""
+        self.init_segments: dict[int, bytes] = {}
         self.size = (0, 0)
         """Width and height of the newest pictures, in pixels."""
         self.target = 0
-        """Seconds that no segment is longer than, once promised; 0 before."""
+        """Longest segment in whole seconds, once promised; 0 before."""
         self.part_target = _PART_S
-        """Seconds that no part is longer than, as far as the camera keeps its pace."""
+        """Longest part in seconds, as far as the camera keeps its pace."""
         self.keyframe = b""
         """The newest one with its parameter sets."""
         self._timeline = PacketTimeline()
@@ -92,24 +92,24 @@ class Segmenter:
         self._at = 0
         self._interval = 1 / 30
         self._began = 0
-        self._head = self._number = self._chapter = 0
+        self._init = self._number = self._discontinuity = 0
 
     @property
     def ready(self) -> bool:
         """Whether there is a whole segment, without which players refuse a playlist."""
-        return sum(each.whole for each in self.stretches) >= _MIN_SEGMENT_COUNT
+        return sum(segment.whole for segment in self.segments) >= _MIN_SEGMENT_COUNT
 
     @property
     def growing(self) -> bool:
         """Whether the last segment waits for more."""
-        return bool(self.stretches) and not self.stretches[-1].whole
+        return bool(self.segments) and not self.segments[-1].whole
 
     def age(self) -> float:
-        """Seconds since the newest picture was captured."""
+        """Return the seconds since the newest picture was captured."""
         return self._clock.monotonic() - self._captured
 
     def put(self, packet: Packet) -> bool:
-        """Take the next picture; True if there is something new to serve."""
+        """Take the next picture; return whether there is something new to serve."""
         sets, data = parted(packet.data)
         paused = packet.captured - self._captured > _MAX_PAUSE_S
         if not packet.key and (paused or not self.growing):
@@ -120,27 +120,27 @@ class Segmenter:
         other = packet.key and sets != self._sets
         elapsed = (self._at - self._began) / TICKS
         full = elapsed + _ROOM * self._interval > (self.target or _MAX_SEGMENT_S) + 0.49
-        news = True
+        changed = True
         if not self.growing or other or paused or full or (packet.key and elapsed >= _MIN_SEGMENT_S):
             self._end()
             if other and not self._change(packet, sets):
                 return False
-            self._begin(packet.captured, breaks=other or paused)
+            self._begin(packet.captured, discontinuous=other or paused)
         elif (self._at - self._samples[0].decoded) / TICKS + _ROOM * self._interval > self.part_target:
             self._end_part()
         else:
-            news = False
+            changed = False
         self._samples.append(MediaSample(data, packet.key, self._at, shown - decoded))
-        return news
+        return changed
 
     def promise(self) -> None:
         """Keep from now on to how long segments and parts have been, as a playlist must."""
         if not self.target:
-            longest = max(1 + self._interval, *(each.seconds for each in self.stretches))
+            longest = max(1 + self._interval, *(segment.seconds for segment in self.segments))
             self.target = max(1, int(longest + 0.5))
 
     def relax(self) -> None:
-        """Nobody watches: keep only what the next player needs to begin at once."""
+        """Keep only what the next player needs to begin at once, because nobody watches."""
         self.target = 0
         self._forget()
 
@@ -148,8 +148,8 @@ class Segmenter:
         """Keep nothing."""
         self.target, self.part_target, self._sets = 0, _PART_S, b""
         self._samples = []
-        for each in (self.stretches, self.former, self.heads):
-            each.clear()
+        for kept in (self.segments, self.expired, self.init_segments):
+            kept.clear()
 
     def _advance(self, decoded: int) -> None:
         """Move on to the next picture's place; a pause takes no longer than a segment may."""
@@ -164,52 +164,52 @@ class Segmenter:
             made = head(keyframe)
         except DamagedError:
             return False
-        self._sets, self._head = sets, self._next()
-        self.heads[self._head] = made
+        self._sets, self._init = sets, self._next()
+        self.init_segments[self._init] = made
         self.keyframe = keyframe.data
         self.size = keyframe.width, keyframe.height
         return True
 
     def _next(self) -> int:
-        return max(self._number + 1, int(self._clock.now().timestamp())) if not self.stretches else self._number + 1
+        return max(self._number + 1, int(self._clock.now().timestamp())) if not self.segments else self._number + 1
 
-    def _begin(self, captured: float, *, breaks: bool) -> None:
+    def _begin(self, captured: float, *, discontinuous: bool) -> None:
         now = self._clock.now()
-        if breaks:
+        if discontinuous:
             # Grows over restarts of a day too, and stays small: players keep lists as long as this number.
-            seed = 0 if self.stretches else int(now.timestamp()) % _DAY_S // 4
-            self._chapter = max(self._chapter + 1, seed)
+            seed = 0 if self.segments else int(now.timestamp()) % _DAY_S // 4
+            self._discontinuity = max(self._discontinuity + 1, seed)
         self._number = self._next()
         self._began = self._at
         if not self.target:
             self.part_target = max(self.part_target, _ROOM * self._interval)
         begins = now - timedelta(seconds=self._clock.monotonic() - captured)
-        self.stretches.append(MediaSegment(self._number, self._head, self._chapter, breaks, begins))
+        self.segments.append(MediaSegment(self._number, self._init, self._discontinuity, discontinuous, begins))
 
     def _end_part(self) -> None:
         samples, self._samples = self._samples, []
         if samples:
             seconds = (self._at - samples[0].decoded) / TICKS
             data = piece(self._number, samples, self._at)
-            self.stretches[-1].parts.append(Part(data, seconds, samples[0].key))
+            self.segments[-1].parts.append(Part(data, seconds, samples[0].key))
 
     def _end(self) -> None:
         if self.growing:
             self._end_part()
-            self.stretches[-1].whole = True
+            self.segments[-1].whole = True
             self._forget()
 
     def _forget(self) -> None:
-        whole = [each for each in self.stretches if each.whole]
-        seconds, size = sum(each.seconds for each in whole), sum(each.size for each in self.stretches)
+        whole = [segment for segment in self.segments if segment.whole]
+        seconds, size = sum(segment.seconds for segment in whole), sum(segment.size for segment in self.segments)
         enough = max(_LISTED_S, 4.0 * self.target) if self.target else 0.0
-        for each in whole[:-_MIN_SEGMENT_COUNT]:
-            seconds -= each.seconds
+        for segment in whole[:-_MIN_SEGMENT_COUNT]:
+            seconds -= segment.seconds
             if seconds < enough and size <= _MAX_STREAM_BYTES:
                 break
-            size -= each.size
-            self.former.append(self.stretches.popleft())
+            size -= segment.size
+            self.expired.append(self.segments.popleft())
         if not self.target:
-            self.former.clear()
-        used = {each.head for each in (*self.former, *self.stretches)} | {self._head}
-        self.heads = {number: made for number, made in self.heads.items() if number in used}
+            self.expired.clear()
+        used = {segment.init for segment in (*self.expired, *self.segments)} | {self._init}
+        self.init_segments = {number: made for number, made in self.init_segments.items() if number in used}

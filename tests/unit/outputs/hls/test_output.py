@@ -28,7 +28,7 @@ from pipeline.redaction import scrub
 from pipeline.stats.camera import State
 from pipeline.web import limits
 from tests.support import marked
-from tests.support.airing import HEIGHT, WIDTH, Airing, decoded, fetched, numbers, parts, stretches, value
+from tests.support.airing import HEIGHT, WIDTH, Airing, decoded, fetched, numbers, parts, segments, value
 from tests.support.clips import Clip, encode
 from tests.support.scenes import share
 from tests.support.serving import TOKEN, Start
@@ -170,7 +170,7 @@ def test_a_player_waits_for_the_part_that_comes_next(air: Callable[..., Airing])
     served.burst(30)
     for each in waiting:
         each.join(HANG_S)
-    assert stretches(answers[paths[2]].decode())[-1][1] == f"{number}.m4s"
+    assert segments(answers[paths[2]].decode())[-1][1] == f"{number}.m4s"
     # What was announced and never came is told to be missing.
     length = len([name for _, name, _ in parts(served.ask("/hls/door/live.m3u8")[2].decode()) if str(number) in name])
     assert served.ask(f"/hls/door/{number}.{length}.m4s")[0] == 404
@@ -230,7 +230,7 @@ def test_a_camera_without_pictures_says_so_in_one_line_and_comes_back(air: Calla
     served.burst(60)
     after = served.ask("/hls/door/live.m3u8")[2].decode()
     assert after.count("#EXT-X-DISCONTINUITY\n") == before.count("#EXT-X-DISCONTINUITY\n") + 1
-    assert set(stretches(before)[1:]) <= set(stretches(after))
+    assert set(segments(before)[1:]) <= set(segments(after))
     assert served.ask("/hls/door/index.m3u8")[0] == 200
 
 
@@ -382,7 +382,7 @@ def test_a_player_that_reads_nothing_holds_little_and_is_cut_off(
         at = number / 30
         now = served.stats.clock.monotonic()
         served.output.packet(Packet("door", "h264", data, number % 30 == 0, at, at, now, WIDTH, HEIGHT))
-    name = stretches(served.ask("/hls/door/live.m3u8")[2].decode())[-1][1]
+    name = segments(served.ask("/hls/door/live.m3u8")[2].decode())[-1][1]
     with socket.socket() as line:
         line.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         line.connect(("127.0.0.1", served.port))

@@ -15,7 +15,7 @@ from pipeline.frames import Packet
 from pipeline.media.encoder import Encoder
 from pipeline.outputs.hls.live_stream import HlsStream
 from tests.support import marked
-from tests.support.airing import HEIGHT, START, WIDTH, decoded, numbers, parts, stretches, value
+from tests.support.airing import HEIGHT, START, WIDTH, decoded, numbers, parts, segments, value
 from tests.support.clips import Clip, encode, stamped
 from tests.support.scenes import HandClock
 
@@ -63,7 +63,7 @@ def whole(stream: HlsStream) -> bytes:
     text = stream.media_playlist()
     head = stream.init_segment(int(value(text, "MAP").split('"head-')[1].split(".")[0]))
     assert head is not None
-    return head + b"".join(b"".join(stream.segment(int(name[:-4])) or []) for _, name in stretches(text))
+    return head + b"".join(b"".join(stream.segment(int(name[:-4])) or []) for _, name in segments(text))
 
 
 def test_segments_of_a_second_and_parts_of_a_quarter_hold_every_picture_once(camera: Camera, stream: HlsStream) -> None:
@@ -72,7 +72,7 @@ def test_segments_of_a_second_and_parts_of_a_quarter_hold_every_picture_once(cam
     camera.give(91)
     text = stream.media_playlist()
     assert value(text, "TARGETDURATION") == "1"
-    assert [length for length, _ in stretches(text)] == pytest.approx([1.0, 1.0, 1.0], abs=1e-4)
+    assert [length for length, _ in segments(text)] == pytest.approx([1.0, 1.0, 1.0], abs=1e-4)
     target = float(value(text, "PART-INF").removeprefix("PART-TARGET="))
     assert all(length <= target for length, _, _ in parts(text))
     assert [key for _, _, key in parts(text)] == [True, False, False, False, False] * 3
@@ -105,7 +105,7 @@ def test_untouched_pictures_stay_as_they_were_and_are_cut_at_the_camera_s_keyfra
     camera.give(3 * 15 * 4, every=15)
     text = stream.media_playlist()
     # Two keyframes a second: every other one begins a segment.
-    assert [length for length, _ in stretches(text)] == pytest.approx([1.0] * len(stretches(text)), abs=1e-4)
+    assert [length for length, _ in segments(text)] == pytest.approx([1.0] * len(segments(text)), abs=1e-4)
     file = whole(stream)
     units = [unit for unit in camera.clip.units[7] if unit[0] & 31 not in (7, 8, 9)]
     assert b"".join(len(unit).to_bytes(4, "big") + unit for unit in units) in file
@@ -133,12 +133,12 @@ def test_a_camera_with_keyframes_each_four_seconds_gets_segments_of_four(camera:
     camera.give(3 * 120 + 1, every=120)
     text = stream.media_playlist()
     assert value(text, "TARGETDURATION") == "4"
-    assert [length for length, _ in stretches(text)] == pytest.approx([4.0] * 3, abs=1e-4)
+    assert [length for length, _ in segments(text)] == pytest.approx([4.0] * 3, abs=1e-4)
     # Later a longer distance may not break the promise: the segment ends without a keyframe.
     camera.give(300, every=100_000)
     text = stream.media_playlist()
     assert value(text, "TARGETDURATION") == "4"
-    assert max(round(length) for length, _ in stretches(text)) == 4
+    assert max(round(length) for length, _ in segments(text)) == 4
     assert "INDEPENDENT-SEGMENTS" not in text
 
 
@@ -152,7 +152,7 @@ def test_pictures_that_come_slowly_and_unevenly_keep_the_promised_lengths(camera
         camera.give(1, 2.4 if number > 40 and number % 20 == 0 else interval, every)
     text = stream.media_playlist()
     target = int(value(text, "TARGETDURATION"))
-    assert all(round(length) <= target for length, _ in stretches(text))
+    assert all(round(length) <= target for length, _ in segments(text))
     times = [at for at, _ in decoded(io.BytesIO(whole(stream)))]
     assert all(step > 0 for step in np.diff(times))
 
@@ -172,7 +172,7 @@ def test_another_size_begins_with_another_head_after_a_break(clock: HandClock, s
     after = text[text.rindex("#EXT-X-DISCONTINUITY\n") :]
     head = stream.init_segment(_head(after))
     assert head is not None
-    data = head + b"".join(b"".join(stream.segment(int(name[:-4])) or []) for _, name in stretches(after))
+    data = head + b"".join(b"".join(stream.segment(int(name[:-4])) or []) for _, name in segments(after))
     pictures = decoded(io.BytesIO(data))
     assert pictures[0][1].shape == (360, 640, 3)
     assert numbers(pictures)[0] == 35
@@ -193,7 +193,7 @@ def test_after_a_pause_the_stream_goes_on_with_a_break_and_no_number_comes_twice
     text = stream.media_playlist()
     assert text.count("#EXT-X-DISCONTINUITY\n") == 2
     assert text.count("#EXT-X-MAP") == 1
-    listed = [int(name[:-4]) for _, name in stretches(text)]
+    listed = [int(name[:-4]) for _, name in segments(text)]
     assert listed == list(range(listed[0], listed[0] + len(listed)))
     assert int(value(before, "MEDIA-SEQUENCE")) == listed[0]
     times = [at for at, _ in decoded(io.BytesIO(whole(stream)))]
@@ -215,8 +215,8 @@ def test_numbers_grow_over_a_restart(clip: Clip, clock: HandClock) -> None:
 
 def sizes(stream: HlsStream) -> tuple[int, int]:
     """Bytes and segments that are kept."""
-    cutter = stream._segmenter
-    kept = [*cutter.former, *cutter.stretches]
+    segmenter = stream._segmenter
+    kept = [*segmenter.expired, *segmenter.segments]
     return sum(each.size for each in kept), len(kept)
 
 
@@ -230,12 +230,12 @@ def test_only_the_newest_seconds_are_kept(camera: Camera, stream: HlsStream, cli
     stream.admit("tv")
     assert max(count for _, count in used(60)) <= 10
     assert sizes(stream)[0] < 10 * sum(len(unit) for units in clip.units for unit in units) / 3
-    assert len(stream._segmenter.heads) == 1
+    assert len(stream._segmenter.init_segments) == 1
     stream.discard(keep=True)
     assert sizes(stream)[1] == 4
     stream.discard(keep=False)
     assert sizes(stream) == (0, 0)
-    assert not stream._segmenter.heads
+    assert not stream._segmenter.init_segments
 
 
 def test_large_pictures_are_kept_for_a_shorter_time(
