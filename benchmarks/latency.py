@@ -14,7 +14,8 @@ import time
 import numpy as np
 
 from benchmarks.throughput import Painted
-from pipeline.config.root import Config, Infer, Model
+from pipeline.config.models import Infer, Model
+from pipeline.config.root import Config
 from pipeline.infer.backends.openvino.detector import load
 from pipeline.infer.models.catalogue import locate
 from pipeline.outputs.dispatch import OutputWorker

@@ -30,8 +30,9 @@ from pipeline.clock import SystemClock
 from pipeline.concurrency.backoff import HEALTHY_S
 from pipeline.concurrency.queues import Funnel
 from pipeline.concurrency.threads import ThreadGroup
-from pipeline.config.root import Camera as CameraSettings
-from pipeline.config.root import Capture, Config
+from pipeline.config.cameras import Camera as CameraSettings
+from pipeline.config.cameras import Capture
+from pipeline.config.root import Config
 from pipeline.errors import SourceError
 from pipeline.frames import Frame
 from pipeline.outputs.dispatch import OutputWorker

@@ -21,8 +21,8 @@ import psutil
 from pipeline.capture.worker import CaptureWorker
 from pipeline.concurrency.queues import Funnel
 from pipeline.concurrency.threads import ThreadGroup
-from pipeline.config import root as config
 from pipeline.config.outputs import OutputSettings
+from pipeline.config.root import Config
 from pipeline.draw.overlay import OverlayPainter
 from pipeline.frames import Detections, Frame, Result
 from pipeline.outputs.dispatch import OutputWorker, packet_tap
@@ -40,7 +40,7 @@ SINK = "from tests.support.servers.sink import RtspSink; RtspSink(port={}).start
 def watch(address: str, what: str, server: int, seconds: float, folder: Path) -> None:
     """Read the camera with one output for so long, as the program does but without detecting; print % of a core."""
     kind, _, boxes = what.partition(" ")
-    whole = config.Config.model_validate({"cameras": {"door": address}})
+    whole = Config.model_validate({"cameras": {"door": address}})
     stats = Stats(["door"])
     crew = ThreadGroup(lambda: None)
     outlets = []

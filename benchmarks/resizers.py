@@ -18,7 +18,7 @@ from av.video.reformatter import Interpolation, VideoReformatter
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from pipeline.config.root import Infer
+from pipeline.config.models import Infer
 from pipeline.infer.backends.openvino.detector import OpenvinoDetector, load
 from pipeline.infer.models.catalogue import Located
 

@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.clip import street
-from pipeline.config.root import Config, Model
+from pipeline.config.models import Model
+from pipeline.config.root import Config
 from pipeline.infer.models.catalogue import locate
 from pipeline.outputs.dispatch import OutputWorker
 from pipeline.outputs.protocols import Output, View

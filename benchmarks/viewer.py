@@ -29,7 +29,7 @@ import numpy as np
 from pipeline.capture.worker import CaptureWorker
 from pipeline.concurrency.queues import Funnel
 from pipeline.concurrency.threads import ThreadGroup
-from pipeline.config import root as config
+from pipeline.config.cameras import Camera, Overlay
 from pipeline.draw.overlay import OverlayPainter
 from pipeline.frames import Detections, Frame, Result
 from pipeline.outputs.protocols import OutputContext, View
@@ -58,9 +58,9 @@ class Server:
         self.intake: Funnel[Frame] = Funnel()
         self.crew = ThreadGroup(self.halt.set)
         self.stats = Stats(["camera"])
-        cameras = {"camera": config.Camera(source=address)}
+        cameras = {"camera": Camera(source=address)}
         self.web = WebOutput(Web(port=0, quality=80), OutputContext(cameras, self.stats, self.crew.start))
-        self.overlay = OverlayPainter(config.Overlay(), self.stats.cameras["camera"], self.stats.clock)
+        self.overlay = OverlayPainter(Overlay(), self.stats.cameras["camera"], self.stats.clock)
         self.camera = CaptureWorker(
             "camera",
             cameras["camera"],

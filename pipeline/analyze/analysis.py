@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Protocol
 
-from pipeline.config.root import Camera
+from pipeline.config.cameras import Camera
 from pipeline.frames import Result
 
 

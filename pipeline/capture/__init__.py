@@ -8,7 +8,7 @@ from pipeline.address.faults import parse
 from pipeline.capture.sources import source_class
 from pipeline.capture.sources.fault_injection import FaultInjector
 from pipeline.clock import Clock
-from pipeline.config.root import Capture
+from pipeline.config.cameras import Capture
 
 from .source import Source
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
 from pipeline.clock import Clock
-from pipeline.config.root import Capture
+from pipeline.config.cameras import Capture
 from pipeline.frames import Packet, Picture
 
 

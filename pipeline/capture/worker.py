@@ -11,7 +11,7 @@ from pipeline.capture.health.monitor import LiveHealthMonitor
 from pipeline.clock import Clock
 from pipeline.concurrency.backoff import Backoff
 from pipeline.concurrency.queues import Lane
-from pipeline.config import root as config
+from pipeline.config.cameras import Camera
 from pipeline.errors import SourceError
 from pipeline.frames import Frame, Packet
 from pipeline.stats.camera import CameraStats, State
@@ -33,7 +33,7 @@ class CaptureWorker:
     def __init__(
         self,
         name: str,
-        settings: config.Camera,
+        settings: Camera,
         lane: Lane[Frame],
         stats: CameraStats,
         stopping: threading.Event,

@@ -20,8 +20,9 @@ from typer import Argument, Option
 
 from pipeline.address.parse import kind
 from pipeline.config.load import load
+from pipeline.config.models import Model
 from pipeline.config.overrides import Override
-from pipeline.config.root import Config, Model
+from pipeline.config.root import Config
 from pipeline.errors import ConfigError, PipelineError, SourceError
 from pipeline.redaction import guard_logs, guarded_tracebacks, redacted, scrub
 from pipeline.version import __version__

@@ -7,8 +7,9 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from .cameras import Camera
 from .outputs import OutputSettings, load_all, output_model, registered
-from .root import Camera, Config, Output
+from .root import Config, Output
 
 _VARIABLE = {
     "description": "A value from the environment.",

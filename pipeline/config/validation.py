@@ -9,9 +9,10 @@ from typing import Annotated, Any, Union, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 
+from .cameras import Camera
 from .nodes import Block, Node, Place, Problem, Sequence, Text, brief, shown
 from .outputs import OutputEntry, kinds, output_model
-from .root import Camera, Config, Output
+from .root import Config, Output
 
 RULES = {
     "missing": "missing",

@@ -15,7 +15,7 @@ import av.logging
 from pipeline.capture.health.corruption import Complaints, listen
 from pipeline.capture.sources.ffmpeg import FfmpegSource
 from pipeline.clock import Clock
-from pipeline.config.root import Capture
+from pipeline.config.cameras import Capture
 from pipeline.media.nal import PARAMETER_SETS, unit_type, units
 
 from .timing import Arrival

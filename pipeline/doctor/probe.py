@@ -19,7 +19,7 @@ from pipeline.capture.sources import source_class
 from pipeline.capture.sources.deadline import Deadline, resolve
 from pipeline.capture.sources.ffmpeg import FfmpegSource
 from pipeline.clock import Clock
-from pipeline.config.root import Capture
+from pipeline.config.cameras import Capture
 from pipeline.errors import SourceError
 from pipeline.frames import Picture
 from pipeline.stats.histogram import Histogram, Spread

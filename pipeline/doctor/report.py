@@ -16,7 +16,7 @@ from rich.progress import BarColumn, Progress, TextColumn
 from pipeline.address.parse import inner, login
 from pipeline.clock import SystemClock
 from pipeline.concurrency.signals import Interrupt
-from pipeline.config.root import Camera
+from pipeline.config.cameras import Camera
 from pipeline.redaction import VARIABLE, redacted, scrub, template
 
 from .diagnosis import Diagnosis, diagnose

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from pipeline.clock import Clock
-from pipeline.config import root as config
+from pipeline.config.cameras import Overlay
 from pipeline.frames import Detections, Image, Result
 from pipeline.stats.camera import CameraStats
 from pipeline.stats.health import Level, Verdict, verdict
@@ -39,7 +39,7 @@ Edges = tuple[int, int, int, int]
 class OverlayPainter:
     """Paints the results of one camera; safe from any thread."""
 
-    def __init__(self, settings: config.Overlay, stats: CameraStats, clock: Clock) -> None:
+    def __init__(self, settings: Overlay, stats: CameraStats, clock: Clock) -> None:
         self._settings = settings
         self._stats = stats
         self._clock = clock

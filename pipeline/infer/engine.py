@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from pipeline.concurrency.queues import Channel, Funnel
-from pipeline.config.root import Detect
+from pipeline.config.cameras import Detect
 from pipeline.errors import DeviceError
 from pipeline.frames import Frame, Result, Timing
 from pipeline.stats.registry import Stats

@@ -15,7 +15,7 @@ from pipeline.frames import Frame, Image, Packet, Result
 from pipeline.stats.registry import Stats
 
 if TYPE_CHECKING:
-    from pipeline.config.root import Camera
+    from pipeline.config.cameras import Camera
 
     from .clips.service import Clips, Recordings
     from .hls.live_stream import HlsStream

@@ -9,7 +9,7 @@ from pipeline.capture import check_source, open_source
 from pipeline.capture.source import Source
 from pipeline.capture.worker import CaptureWorker
 from pipeline.concurrency.queues import Lane
-from pipeline.config.root import Camera
+from pipeline.config.cameras import Camera
 from pipeline.frames import Frame, Packet
 from pipeline.stats.registry import Stats
 

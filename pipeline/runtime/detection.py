@@ -6,7 +6,8 @@ import logging
 from collections.abc import Callable, Mapping
 
 from pipeline.concurrency.queues import Funnel, Lane
-from pipeline.config.root import Detect, Infer, Model
+from pipeline.config.cameras import Detect
+from pipeline.config.models import Infer, Model
 from pipeline.frames import Detections, Frame, Result, Timing
 from pipeline.infer.backends.openvino.detector import load
 from pipeline.infer.detector import Detector

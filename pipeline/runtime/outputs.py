@@ -7,8 +7,9 @@ from collections.abc import Callable, Iterator, Mapping
 from datetime import timedelta
 from functools import partial
 
+from pipeline.config.cameras import Camera
 from pipeline.config.outputs import OutputSettings, output_class
-from pipeline.config.root import Camera, Output
+from pipeline.config.root import Output
 from pipeline.draw.overlay import OverlayPainter
 from pipeline.errors import OutputError
 from pipeline.frames import Frame, Image, Packet, Result

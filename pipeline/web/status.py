@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-from pipeline.config import root as config
+from pipeline.config.cameras import Overlay
 from pipeline.outputs.events.schema import timestamp
 from pipeline.outputs.protocols import View
 from pipeline.redaction import scrub
@@ -40,7 +40,7 @@ class StatusReporter:
         frames: LatestFrames,
         viewers: ViewerRegistry,
         passthrough: Passthrough,
-        overlays: Mapping[str, config.Overlay],
+        overlays: Mapping[str, Overlay],
         clip_reach: Callable[[str], float],
         stream_path: Callable[[str], str | None],
     ) -> None:
@@ -140,7 +140,7 @@ class StatusReporter:
             return None
         codec, hold, age = offer
         health = verdict(figures, self._stats.clock.now(), age, live)
-        overlay = self._overlays.get(figures.name, config.Overlay())
+        overlay = self._overlays.get(figures.name, Overlay())
         return {
             "codec": codec,
             "hold_ms": round(hold * 1e3),

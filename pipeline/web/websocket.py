@@ -10,7 +10,7 @@ from contextlib import suppress
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from pipeline.clock import Clock
-from pipeline.config import root as config
+from pipeline.config.cameras import Overlay
 from pipeline.draw.overlay import title_share
 
 from .client_queue import binary_message
@@ -48,7 +48,7 @@ class LiveEndpoint:
         frames: LatestFrames,
         viewers: ViewerRegistry,
         status: StatusReporter,
-        overlays: Mapping[str, config.Overlay],
+        overlays: Mapping[str, Overlay],
         clock: Clock,
     ) -> None:
         self._frames = frames
@@ -125,7 +125,7 @@ class LiveEndpoint:
         page.sent[camera] = encoded
         page.unseen.add(camera)
         frame = encoded.view.result.frame
-        scale = self._overlays.get(camera, config.Overlay()).scale
+        scale = self._overlays.get(camera, Overlay()).scale
         header = {
             "camera": camera,
             "seq": frame.seq,

@@ -14,7 +14,7 @@ import numpy as np
 
 from pipeline.capture.decode.pictures import ArrayPicture
 from pipeline.clock import Clock
-from pipeline.config import root as config
+from pipeline.config.cameras import Overlay
 from pipeline.frames import Frame, Image, Packet, Result
 from pipeline.outputs.hls.live_stream import HlsStream
 from pipeline.outputs.hls.output import HlsOutput
@@ -61,7 +61,7 @@ class Airing(Serving):
         result = Result(frame, plain.detections)
         self.captured[self.number % 4096] = frame.captured
         self.number += 1
-        scene.settings = config.Overlay(title=False)
+        scene.settings = Overlay(title=False)
         view = scene.view(result)
         self.web.show(view)
         shown = self.output.show(view)

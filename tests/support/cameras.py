@@ -12,7 +12,7 @@ from pipeline.capture.worker import CaptureWorker
 from pipeline.clock import Clock, SystemClock
 from pipeline.concurrency.queues import Funnel, Lane
 from pipeline.concurrency.threads import ThreadGroup
-from pipeline.config import root as config
+from pipeline.config.cameras import Camera, Capture
 from pipeline.frames import Frame, Packet, Picture
 from pipeline.stats.camera import CameraStats
 from pipeline.stats.registry import Stats
@@ -31,7 +31,7 @@ def picture_of(sample: Sample | None) -> Picture:
     return sample.picture
 
 
-def shorten(settings: config.Capture, **limits: float) -> None:
+def shorten(settings: Capture, **limits: float) -> None:
     """Let limits of a source be shorter from now on, though settings never change otherwise."""
     vars(settings).update(limits)
 
@@ -114,7 +114,7 @@ def running() -> Iterator[Callable[..., Running]]:
         clock = clock or SystemClock()
         stats = Stats(["door"], clock).cameras["door"]
         stopping = threading.Event()
-        settings = config.Camera(source=address, capture=config.Capture.model_validate(capture))
+        settings = Camera(source=address, capture=Capture.model_validate(capture))
         frames: Funnel[Frame] = Funnel()
         lane = frames.lane(capacity, latest=latest, dropped=lambda frame, reason: stats.dropped(reason))
         camera = CaptureWorker(

@@ -14,7 +14,7 @@ import numpy as np
 
 from pipeline.capture.worker import CaptureWorker
 from pipeline.concurrency.queues import Funnel
-from pipeline.config import root as config
+from pipeline.config.cameras import Camera, Capture
 from pipeline.frames import Detections, Frame, Image, Packet, Result
 from pipeline.outputs.protocols import View
 from pipeline.stats.registry import Stats
@@ -82,7 +82,7 @@ class Watched:
         self.random = random.Random(7)
         self.web = self.server(0)
         lane = self.intake.lane(30, latest=True)
-        settings = config.Camera(source=address, capture=config.Capture(**capture))
+        settings = Camera(source=address, capture=Capture(**capture))
         self.camera = CaptureWorker(
             "door", settings, lane, self.stats.cameras["door"], self.halt, paced=paced, clock=self.clock, tap=self.tap
         )

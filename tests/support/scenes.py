@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.capture.decode import pictures
-from pipeline.config import root as config
+from pipeline.config.cameras import Overlay
 from pipeline.draw.overlay import OverlayPainter
 from pipeline.frames import Detections, Frame, Image, Result
 from pipeline.outputs.protocols import View
@@ -61,7 +61,7 @@ class Scene:
         self.stats = stats or Stats([name], self.clock)
         self.camera = self.stats.cameras[name]
         self.camera.changed(State.LIVE)
-        self.settings = config.Overlay()
+        self.settings = Overlay()
         self.drawn = 0
         self.seq = 0
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pipeline.capture.source import Sample
-from pipeline.config.root import Capture
+from pipeline.config.cameras import Capture
 from pipeline.errors import SourceError
 from pipeline.frames import Picture
 from pipeline.stats.camera import State

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 
-from pipeline.config.root import Capture
+from pipeline.config.cameras import Capture
 
 STALL_INTERVAL_COUNT = 5.0
 """So many usual pauses between two pictures are never taken for a stall, however slow the camera is."""

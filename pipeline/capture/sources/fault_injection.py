@@ -10,7 +10,7 @@ from dataclasses import replace
 from pipeline.address.faults import Fault
 from pipeline.capture.source import Sample, Source
 from pipeline.clock import Clock, SystemClock
-from pipeline.config.root import Capture
+from pipeline.config.cameras import Capture
 from pipeline.errors import SourceError
 from pipeline.frames import Packet
 from pipeline.redaction import redacted

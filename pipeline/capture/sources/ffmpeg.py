@@ -19,7 +19,7 @@ from pipeline.capture.health.corruption import Complaints, CorruptionTracker, li
 from pipeline.capture.health.stall import StallTimeouts
 from pipeline.capture.source import Sample
 from pipeline.clock import Clock
-from pipeline.config.root import Capture
+from pipeline.config.cameras import Capture
 from pipeline.errors import SourceError
 from pipeline.frames import AS_CODED, Packet, Presentation
 

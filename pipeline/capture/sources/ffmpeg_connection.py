@@ -12,7 +12,7 @@ import av
 import av.container.core
 
 from pipeline.address import parse as addresses
-from pipeline.config.root import Capture
+from pipeline.config.cameras import Capture
 from pipeline.errors import SourceError
 from pipeline.redaction import redacted, remember
 

@@ -18,7 +18,7 @@ from pipeline.capture.decode.pictures import ArrayPicture
 from pipeline.capture.health.stall import StallTimeouts
 from pipeline.capture.source import Sample
 from pipeline.clock import Clock
-from pipeline.config.root import Capture
+from pipeline.config.cameras import Capture
 from pipeline.errors import SourceError
 from pipeline.frames import Packet
 

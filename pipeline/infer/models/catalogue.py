@@ -14,7 +14,7 @@ from typing import Any
 
 import platformdirs
 
-from pipeline.config import root as config
+from pipeline.config.models import Model
 from pipeline.errors import ModelError
 from pipeline.notice import notify
 
@@ -94,7 +94,7 @@ def known() -> list[Known]:
     return [registry()[name] for name in sorted(registry())]
 
 
-def locate(settings: config.Model) -> Located:
+def locate(settings: Model) -> Located:
     """Return the model that the settings ask for, its files checked; fetched if it has to be.
 
     `auto` is person-detection-0202, or the bundled model where that cannot be had within a few seconds.
@@ -112,14 +112,14 @@ def fetch(name: str, precision: str) -> Located:
     model = _named(name)
     releases = _releases(model, precision)
     if model.bundled:
-        return _obtain(model, config.Model(name=name), _PATIENT_LIMITS)
+        return _obtain(model, Model(name=name), _PATIENT_LIMITS)
     folder = _cache() / name / precision
     if _fault(folder, releases) != "":
         _download(model, precision, folder, _PATIENT_LIMITS)
     return Located(name, precision, folder / f"{name}.xml", model.labels, "cache")
 
 
-def verify(settings: config.Model) -> Iterator[CheckedFiles]:
+def verify(settings: Model) -> Iterator[CheckedFiles]:
     """Check the files of all known models in all places; those that are not there at all are left out."""
     for model in known():
         for precision, releases in model.releases.items():
@@ -144,7 +144,7 @@ def _entry(name: str, entry: dict[str, Any], address: str) -> Known:
     return Known(name, tuple(entry["labels"]), width, height, releases, entry.get("bundled", False))
 
 
-def _automatic(settings: config.Model) -> Located:
+def _automatic(settings: Model) -> Located:
     try:
         return _obtain(_named(OFFICIAL), settings, _QUICK_LIMITS)
     except ModelError as error:
@@ -185,7 +185,7 @@ def _releases(model: Known, precision: str) -> tuple[tuple[File, File], ...]:
     return model.releases[precision]
 
 
-def _obtain(model: Known, settings: config.Model, limits: TimeLimits) -> Located:
+def _obtain(model: Known, settings: Model, limits: TimeLimits) -> Located:
     precision = settings.precision
     releases = _releases(model, precision)
     labels = settings.labels or model.labels
@@ -223,7 +223,7 @@ def _download(model: Known, precision: str, folder: Path, limits: TimeLimits) ->
     download(files, folder, limits)
 
 
-def _places(model: Known, precision: str, settings: config.Model) -> list[tuple[str, Path]]:
+def _places(model: Known, precision: str, settings: Model) -> list[tuple[str, Path]]:
     """Give origin and folder of every place to look into, in this order; the last can be written to."""
     if model.bundled:
         return [("bundled", _PACKAGE / "bundled")]

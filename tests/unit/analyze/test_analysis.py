@@ -9,7 +9,8 @@ import pytest
 import pipeline
 from pipeline.analyze import analysis
 from pipeline.analyze.analysis import Analysis, Analyzer
-from pipeline.config.root import Camera, Config
+from pipeline.config.cameras import Camera
+from pipeline.config.root import Config
 from pipeline.frames import Result
 from tests.support.scenes import HandClock, Scene
 

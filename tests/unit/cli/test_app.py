@@ -20,8 +20,9 @@ import pytest
 
 from pipeline.cli.app import COMMANDS, main
 from pipeline.cli.options import camera_names, overrides
+from pipeline.config.cameras import Camera
 from pipeline.config.load import load
-from pipeline.config.root import Camera, Config, Output
+from pipeline.config.root import Config, Output
 from pipeline.outputs.events.settings import Events
 from pipeline.outputs.video.settings import Video
 from pipeline.outputs.window.settings import Window

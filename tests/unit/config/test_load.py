@@ -13,18 +13,12 @@ import yaml
 from jsonschema import Draft202012Validator
 from pydantic import BaseModel, SecretStr
 
+from pipeline.config.cameras import Camera, Capture, Detect
 from pipeline.config.json_schema import default_yaml, schema
 from pipeline.config.load import load, parse
+from pipeline.config.models import Infer, Model
 from pipeline.config.overrides import Override
-from pipeline.config.root import (
-    Camera,
-    Capture,
-    Config,
-    Detect,
-    Infer,
-    Model,
-    Output,
-)
+from pipeline.config.root import Config, Output
 from pipeline.config.validation import PATTERNS
 from pipeline.errors import ConfigError
 from pipeline.outputs.events.settings import Events

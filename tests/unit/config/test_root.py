@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from pipeline.config.cameras import Camera, Capture
 from pipeline.config.load import parse
-from pipeline.config.root import Camera, Capture, Config
+from pipeline.config.root import Config
 
 
 def test_a_camera_starts_from_the_top_and_overrides_key_by_key() -> None:

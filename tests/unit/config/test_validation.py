@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.config.cameras import Capture
 from pipeline.config.load import load, parse
-from pipeline.config.root import Capture
 from pipeline.errors import ConfigError
 
 KNOWN = "cameras, capture, detect, overlay, model, infer, outputs, stop_timeout"

@@ -17,7 +17,7 @@ import pytest
 from pipeline.capture.decode.pictures import ArrayPicture
 from pipeline.capture.source import Sample
 from pipeline.clock import SystemClock
-from pipeline.config.root import Capture
+from pipeline.config.cameras import Capture
 from pipeline.doctor.probe import Measurement, probe
 from pipeline.doctor.rtsp_describe import RtspDescription, describe
 from tests.support.clips import Clip, encode, street, write_file

@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 
 from pipeline.cli import main
+from pipeline.config.cameras import Camera
 from pipeline.config.load import parse
-from pipeline.config.root import Camera
 from pipeline.doctor.diagnosis import Diagnosis
 from pipeline.doctor.report import paste
 from tests.support.clips import Clip, encode, street

@@ -6,7 +6,7 @@ from datetime import timedelta
 import numpy as np
 import pytest
 
-from pipeline.config import root as config
+from pipeline.config.cameras import Overlay
 from pipeline.draw.overlay import OverlayPainter, blank, counted, stale, strip_height, title_share
 from pipeline.draw.primitives import AMBER, GREEN, INK, RED, WHITE, colour, letter_size, letters, printable
 from pipeline.frames import Detections
@@ -149,9 +149,9 @@ def test_no_count_of_people_stands_on_what_was_not_detected(scene: Scene) -> Non
 
 
 def test_every_part_can_be_switched_off(scene: Scene) -> None:
-    nothing = OverlayPainter(config.Overlay(enabled=False), scene.camera, scene.clock)
-    bare = OverlayPainter(config.Overlay(boxes=False, labels=False, title=False), scene.camera, scene.clock)
-    untitled = OverlayPainter(config.Overlay(title=False, labels=False), scene.camera, scene.clock)
+    nothing = OverlayPainter(Overlay(enabled=False), scene.camera, scene.clock)
+    bare = OverlayPainter(Overlay(boxes=False, labels=False, title=False), scene.camera, scene.clock)
+    untitled = OverlayPainter(Overlay(title=False, labels=False), scene.camera, scene.clock)
     result = scene.result()
     plain = result.frame.picture.bgr()
     assert nothing.draw(result) is plain
@@ -162,7 +162,7 @@ def test_every_part_can_be_switched_off(scene: Scene) -> None:
 
 def test_the_scale_setting_makes_everything_larger(scene: Scene) -> None:
     result = scene.result(1280, 720)
-    scene.settings = config.Overlay(scale=3)
+    scene.settings = Overlay(scale=3)
     large = scene.draw(result)
     assert title_share(1280, 720, 3) == pytest.approx(90 / 720)
     assert share(large[60:88], (round(70 * 0.32),) * 3, 3) > 0.8

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from pipeline.concurrency.queues import Funnel
-from pipeline.config.root import Detect
+from pipeline.config.cameras import Detect
 from pipeline.errors import DeviceError
 from pipeline.frames import AS_CODED, Detections, Frame, Image, Result
 from pipeline.infer.engine import Engine

@@ -16,7 +16,7 @@ import numpy as np
 from pipeline.capture.decode.pictures import ArrayPicture
 from pipeline.capture.source import Sample
 from pipeline.clock import Clock, SystemClock
-from pipeline.config.root import Capture
+from pipeline.config.cameras import Capture
 from pipeline.frames import Image, Packet
 
 from . import scenery

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 import openvino
 
-from pipeline.config import root as config
+from pipeline.config.models import Infer
 from pipeline.errors import ConfigError, DeviceError
 from pipeline.frames import Detections, Image, Picture
 from pipeline.infer.decoders.decoder import Decoder, Letterbox
@@ -138,7 +138,7 @@ class OpenvinoDetector:
 
 def load(
     located: Located,
-    settings: config.Infer,
+    settings: Infer,
     hint: Literal["latency", "throughput"],
     core: openvino.Core | None = None,
 ) -> OpenvinoDetector:
@@ -174,7 +174,7 @@ def _compile_cached(
     model: openvino.Model,
     device: str,
     options: dict[str, Any],
-    settings: config.Infer,
+    settings: Infer,
 ) -> openvino.CompiledModel:
     folder = Path(settings.cache).expanduser() if settings.cache else None
     if folder is None or not cache.ready(folder):
@@ -190,7 +190,7 @@ def _compile_cached(
 
 
 def _compile(
-    core: openvino.Core, model: openvino.Model, device: str, options: dict[str, Any], settings: config.Infer
+    core: openvino.Core, model: openvino.Model, device: str, options: dict[str, Any], settings: Infer
 ) -> openvino.CompiledModel:
     try:
         return core.compile_model(model, device, options)

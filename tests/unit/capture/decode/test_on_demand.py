@@ -15,7 +15,7 @@ from pipeline.capture.source import Sample, Source
 from pipeline.capture.sources.ffmpeg import FfmpegSource
 from pipeline.capture.sources.synthetic.source import DemoSource
 from pipeline.capture.worker import CaptureWorker
-from pipeline.config.root import Capture
+from pipeline.config.cameras import Capture
 from pipeline.errors import SourceError
 from pipeline.stats.camera import State
 from tests.support.cameras import PATIENT, shorten

@@ -9,7 +9,7 @@ import pytest
 
 from pipeline.capture.decode.pictures import Timeline
 from pipeline.capture.sources.ffmpeg import FfmpegSource
-from pipeline.config.root import Capture
+from pipeline.config.cameras import Capture
 from tests.support.clips import street, write_file
 
 

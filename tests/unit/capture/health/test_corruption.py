@@ -12,7 +12,7 @@ import pytest
 
 from pipeline.capture.source import Sample
 from pipeline.capture.sources.ffmpeg import FfmpegSource
-from pipeline.config.root import Capture
+from pipeline.config.cameras import Capture
 from pipeline.errors import SourceError
 from tests.support.cameras import PATIENT, picture_of, shorten
 from tests.support.clips import Clip, encode, street

@@ -8,7 +8,7 @@ import pytest
 from pipeline.capture.decode.pictures import ArrayPicture
 from pipeline.capture.health.monitor import Lag, LiveHealthMonitor
 from pipeline.capture.source import Sample
-from pipeline.config.root import Capture
+from pipeline.config.cameras import Capture
 from pipeline.errors import SourceError
 from pipeline.stats.camera import State
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from pipeline.capture.health.stall import StallTimeouts
-from pipeline.config.root import Capture
+from pipeline.config.cameras import Capture
 
 
 def waits(silence: StallTimeouts, *arrivals: float, fps: float = 0.0, start: float = 0.0) -> list[float]:

@@ -15,8 +15,8 @@ from pipeline.capture.source import Sample
 from pipeline.capture.sources.fault_injection import FaultInjector
 from pipeline.capture.sources.ffmpeg import FfmpegSource
 from pipeline.capture.sources.synthetic.source import DemoSource
+from pipeline.config.cameras import Capture
 from pipeline.config.load import load
-from pipeline.config.root import Capture
 from pipeline.errors import SourceError
 from pipeline.runtime.runtime import Runtime
 from pipeline.stats.camera import State

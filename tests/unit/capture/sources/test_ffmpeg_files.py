@@ -13,7 +13,7 @@ import pytest
 
 from pipeline.capture import check_source
 from pipeline.capture.sources.ffmpeg import FfmpegSource
-from pipeline.config.root import Capture
+from pipeline.config.cameras import Capture
 from pipeline.errors import SourceError
 from pipeline.frames import Packet
 from tests.support.cameras import picture_of

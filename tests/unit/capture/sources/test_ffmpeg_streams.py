@@ -19,7 +19,7 @@ import numpy as np
 import pytest
 
 from pipeline.capture.sources.ffmpeg import FfmpegSource
-from pipeline.config.root import Capture
+from pipeline.config.cameras import Capture
 from pipeline.errors import SourceError
 from tests.support.cameras import picture_of
 from tests.support.clips import Clip, encode, number_in, street, write_file

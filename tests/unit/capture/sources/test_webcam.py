@@ -25,7 +25,7 @@ READER = """
 import sys, time
 from pathlib import Path
 from pipeline.capture import open_source
-from pipeline.config.root import Capture
+from pipeline.config.cameras import Capture
 from pipeline.errors import SourceError
 from tests.support.clips import number_in
 
@@ -53,7 +53,7 @@ source.close()
 
 UNWANTED = """
 from pipeline.capture import open_source
-from pipeline.config.root import Capture
+from pipeline.config.cameras import Capture
 
 source = open_source("77", Capture())
 wanted = False
@@ -162,7 +162,7 @@ def test_a_camera_that_is_not_there_is_not_found(library: Path, tmp_path: Path) 
 
 def test_a_camera_one_may_not_use_names_the_group(monkeypatch: pytest.MonkeyPatch) -> None:
     from pipeline.capture.sources.webcam import WebcamSource
-    from pipeline.config.root import Capture
+    from pipeline.config.cameras import Capture
     from pipeline.errors import SourceError
 
     def refused(*anything: object) -> int:

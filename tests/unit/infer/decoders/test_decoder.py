@@ -10,7 +10,7 @@ import pytest
 from numpy.typing import NDArray
 
 from pipeline.capture.decode.pictures import ArrayPicture
-from pipeline.config.root import Infer
+from pipeline.config.models import Infer
 from pipeline.frames import Detections
 from pipeline.infer import decoders
 from pipeline.infer.backends.openvino.detector import load

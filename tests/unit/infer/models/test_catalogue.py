@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.config import root as config
+from pipeline.config.models import Model
 from pipeline.errors import ModelError
 from pipeline.infer.models import catalogue as zoo
 from pipeline.infer.models.catalogue import Known, Located, locate
@@ -31,7 +31,7 @@ pytestmark = pytest.mark.usefixtures("places")
 
 def failure(notices: list[str], **settings: object) -> str:
     with pytest.raises(ModelError) as caught:
-        locate(config.Model.model_validate(settings))
+        locate(Model.model_validate(settings))
     assert caught.value.exit_code == 4
     assert "\n" not in str(caught.value)
     return str(caught.value)
@@ -80,12 +80,12 @@ def test_labels_stand_at_the_class_the_model_gives_them() -> None:
 
 def test_two_releases_of_one_precision_both_count(official_files: Path, notices: list[str]) -> None:
     assert len(zoo.registry()[NAME].releases["FP16"]) == 2
-    found = locate(config.Model(precision="FP16", folder=str(official_files)))
+    found = locate(Model(precision="FP16", folder=str(official_files)))
     assert found.xml == official_files / NAME / "FP16" / f"{NAME}.xml"
 
 
 def test_every_official_file_at_hand_is_good(official_files: Path) -> None:
-    found = [each for each in zoo.verify(config.Model(folder=str(official_files))) if each.origin == "models folder"]
+    found = [each for each in zoo.verify(Model(folder=str(official_files))) if each.origin == "models folder"]
     assert (NAME, "FP16-INT8") in {(each.name, each.precision) for each in found}
     assert [each.fault for each in found if each.fault] == []
 
@@ -115,7 +115,7 @@ def test_a_fault_is_told_of_the_release_that_fits_best(
     entry = shop.known(NAME)
     stock(replace(entry, releases={"FP16-INT8": (newer, older) if newest_first else (older, newer)}))
     xml = put(tmp_path / "models", entry, shop.goods)
-    assert locate(config.Model(name=NAME, folder=str(tmp_path / "models"))).xml == xml
+    assert locate(Model(name=NAME, folder=str(tmp_path / "models"))).xml == xml
     weights = xml.with_suffix(".bin")
     weights.write_bytes(b"")
     message = failure(notices, name=NAME, folder=str(tmp_path / "models"))
@@ -127,7 +127,7 @@ def test_places_are_searched_in_order(
 ) -> None:
     known = shop.known(NAME)
     stock(known)
-    settings = config.Model(name=NAME, folder=str(tmp_path / "mine"))
+    settings = Model(name=NAME, folder=str(tmp_path / "mine"))
     monkeypatch.setenv("LOOKOUT_MODELS", str(tmp_path / "theirs"))
     found = [locate(settings)]
     put(tmp_path / "theirs", known, shop.goods)
@@ -144,8 +144,8 @@ def test_places_are_searched_in_order(
 
 def test_what_was_fetched_stays_in_the_cache(shop: Shop, stock: Stock, places: Path, notices: list[str]) -> None:
     stock(shop.known(NAME))
-    first = locate(config.Model(name=NAME))
-    again = locate(config.Model(name=NAME, download=False))
+    first = locate(Model(name=NAME))
+    again = locate(Model(name=NAME, download=False))
     assert first == Located(NAME, "FP16-INT8", places / NAME / "FP16-INT8" / f"{NAME}.xml", ("person",), "download")
     assert (again.xml, again.origin) == (first.xml, "cache")
     assert first.xml.read_bytes() == shop.goods[f"{NAME}.xml"]
@@ -196,7 +196,7 @@ def test_a_damaged_file_in_the_cache_is_fetched_again_and_said_so(
     xml = put(places, known, shop.goods)
     whole = shop.goods[f"{NAME}.xml"]
     xml.write_bytes(whole[:100])
-    assert locate(config.Model(name=NAME)).origin == "download"
+    assert locate(Model(name=NAME)).origin == "download"
     assert xml.read_bytes() == whole
     assert notices[0].startswith(f"{xml}: damaged: expected {len(whole)} bytes, found 100; ")
     assert notices[0].endswith("; fetching it again")
@@ -370,7 +370,7 @@ def test_a_path_needs_its_files(tmp_path: Path, notices: list[str]) -> None:
     missing = f"model {path}: own.bin is missing beside it; an OpenVINO IR is both files"
     assert failure(notices, name=str(path)) == missing
     path.with_suffix(".bin").touch()
-    found = locate(config.Model(name=str(path), labels=("cat",)))
+    found = locate(Model(name=str(path), labels=("cat",)))
     assert found == Located("own", "", path, ("cat",), "path")
 
 
@@ -379,13 +379,13 @@ def test_a_path_may_start_at_home_and_be_onnx(
 ) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
     (tmp_path / "own.ONNX").touch()
-    assert locate(config.Model(name="~/own.ONNX")).xml == tmp_path / "own.ONNX"
+    assert locate(Model(name="~/own.ONNX")).xml == tmp_path / "own.ONNX"
 
 
 def test_a_path_to_a_known_model_knows_its_labels(tmp_path: Path, notices: list[str]) -> None:
     for kind in ("xml", "bin"):
         (tmp_path / f"face-detection-0200.{kind}").touch()
-    assert locate(config.Model(name=str(tmp_path / "face-detection-0200.xml"))).labels == ("face",)
+    assert locate(Model(name=str(tmp_path / "face-detection-0200.xml"))).labels == ("face",)
 
 
 def bundle(shop: Shop, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Known:
@@ -403,8 +403,8 @@ def test_auto_takes_the_official_model_where_it_can_be_had(
     shop: Shop, stock: Stock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, notices: list[str]
 ) -> None:
     stock(shop.known(NAME), bundle(shop, tmp_path / "package", monkeypatch))
-    assert locate(config.Model(name="auto")).name == NAME
-    assert locate(config.Model(name="auto", download=False)).origin == "cache"
+    assert locate(Model(name="auto")).name == NAME
+    assert locate(Model(name="auto", download=False)).origin == "cache"
     assert notices == [f"fetching {NAME} FP16-INT8 (0.0 MB) from {shop.address[7:]}"]
 
 
@@ -416,7 +416,7 @@ def test_auto_says_so_when_it_takes_the_bundled_model(
     official = replace(entry, releases={precision: entry.releases["FP16-INT8"]})
     stock(official, bundle(shop, tmp_path / "package", monkeypatch))
     hurried(monkeypatch, UNHURRIED._replace(read=0.3))
-    found = locate(config.Model.model_validate({"name": "auto", "precision": precision}))
+    found = locate(Model.model_validate({"name": "auto", "precision": precision}))
     xml = tmp_path / "package" / "bundled" / f"{zoo.BUNDLED}.xml"
     assert found == Located(zoo.BUNDLED, "FP16-INT8", xml, ("person",), "bundled")
     reason = "127.0.0.1 fell silent for 0.3 s"
@@ -430,7 +430,7 @@ def test_auto_goes_past_a_damaged_official_model_and_says_so(
     stock(known, bundle(shop, tmp_path / "package", monkeypatch))
     xml = put(tmp_path / "models", known, shop.goods)
     xml.write_bytes(b"")
-    assert locate(config.Model(name="auto", folder=str(tmp_path / "models"))).name == zoo.BUNDLED
+    assert locate(Model(name="auto", folder=str(tmp_path / "models"))).name == zoo.BUNDLED
     assert notices[0].startswith(f"{NAME} is not at hand ({xml}: damaged: ")
     assert notices[0].endswith(f"); using the bundled {zoo.BUNDLED}")
 
@@ -444,7 +444,7 @@ def test_the_bundled_model_can_be_asked_for_and_is_checked(
     shop: Shop, stock: Stock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, notices: list[str]
 ) -> None:
     stock(bundle(shop, tmp_path / "package", monkeypatch))
-    assert locate(config.Model(name=zoo.BUNDLED)).origin == "bundled"
+    assert locate(Model(name=zoo.BUNDLED)).origin == "bundled"
     assert zoo.fetch(zoo.BUNDLED, "FP16-INT8").origin == "bundled"
     weights = tmp_path / "package" / "bundled" / f"{zoo.BUNDLED}.bin"
     weights.write_bytes(b"")
@@ -471,7 +471,7 @@ def test_verify_reports_each_model_that_is_there(
     good = put(tmp_path / "models", person, shop.goods)
     bad = put(places, face, shop.goods)
     bad.with_suffix(".bin").unlink()
-    found = list(zoo.verify(config.Model(folder=str(tmp_path / "models"))))
+    found = list(zoo.verify(Model(folder=str(tmp_path / "models"))))
     assert [(each.name, each.precision, each.origin, each.folder) for each in found] == [
         ("face-detection-0200", "FP16-INT8", "cache", bad.parent),
         (NAME, "FP16-INT8", "models folder", good.parent),

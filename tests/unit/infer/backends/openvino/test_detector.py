@@ -12,7 +12,7 @@ import openvino
 import pytest
 
 from pipeline.capture.sources.synthetic.source import Street
-from pipeline.config import root as config
+from pipeline.config.models import Infer, Model
 from pipeline.errors import ConfigError, DeviceError, ModelError
 from pipeline.frames import Image
 from pipeline.infer.backends.openvino.detector import OpenvinoDetector, load
@@ -28,7 +28,7 @@ def located(path: Path, labels: tuple[str, ...] = ("blue", "green", "red")) -> L
 
 
 def loaded(path: Path, **settings: object) -> OpenvinoDetector:
-    return load(located(path), config.Infer.model_validate({"device": "CPU", "properties": F32} | settings), "latency")
+    return load(located(path), Infer.model_validate({"device": "CPU", "properties": F32} | settings), "latency")
 
 
 def found_in(detector: OpenvinoDetector, picture: Image, threshold: float = 0.01) -> list[tuple[str, float]]:
@@ -95,11 +95,11 @@ def test_a_label_that_the_model_does_not_have_is_named(colours: Path) -> None:
 
 def test_throughput_keeps_a_second_request_ready_for_each_that_computes(colours: Path) -> None:
     located = Located("colours", "", colours, (), "path")
-    advised = load(located, config.Infer(), "latency").requests
+    advised = load(located, Infer(), "latency").requests
     assert advised == 1
-    fast = load(located, config.Infer(streams=2), "throughput")
+    fast = load(located, Infer(streams=2), "throughput")
     assert fast.requests >= 2 * fast.streams
-    assert load(located, config.Infer(requests=3), "throughput").requests == 3
+    assert load(located, Infer(requests=3), "throughput").requests == 3
 
 
 def test_requests_run_at_once_and_keep_their_own_answers(colours: Path) -> None:
@@ -258,14 +258,14 @@ def test_the_settings_reach_the_device_and_the_report(colours: Path) -> None:
 
 
 def test_latency_takes_one_stream_and_throughput_what_the_device_advises(colours: Path) -> None:
-    latency = load(located(colours), config.Infer(device="CPU"), "latency")
-    throughput = load(located(colours), config.Infer(device="CPU"), "throughput")
+    latency = load(located(colours), Infer(device="CPU"), "latency")
+    throughput = load(located(colours), Infer(device="CPU"), "throughput")
     assert (latency.streams, latency.requests) == (1, 1)
     assert throughput.requests >= throughput.streams >= 1
 
 
 def test_auto_says_what_it_came_to(colours: Path) -> None:
-    detector = load(located(colours), config.Infer(), "latency")
+    detector = load(located(colours), Infer(), "latency")
     assert detector.devices[0].strip("()").partition(".")[0] in {"CPU", "GPU", "NPU"}
 
 
@@ -281,7 +281,7 @@ def test_compound_devices_run(colours: Path) -> None:
 
 
 def test_a_compiled_model_is_kept_in_the_cache(colours: Path, tmp_path: Path, notices: list[str]) -> None:
-    settings = config.Infer(device="CPU", cache=str(tmp_path / "compiled" / "deep"))
+    settings = Infer(device="CPU", cache=str(tmp_path / "compiled" / "deep"))
     for _ in range(2):
         detector = load(located(colours), settings, "latency")
     kept = sorted(each.suffix for each in (tmp_path / "compiled" / "deep").iterdir())
@@ -292,7 +292,7 @@ def test_a_compiled_model_is_kept_in_the_cache(colours: Path, tmp_path: Path, no
 
 def test_a_damaged_cache_is_thrown_out_with_a_notice(colours: Path, tmp_path: Path, notices: list[str]) -> None:
     folder = tmp_path / "compiled"
-    settings = config.Infer(device="CPU", cache=str(folder))
+    settings = Infer(device="CPU", cache=str(folder))
     load(located(colours), settings, "latency")
     (blob,) = folder.glob("*.blob")
     good = blob.read_bytes()
@@ -307,7 +307,7 @@ def test_a_damaged_cache_is_thrown_out_with_a_notice(colours: Path, tmp_path: Pa
 
 def test_a_compiled_model_without_its_seal_is_not_trusted(colours: Path, tmp_path: Path, notices: list[str]) -> None:
     folder = tmp_path / "compiled"
-    settings = config.Infer(device="CPU", cache=str(folder))
+    settings = Infer(device="CPU", cache=str(folder))
     load(located(colours), settings, "latency")
     (blob,), (seal,) = folder.glob("*.blob"), folder.glob("*.sha384")
     os.utime(blob, (0, 0))
@@ -320,7 +320,7 @@ def test_a_compiled_model_without_its_seal_is_not_trusted(colours: Path, tmp_pat
 
 def test_a_cache_that_cannot_be_used_costs_one_notice(colours: Path, tmp_path: Path, notices: list[str]) -> None:
     (tmp_path / "file").write_text("in the way")
-    settings = config.Infer(device="CPU", cache=str(tmp_path / "file"))
+    settings = Infer(device="CPU", cache=str(tmp_path / "file"))
     detector = load(located(colours), settings, "latency")
     assert notices == [f"infer.cache: {tmp_path / 'file'} cannot be used (File exists); going on without it"]
     assert len(found_in(detector, np.full((24, 32, 3), 255, np.uint8), 0.5)) == 3
@@ -337,9 +337,9 @@ def test_a_cache_that_cannot_be_used_costs_one_notice(colours: Path, tmp_path: P
 def test_an_official_model_finds_what_a_plain_run_of_it_finds(
     official_files: Path, name: str, precision: str, size: tuple[int, int]
 ) -> None:
-    settings = config.Model.model_validate({"name": name, "precision": precision, "folder": str(official_files)})
+    settings = Model.model_validate({"name": name, "precision": precision, "folder": str(official_files)})
     model = locate(settings)
-    detector = load(model, config.Infer(device="CPU"), "latency")
+    detector = load(model, Infer(device="CPU"), "latency")
     assert (detector.width, detector.height) == size
     assert detector.report().startswith(f"{name} {precision} on CPU: {'i8/' if 'INT8' in precision else ''}")
     picture = cv2.resize(Street().picture(100), size)
