@@ -24,12 +24,11 @@ from . import limits
 from .app import WebApp
 from .connections import BoundedWebSocket, TimedHttp, hasten_handshakes
 from .latest_frames import LatestFrames
-from .listener import affordable, listen, reachable_host
+from .listener import affordable, listen, reachable_host, server_context
 from .origin_check import HostOriginCheck, own_names
 from .passthrough import Passthrough
 from .settings import Web
 from .status import StatusReporter
-from .tls import server_context
 from .viewers import ViewerRegistry
 from .websocket import LiveEndpoint
 

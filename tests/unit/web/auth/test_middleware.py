@@ -30,9 +30,9 @@ from pipeline.web import limits
 from pipeline.web.auth import middleware
 from pipeline.web.auth.login_code import LoginCode
 from pipeline.web.connections import BoundedWebSocket
+from pipeline.web.listener import server_context
 from pipeline.web.origin_check import own_names
 from pipeline.web.settings import Web
-from pipeline.web.tls import server_context
 from tests.support.serving import TOKEN, Answer, Serving, certificate
 from tests.support.wait import HANG_S, until
 
