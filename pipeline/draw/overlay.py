@@ -1,4 +1,4 @@
-"""Draws what was found onto the picture: once a frame, for all outputs."""
+"""The overlay of a picture: boxes, tags and the title line, drawn once a frame for all outputs."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pipeline.clock import Clock
 from pipeline.config.cameras import Overlay
 from pipeline.frames import Detections, Image, Result
 from pipeline.stats.camera import CameraStats
-from pipeline.stats.health import Level, Verdict, verdict
+from pipeline.stats.health import CameraHealth, Level, assess
 
 from .primitives import (
     AMBER,
@@ -30,7 +30,7 @@ from .primitives import (
 )
 
 _BADGE = {Level.GOOD: GREEN, Level.WARN: AMBER, Level.BAD: RED, Level.IDLE: GREY}
-_STRIP_DARKNESS = 0.32
+_STRIP_DARKNESS_RATIO = 0.32
 
 Edges = tuple[int, int, int, int]
 """Left, top, right, bottom in whole pixels, all inside the picture."""
@@ -54,30 +54,30 @@ class OverlayPainter:
             return picture
         figures = self._stats.figures()
         age = self._clock.monotonic() - result.frame.captured
-        found = verdict(figures, self._clock.now(), age, live)
+        health = assess(figures, self._clock.now(), age, live)
         image = picture.copy()
         size = letter_size(image.shape[1], image.shape[0], self._settings.scale)
         top = strip_height(size) if self._settings.title else 0
         self._boxes(image, result.detections, size, top)
-        if found.level is Level.BAD:
-            return stale(image, found, self._stats.name, self._settings.scale)
+        if health.level is Level.BAD:
+            return stale(image, health, self._stats.name, self._settings.scale)
         if self._settings.title:
             count = counted(result.detections) if result.detected else "not detected"
-            _title(image, size, self._stats.name, [count, f"{figures.fps:.1f} fps"], found)
+            _title(image, size, self._stats.name, [count, f"{figures.fps:.1f} fps"], health)
         return image
 
     def _boxes(self, image: Image, detections: Detections, size: int, top: int) -> None:
         height, width = image.shape[:2]
-        found = [
+        labelled = [
             (each.label, each.score, *_inside(each.box, width, height))
             for each in reversed(list(detections))
             if all(np.isfinite(each.box))
         ]
         if self._settings.boxes:
-            for label, _, left, upper, right, lower in found:
+            for label, _, left, upper, right, lower in labelled:
                 frame_box(image, left, upper, right, lower, colour(label), max(2, round(size / 7)))
         if self._settings.labels:
-            for label, score, left, upper, right, lower in found:
+            for label, score, left, upper, right, lower in labelled:
                 _tag(image, f"{printable(label)} {score:.2f}", size, (left, upper, right, lower), top, colour(label))
 
 
@@ -101,21 +101,21 @@ def counted(detections: Detections) -> str:
     return ", ".join(words)
 
 
-def stale(picture: Image, found: Verdict, name: str, scale: float = 1.0) -> Image:
-    """A new picture with the verdict in a solid line that covers the old title, grey and dark if it is a stale one."""
+def stale(picture: Image, health: CameraHealth, name: str, scale: float = 1.0) -> Image:
+    """A new picture with the health of the camera in a solid line that covers the old title, grey and dark if it is a stale one."""
     height, width = picture.shape[:2]
-    if found.stale:
+    if health.stale:
         grey = cv2.convertScaleAbs(cv2.cvtColor(picture, cv2.COLOR_BGR2GRAY), alpha=0.5)
         image = np.asarray(cv2.cvtColor(grey, cv2.COLOR_GRAY2BGR), np.uint8)
     else:
         image = picture.copy()
-    _title(image, letter_size(width, height, scale), name, [], found, solid=True)
+    _title(image, letter_size(width, height, scale), name, [], health, solid=True)
     return image
 
 
-def blank(width: int, height: int, found: Verdict, name: str, scale: float = 1.0) -> Image:
+def blank(width: int, height: int, health: CameraHealth, name: str, scale: float = 1.0) -> Image:
     """What stands for a camera that has given no picture yet."""
-    return stale(np.full((height, width, 3), 60, np.uint8), found, name, scale)
+    return stale(np.full((height, width, 3), 60, np.uint8), health, name, scale)
 
 
 def _inside(box: tuple[float, float, float, float], width: int, height: int) -> Edges:
@@ -139,21 +139,21 @@ def _tag(image: Image, text: str, size: int, box: Edges, top: int, fill: Colour)
     type_.draw(image, text, left + pad, upper + tall // 2, INK)
 
 
-def _title(image: Image, size: int, name: str, facts: list[str], found: Verdict, solid: bool = False) -> None:
+def _title(image: Image, size: int, name: str, facts: list[str], health: CameraHealth, solid: bool = False) -> None:
     height, width = image.shape[:2]
     tall = min(strip_height(size), height)
     strip = image[:tall]
     if solid:
-        strip[:] = _BADGE[found.level]
+        strip[:] = _BADGE[health.level]
     else:
-        cv2.convertScaleAbs(strip, strip, _STRIP_DARKNESS)
+        cv2.convertScaleAbs(strip, strip, _STRIP_DARKNESS_RATIO)
     bold, small = letters(size), letters(max(6, round(size * 0.9)))
     gap, middle = size, tall // 2
-    badge = small.fitted(found.text, width - 2 * gap)
+    badge = small.fitted(health.text, width - 2 * gap)
     wide = small.width(badge) + 2 * gap
     if not solid:
         inset = max(2, size // 3)
-        pill(image, width - wide - inset, inset, width - inset - 1, tall - inset - 1, _BADGE[found.level])
+        pill(image, width - wide - inset, inset, width - inset - 1, tall - inset - 1, _BADGE[health.level])
         small.draw(image, badge, width - wide - inset + gap, middle, WHITE)
         wide += inset
     else:

@@ -11,9 +11,9 @@ from av.video.frame import PictureType
 
 from pipeline.frames import Image, Packet
 
-from .timestamps import TICKS, PictureTimeline
+from .timestamps import TICKS_PER_S, PictureTimeline
 
-_KEYFRAME_EVERY = 1.0
+_KEYFRAME_INTERVAL_S = 1.0
 # What cv2's conversion gives, so that players need not guess by the size.
 _BT601, _BT601_TRANSFER, _LIMITED_RANGE = 6, 6, 1
 
@@ -40,19 +40,19 @@ class Encoder:
             self._keyframe_at = 0
         planes = cv2.cvtColor(image[:height, :width], cv2.COLOR_BGR2YUV_I420)
         frame = av.VideoFrame.from_ndarray(np.asarray(planes, np.uint8), format="yuv420p")
-        frame.time_base = Fraction(1, TICKS)
+        frame.time_base = Fraction(1, TICKS_PER_S)
         frame.pts = ticks = self._timeline.ticks(seconds)
         if ticks >= self._keyframe_at:
             frame.pict_type = PictureType.I
-            self._keyframe_at = ticks + round(_KEYFRAME_EVERY * TICKS)
+            self._keyframe_at = ticks + round(_KEYFRAME_INTERVAL_S * TICKS_PER_S)
         packets = self._context.encode(frame)
-        data, at = b"".join(map(bytes, packets)), ticks / TICKS
+        data, at = b"".join(map(bytes, packets)), ticks / TICKS_PER_S
         return Packet(self._camera, "h264", data, packets[0].is_keyframe, at, at, captured, width, height)
 
     def _opened(self, width: int, height: int) -> av.VideoCodecContext:
         context = av.CodecContext.create("libx264", "w")
         context.width, context.height, context.pix_fmt = width, height, "yuv420p"
-        context.time_base = Fraction(1, TICKS)
+        context.time_base = Fraction(1, TICKS_PER_S)
         context.framerate = Fraction(30)
         context.gop_size = 100_000
         context.thread_count = 2

@@ -14,12 +14,12 @@ from pipeline.frames import Packet
 
 from .muxer import readable
 from .nal import DELIMITERS, PARAMETER_SETS, joined, unit_type, units
-from .timestamps import TICKS
+from .timestamps import TICKS_PER_S
 
-_TRACK = 1
+_TRACK_ID = 1
 # ISO/IEC 14496-12: the file's own offsets count from this piece; every sample has duration, size, flags and offset.
-_BASE_IS_PIECE = 0x020000
-_TABLE = 0x000001 | 0x000100 | 0x000200 | 0x000400 | 0x000800
+_BASE_IS_PIECE_FLAGS = 0x020000
+_TABLE_FLAGS = 0x000001 | 0x000100 | 0x000200 | 0x000400 | 0x000800
 _STARTS, _FOLLOWS = 0x02000000, 0x01010000
 _ROW = struct.Struct(">IIIi")
 
@@ -55,7 +55,7 @@ def head(keyframe: Packet) -> bytes:
     options = {"movflags": "empty_moov+default_base_moof+frag_custom", "use_editlist": "0"}
     with readable(keyframe) as sample, av.open(file, "w", format="mp4", options=options) as container:
         stream = container.add_stream_from_template(sample.streams.video[0], opaque=True)
-        stream.time_base = Fraction(1, TICKS)
+        stream.time_base = Fraction(1, TICKS_PER_S)
         container.start_encoding()
         return file.getvalue()
 
@@ -72,9 +72,9 @@ def piece(number: int, samples: Sequence[MediaSample], end: int) -> bytes:
     )
 
     def described(offset: int) -> bytes:
-        track = _box(b"tfhd", _full(0, _BASE_IS_PIECE), struct.pack(">I", _TRACK))
+        track = _box(b"tfhd", _full(0, _BASE_IS_PIECE_FLAGS), struct.pack(">I", _TRACK_ID))
         when = _box(b"tfdt", _full(1, 0), struct.pack(">Q", samples[0].decoded))
-        table = _box(b"trun", _full(1, _TABLE), struct.pack(">Ii", len(samples), offset), rows)
+        table = _box(b"trun", _full(1, _TABLE_FLAGS), struct.pack(">Ii", len(samples), offset), rows)
         return _box(b"moof", _box(b"mfhd", _full(0, 0), struct.pack(">I", number)), _box(b"traf", track, when, table))
 
     return described(len(described(0)) + 8) + _box(b"mdat", *(each.data for each in samples))

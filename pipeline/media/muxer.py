@@ -15,7 +15,7 @@ from av.container import InputContainer
 from pipeline.errors import OutputError, unwritable
 from pipeline.frames import Packet
 
-from .timestamps import TICKS, PacketTimeline
+from .timestamps import TICKS_PER_S, PacketTimeline
 
 # Half-second fragments, each complete in the file as soon as it ends, bound what a kill can take.
 MUXERS = {
@@ -62,14 +62,14 @@ class Segment:
             with sample:
                 self._container = av.open(str(path), "w", options=MUXERS[path.suffix.lower()])
                 self._stream = self._container.add_stream_from_template(sample.streams.video[0], opaque=True)
-            self._stream.time_base = Fraction(1, TICKS)
+            self._stream.time_base = Fraction(1, TICKS_PER_S)
         except (OSError, ValueError, av.FFmpegError) as error:
             raise unwritable(path, error) from error
 
     def write(self, packet: Packet) -> float:
         """Add a packet; where it then stands in the file, in seconds. A jump of the camera's timeline is joined."""
         written = av.Packet(packet.data)
-        written.time_base = Fraction(1, TICKS)
+        written.time_base = Fraction(1, TICKS_PER_S)
         written.pts, written.dts = self._timeline.place(packet)
         written.is_keyframe = packet.key
         written.stream = self._stream
@@ -80,7 +80,7 @@ class Segment:
                 self._container.close()
             raise unwritable(self.path, error) from error
         self.size += len(packet.data)
-        return float(written.pts) / TICKS
+        return float(written.pts) / TICKS_PER_S
 
     @property
     def seconds(self) -> float:
@@ -95,7 +95,7 @@ class Segment:
             raise unwritable(self.path, error) from error
 
 
-MOST_BYTES = 64_000_000
+MAX_CLIP_BYTES = 64_000_000
 """Bytes of pictures that a file in memory may hold."""
 _INDEX_BYTES = 48
 """At most so many tell where a picture stands; reserved in front, so that players need not read to the end first."""
@@ -141,7 +141,7 @@ class Remuxer:
         if self._stream is None:
             self._kind = kind
             self._stream = self._container.add_stream_from_template(stream, opaque=True)
-            self._stream.time_base = Fraction(1, TICKS)
+            self._stream.time_base = Fraction(1, TICKS_PER_S)
         return kind == self._kind
 
     def takes_like(self, packet: Packet) -> bool:
@@ -155,8 +155,8 @@ class Remuxer:
             self._mux(piece)
             return
         self._bytes += len(piece.data)
-        if self._bytes > MOST_BYTES:
-            raise OutputError(f"more than {MOST_BYTES / 1e6:g} MB; ask for fewer seconds")
+        if self._bytes > MAX_CLIP_BYTES:
+            raise OutputError(f"more than {MAX_CLIP_BYTES / 1e6:g} MB; ask for fewer seconds")
         self._pieces.append(piece)
 
     def __enter__(self) -> Remuxer:
@@ -185,7 +185,7 @@ class Remuxer:
 
     def _mux(self, piece: MuxPacket) -> None:
         packet = av.Packet(piece.data)
-        packet.time_base = Fraction(1, TICKS)
+        packet.time_base = Fraction(1, TICKS_PER_S)
         packet.dts = self._dts = max(self._dts + 1, piece.dts)
         packet.pts = max(packet.dts, piece.pts)
         packet.is_keyframe = piece.key

@@ -9,8 +9,8 @@ from typing import NamedTuple
 
 from pipeline.frames import Packet
 
-_MOST_BYTES = 32_000_000
-_MOST_PACKETS = 3000
+_MAX_QUEUE_BYTES = 32_000_000
+_MAX_PACKET_COUNT = 3000
 
 
 class Boxes(NamedTuple):
@@ -25,7 +25,7 @@ class Boxes(NamedTuple):
 class Backlog:
     """Many writers, one reader; who falls behind loses a camera's whole backlog and goes on at its next keyframe."""
 
-    def __init__(self, lost: Callable[[], None] = lambda: None, most: int = _MOST_BYTES) -> None:
+    def __init__(self, lost: Callable[[], None] = lambda: None, most: int = _MAX_QUEUE_BYTES) -> None:
         """Hold `most` bytes; `lost` hears of every packet that nobody will read."""
         self._changed = threading.Condition()
         self._items: deque[Packet | Boxes] = deque()
@@ -44,7 +44,7 @@ class Backlog:
             if isinstance(item, Packet):
                 if item.key:
                     self._waiting.discard(item.camera)
-                full = self._bytes + len(item.data) > self._most or len(self._items) >= _MOST_PACKETS
+                full = self._bytes + len(item.data) > self._most or len(self._items) >= _MAX_PACKET_COUNT
                 if full and item.camera not in self._waiting:
                     lost += self._drop(item.camera)
                     if not item.key:
@@ -54,7 +54,7 @@ class Backlog:
                 else:
                     self._bytes += len(item.data)
                     self._items.append(item)
-            elif len(self._items) < 2 * _MOST_PACKETS:
+            elif len(self._items) < 2 * _MAX_PACKET_COUNT:
                 self._items.append(item)
             self._changed.notify()
         for _ in range(lost):

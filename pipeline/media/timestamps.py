@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pipeline.frames import Packet
 
-TICKS = 90_000
+TICKS_PER_S = 90_000
 """A second, in the time base of everything that is encoded or written."""
 
-_LONGEST_STEP = 10.0
+_MAX_STEP_S = 10.0
 
 
 class PictureTimeline:
@@ -28,7 +28,7 @@ class PictureTimeline:
         else:
             self._interval = seconds - self._previous
         self._previous = seconds
-        self._ticks = max(self._ticks + 1, round((seconds + self._offset) * TICKS))
+        self._ticks = max(self._ticks + 1, round((seconds + self._offset) * TICKS_PER_S))
         return self._ticks
 
 
@@ -47,8 +47,8 @@ class PacketTimeline:
         """When the packet is to be shown and to be decoded, in ticks of 1/90000 s."""
         self.seconds = self._decoded(packet)
         shown = self.seconds if packet.pts is None or self._base is None else packet.pts - self._base
-        self._ticks = max(self._ticks + 1, round(self.seconds * TICKS))
-        return max(self._ticks, round(shown * TICKS)), self._ticks
+        self._ticks = max(self._ticks + 1, round(self.seconds * TICKS_PER_S))
+        return max(self._ticks, round(shown * TICKS_PER_S)), self._ticks
 
     def _decoded(self, packet: Packet) -> float:
         stamp = packet.pts if packet.dts is None else packet.dts
@@ -58,7 +58,7 @@ class PacketTimeline:
         if stamp is None:
             return self.seconds + self.interval
         step = stamp - self._base - self.seconds
-        if not 0 < step <= _LONGEST_STEP:
+        if not 0 < step <= _MAX_STEP_S:
             self._base += step - self.interval
             return self.seconds + self.interval
         self.interval = step

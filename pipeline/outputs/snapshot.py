@@ -10,7 +10,7 @@ from pipeline.clock import Clock
 from pipeline.draw.overlay import stale
 from pipeline.errors import OutputError, unwritable
 from pipeline.stats.camera import CameraStats
-from pipeline.stats.health import verdict
+from pipeline.stats.health import assess
 
 from .paths import make_room
 from .protocols import View
@@ -27,7 +27,7 @@ def save(view: View, stats: CameraStats, clock: Clock, path: str | Path) -> Path
     if target.suffix.lower() not in _ENDINGS:
         raise OutputError(f"{stats.name}: no snapshot: its file must end in {' or '.join(_ENDINGS)}, got {target}")
     age = clock.monotonic() - view.result.frame.captured
-    health = verdict(stats.figures(), clock.now(), age, view.live)
+    health = assess(stats.figures(), clock.now(), age, view.live)
     image = stale(view.image(), health, stats.name) if health.stale else view.annotated()
     make_room(target)
     try:

@@ -10,9 +10,9 @@ from pipeline.redaction import scrub
 
 from .camera import CameraFigures, State
 
-OLD = 1.5
+MAX_SHOWN_AGE_S = 1.5
 """Seconds after which a picture of a live camera is shown dimmed, with the reason over it."""
-BUDGET = 0.5
+MAX_LIVE_AGE_S = 0.5
 """Seconds of age up to which a picture counts as live; amber above."""
 
 
@@ -26,7 +26,7 @@ class Level(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class CameraHealth:
     """A level and the words for it."""
 
     level: Level
@@ -39,7 +39,7 @@ class Verdict:
         return self.level in (Level.BAD, Level.IDLE)
 
 
-def verdict(figures: CameraFigures, now: datetime, age: float | None, live: bool = True) -> Verdict:
+def assess(figures: CameraFigures, now: datetime, age: float | None, live: bool = True) -> CameraHealth:
     """Judge a camera whose newest picture at hand is `age` seconds old (None: there is none yet)."""
     shown = f"{round(age * 1e3)} ms" if age is not None else ""
     reason = scrub(figures.reason)
@@ -49,27 +49,27 @@ def verdict(figures: CameraFigures, now: datetime, age: float | None, live: bool
     silent = f"no picture for {_span(held if age is None else age)}"
     match figures.state:
         case State.ENDED:
-            return Verdict(Level.IDLE, _because("ended", reason))
+            return CameraHealth(Level.IDLE, _because("ended", reason))
         case State.OFFLINE | State.RETRYING:
-            return Verdict(Level.BAD, f"{_because(f'offline {since}', reason)}, {_next_try(figures.retry_in)}")
+            return CameraHealth(Level.BAD, f"{_because(f'offline {since}', reason)}, {_next_try(figures.retry_in)}")
         case State.STALLED:
-            return Verdict(Level.BAD, silent)
+            return CameraHealth(Level.BAD, silent)
         case State.FROZEN:
-            return Verdict(Level.BAD, f"frozen {_span(held)}")
+            return CameraHealth(Level.BAD, f"frozen {_span(held)}")
         case State.CORRUPT:
-            return Verdict(Level.BAD, f"damaged pictures {since}")
+            return CameraHealth(Level.BAD, f"damaged pictures {since}")
     if age is None:
         words = "connecting" if figures.state is State.CONNECTING else "waiting for a picture"
-        return Verdict(Level.IDLE, _because(words, reason))
+        return CameraHealth(Level.IDLE, _because(words, reason))
     if not live:
-        return Verdict(Level.GOOD, f"FILE {shown}")
-    if age > OLD:
-        return Verdict(Level.BAD, silent)
+        return CameraHealth(Level.GOOD, f"FILE {shown}")
+    if age > MAX_SHOWN_AGE_S:
+        return CameraHealth(Level.BAD, silent)
     if figures.state is State.LATE:
-        return Verdict(Level.WARN, f"LATE {round((age + figures.behind) * 1e3)} ms")
-    if age > BUDGET:
-        return Verdict(Level.WARN, f"LATE {shown}")
-    return Verdict(Level.GOOD, f"LIVE {shown}")
+        return CameraHealth(Level.WARN, f"LATE {round((age + figures.behind) * 1e3)} ms")
+    if age > MAX_LIVE_AGE_S:
+        return CameraHealth(Level.WARN, f"LATE {shown}")
+    return CameraHealth(Level.GOOD, f"LIVE {shown}")
 
 
 def _because(words: str, reason: str) -> str:

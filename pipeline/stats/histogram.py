@@ -8,10 +8,10 @@ from collections import Counter, deque
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-_STEP = math.log(1.02)
-_SMALLEST = 1e-6
-_RATE_WINDOW = 3.0
-_SHORTEST = 1.0
+_LOG_STEP_RATIO = math.log(1.02)
+_MIN_DURATION_S = 1e-6
+_RATE_WINDOW_S = 3.0
+_MIN_RATE_SPAN_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,7 @@ class Histogram:
 
     def add(self, seconds: float) -> None:
         """Count one duration."""
-        self._buckets[round(math.log(max(seconds, _SMALLEST)) / _STEP)] += 1
+        self._buckets[round(math.log(max(seconds, _MIN_DURATION_S)) / _LOG_STEP_RATIO)] += 1
         self._count += 1
         self._sum += seconds
         self._max = max(self._max, seconds)
@@ -63,7 +63,7 @@ class Histogram:
     def up_to(self, limits: Iterable[float]) -> list[int]:
         """How many durations are no longer than each limit; exact where the limit is a `boundary`."""
         steps = sorted(self._buckets.items())
-        return [sum(count for step, count in steps if step * _STEP <= math.log(limit)) for limit in limits]
+        return [sum(count for step, count in steps if step * _LOG_STEP_RATIO <= math.log(limit)) for limit in limits]
 
     def spread(self) -> Spread:
         """The distribution so far; zeros before the first duration."""
@@ -77,13 +77,13 @@ class Histogram:
         for bucket in sorted(self._buckets):
             rank -= self._buckets[bucket]
             if rank <= 0:
-                return min(math.exp(bucket * _STEP), self._max) * 1e3
+                return min(math.exp(bucket * _LOG_STEP_RATIO), self._max) * 1e3
         return self._max * 1e3
 
 
 def boundary(seconds: float) -> float:
     """The end of the histogram's step that is nearest to a duration: at most 1 % away."""
-    return math.exp((math.floor(math.log(seconds) / _STEP) + 0.5) * _STEP)
+    return math.exp((math.floor(math.log(seconds) / _LOG_STEP_RATIO) + 0.5) * _LOG_STEP_RATIO)
 
 
 class Rate:
@@ -105,11 +105,11 @@ class Rate:
         self._forget(now)
         if len(self._times) < 2:
             return 0.0
-        span = max(self._times[-1] - self._times[0], now - self._times[0] - _SHORTEST, _SHORTEST)
+        span = max(self._times[-1] - self._times[0], now - self._times[0] - _MIN_RATE_SPAN_S, _MIN_RATE_SPAN_S)
         return (len(self._times) - 1) / span
 
     def _forget(self, now: float) -> None:
-        while self._times and now - self._times[0] > _RATE_WINDOW:
+        while self._times and now - self._times[0] > _RATE_WINDOW_S:
             self._times.popleft()
 
 

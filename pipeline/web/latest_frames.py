@@ -11,7 +11,7 @@ from pipeline.draw.overlay import blank, stale
 from pipeline.errors import OutputError
 from pipeline.frames import Image
 from pipeline.outputs.protocols import View
-from pipeline.stats.health import OLD, Verdict
+from pipeline.stats.health import MAX_SHOWN_AGE_S, CameraHealth
 from pipeline.stats.registry import Stats
 
 _BLANK_SIZE_PX = 640, 360
@@ -60,7 +60,7 @@ class LatestFrames:
             return view
         source_age = self._stats.cameras[camera].figures().age or 0.0
         age = self._stats.clock.monotonic() - view.result.frame.captured
-        return view if age - source_age <= OLD else None
+        return view if age - source_age <= MAX_SHOWN_AGE_S else None
 
     def newest_encoded(self, camera: str) -> EncodedView | None:
         """Return the newest view of a camera as a JPEG, encoded now if it was not yet; None before the first."""
@@ -76,7 +76,7 @@ class LatestFrames:
                 encoded = self._encoded[camera] = EncodedView(view, self._jpeg(view.annotated()))
             return encoded
 
-    def encode_status(self, camera: str, view: View | None, health: Verdict) -> bytes:
+    def encode_status(self, camera: str, view: View | None, health: CameraHealth) -> bytes:
         """Return a JPEG that says what is wrong with a camera, over its newest view dimmed if there is one."""
         with self._encoding:
             picture = self._status_pictures.get(camera)

@@ -8,7 +8,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response, Strea
 from starlette.types import Receive, Scope, Send
 
 from pipeline.redaction import scrub
-from pipeline.stats.health import Verdict
+from pipeline.stats.health import CameraHealth
 
 VIDEO = "video/mp4"
 _CHUNK_BYTES = 64 * 1024
@@ -39,7 +39,7 @@ def unknown_part() -> Response:
     return PlainTextResponse("There is no such part of the stream, or not any more.\n", 404)
 
 
-def no_stream(camera: str, health: Verdict) -> Response:
+def no_stream(camera: str, health: CameraHealth) -> Response:
     """Answer a player of a camera that has nothing to show now."""
     text = f"gives no pictures now: {health.text}" if health.stale else "has not given enough pictures yet"
     return PlainTextResponse(f"{camera} {text}.\n", 503, {"retry-after": "2"})

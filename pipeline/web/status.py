@@ -11,7 +11,7 @@ from pipeline.outputs.events.schema import timestamp
 from pipeline.outputs.protocols import View
 from pipeline.redaction import scrub
 from pipeline.stats.camera import CameraFigures
-from pipeline.stats.health import Verdict, verdict
+from pipeline.stats.health import CameraHealth, assess
 from pipeline.stats.registry import Stats
 
 from .latest_frames import LatestFrames
@@ -28,7 +28,7 @@ class Assessment(NamedTuple):
     """None before the first."""
     age: float | None
     """Seconds since its capture; None before the first."""
-    health: Verdict
+    health: CameraHealth
 
 
 class StatusReporter:
@@ -60,12 +60,12 @@ class StatusReporter:
         clock = self._stats.clock
         age = None if view is None else max(0.0, clock.monotonic() - view.result.frame.captured)
         live = view is None or view.live
-        return Assessment(view, age, verdict(self._stats.cameras[camera].figures(), clock.now(), age, live))
+        return Assessment(view, age, assess(self._stats.cameras[camera].figures(), clock.now(), age, live))
 
-    def health(self, camera: str) -> Verdict:
+    def health(self, camera: str) -> CameraHealth:
         """Judge a camera itself, whether or not a picture of it was shown."""
         figures = self._stats.cameras[camera].figures()
-        return verdict(figures, self._stats.clock.now(), figures.age, figures.live)
+        return assess(figures, self._stats.clock.now(), figures.age, figures.live)
 
     def jpeg(self, camera: str) -> bytes:
         """Return the newest picture as a JPEG that can stand alone: dimmed, with the reason, if it is stale."""
@@ -97,7 +97,7 @@ class StatusReporter:
         if not figures.detected:
             # Pictures may rest unseen, but not the camera.
             age, size = figures.age, self._passthrough.size(camera) or size
-            health = verdict(figures, self._stats.clock.now(), age, live)
+            health = assess(figures, self._stats.clock.now(), age, live)
         width, height = size or (None, None)
         return {
             "name": figures.name,
@@ -139,7 +139,7 @@ class StatusReporter:
         if offer is None:
             return None
         codec, hold, age = offer
-        health = verdict(figures, self._stats.clock.now(), age, live)
+        health = assess(figures, self._stats.clock.now(), age, live)
         overlay = self._overlays.get(figures.name, Overlay())
         return {
             "codec": codec,

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from pipeline.errors import OutputError
 from pipeline.frames import Packet
-from pipeline.media.muxer import CODECS, MOST_BYTES, MuxPacket, Remuxer
+from pipeline.media.muxer import CODECS, MAX_CLIP_BYTES, MuxPacket, Remuxer
 from pipeline.media.timestamps import PacketTimeline
 
 from .memory_budget import CROWDED
@@ -105,7 +105,7 @@ class BufferedClip:
 
     def put(self, packet: Packet) -> None:
         """Take what comes until the end; pictures of another kind, and the first after an outage, begin anew."""
-        if packet.captured > self._end or self._bytes > MOST_BYTES or self._refused:
+        if packet.captured > self._end or self._bytes > MAX_CLIP_BYTES or self._refused:
             return
         if packet.key and self._packets and (self._early or _kind(packet) != _kind(self._packets[0])):
             self._packets, self._bytes = [], 0
@@ -119,8 +119,8 @@ class BufferedClip:
         packets = list(self._packets)
         if not packets or self._early:
             raise OutputError("no picture came in that time")
-        if self._bytes > MOST_BYTES:
-            raise OutputError(f"more than {MOST_BYTES / 1e6:g} MB; ask for fewer seconds")
+        if self._bytes > MAX_CLIP_BYTES:
+            raise OutputError(f"more than {MAX_CLIP_BYTES / 1e6:g} MB; ask for fewer seconds")
         if self._refused:
             raise OutputError(CROWDED)
         timeline = PacketTimeline()

@@ -11,7 +11,7 @@ from pipeline.clock import Clock
 from pipeline.frames import Packet
 from pipeline.media.fmp4 import MediaSample, head, parted, piece
 from pipeline.media.muxer import DamagedError
-from pipeline.media.timestamps import TICKS, PacketTimeline
+from pipeline.media.timestamps import TICKS_PER_S, PacketTimeline
 
 _MIN_SEGMENT_S = 0.95
 _MAX_SEGMENT_S = 10.0
@@ -118,7 +118,7 @@ class Segmenter:
         self._advance(decoded)
         self._captured = packet.captured
         other = packet.key and sets != self._sets
-        elapsed = (self._at - self._began) / TICKS
+        elapsed = (self._at - self._began) / TICKS_PER_S
         full = elapsed + _ROOM * self._interval > (self.target or _MAX_SEGMENT_S) + 0.49
         changed = True
         if not self.growing or other or paused or full or (packet.key and elapsed >= _MIN_SEGMENT_S):
@@ -126,7 +126,7 @@ class Segmenter:
             if other and not self._change(packet, sets):
                 return False
             self._begin(packet.captured, discontinuous=other or paused)
-        elif (self._at - self._samples[0].decoded) / TICKS + _ROOM * self._interval > self.part_target:
+        elif (self._at - self._samples[0].decoded) / TICKS_PER_S + _ROOM * self._interval > self.part_target:
             self._end_part()
         else:
             changed = False
@@ -155,9 +155,9 @@ class Segmenter:
         """Move on to the next picture's place; a pause takes no longer than a segment may."""
         step = max(1, decoded - self._decoded)
         self._decoded = decoded
-        longest = self._began + round(((self.target or _MAX_SEGMENT_S) + 0.49) * TICKS)
+        longest = self._began + round(((self.target or _MAX_SEGMENT_S) + 0.49) * TICKS_PER_S)
         self._at = min(self._at + step, max(longest, self._at + 1))
-        self._interval += 0.1 * (min(1.0, step / TICKS) - self._interval)
+        self._interval += 0.1 * (min(1.0, step / TICKS_PER_S) - self._interval)
 
     def _change(self, keyframe: Packet, sets: bytes) -> bool:
         try:
@@ -189,7 +189,7 @@ class Segmenter:
     def _end_part(self) -> None:
         samples, self._samples = self._samples, []
         if samples:
-            seconds = (self._at - samples[0].decoded) / TICKS
+            seconds = (self._at - samples[0].decoded) / TICKS_PER_S
             data = piece(self._number, samples, self._at)
             self.segments[-1].parts.append(Part(data, seconds, samples[0].key))
 

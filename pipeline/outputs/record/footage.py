@@ -12,7 +12,7 @@ import av
 
 from pipeline.errors import OutputError
 from pipeline.media.muxer import MuxPacket, Remuxer
-from pipeline.media.timestamps import TICKS
+from pipeline.media.timestamps import TICKS_PER_S
 
 from .retention import RecordingStore
 from .sidecar import BoxesFile, lines
@@ -144,4 +144,4 @@ def _seconds(ticks: int | None, packet: av.Packet[Any]) -> timedelta:
 
 
 def _ticks(moment: timedelta) -> int:
-    return round(moment.total_seconds() * TICKS)
+    return round(moment.total_seconds() * TICKS_PER_S)

@@ -22,7 +22,7 @@ import av
 
 HEAD = struct.Struct("!?qqI")
 
-_TICKS = 90_000
+_TICKS_PER_S = 90_000
 _FORMATS = {"rtsp": "rtsp", "rtmp": "flv"}
 
 
@@ -55,9 +55,9 @@ def _publish(source: BinaryIO, address: str, codec: str, patience: float) -> Non
         if stream is None:
             with av.open(io.BytesIO(data), format=codec) as sample:
                 stream = container.add_stream_from_template(sample.streams.video[0], opaque=True)
-            stream.time_base = Fraction(1, _TICKS)
+            stream.time_base = Fraction(1, _TICKS_PER_S)
         packet = av.Packet(data)
-        packet.time_base = Fraction(1, _TICKS)
+        packet.time_base = Fraction(1, _TICKS_PER_S)
         packet.pts, packet.dts = pts, dts
         packet.is_keyframe = key
         packet.stream = stream

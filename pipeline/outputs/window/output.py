@@ -16,7 +16,7 @@ from pipeline.draw.primitives import WHITE, letter_size, letters, printable
 from pipeline.errors import OutputError, unwritable
 from pipeline.frames import Image
 from pipeline.outputs.protocols import Output, OutputContext, View
-from pipeline.stats.health import Level, Verdict, verdict
+from pipeline.stats.health import CameraHealth, Level, assess
 
 from .display import missing_display
 from .settings import Window
@@ -39,7 +39,7 @@ class _Tile(NamedTuple):
     """What one camera looks like now: its newest view, and what must be said over it."""
 
     view: View | None
-    verdict: Verdict | None
+    health: CameraHealth | None
 
 
 class WindowOutput(Output):
@@ -114,9 +114,9 @@ class WindowOutput(Output):
     def _tile(self, name: str) -> _Tile:
         view = self._views.get(name)
         age = None if view is None else self._clock.monotonic() - view.result.frame.captured
-        health = verdict(self._stats.cameras[name].figures(), self._clock.now(), age, view is None or view.live)
+        health = assess(self._stats.cameras[name].figures(), self._clock.now(), age, view is None or view.live)
         if self._paused_at is not None:
-            return _Tile(view, Verdict(Level.WARN, f"paused at {self._paused_at:%H:%M:%S}"))
+            return _Tile(view, CameraHealth(Level.WARN, f"paused at {self._paused_at:%H:%M:%S}"))
         return _Tile(view, health if health.stale else None)
 
     def _compose(self, tiles: dict[str, _Tile]) -> Image:
@@ -136,12 +136,12 @@ class WindowOutput(Output):
     def _picture(self, name: str, tile: _Tile, cell: tuple[int, int], *, fit: bool) -> Image:
         """Return a camera as it looks now, scaled into the cell (width, height) if asked."""
         if tile.view is None:
-            return blank(*cell, tile.verdict or Verdict(Level.IDLE, "connecting"), name)
+            return blank(*cell, tile.health or CameraHealth(Level.IDLE, "connecting"), name)
         # Boxes and title of a picture that is not of now would only mislead.
-        image = tile.view.annotated() if self._overlay and tile.verdict is None else tile.view.image()
+        image = tile.view.annotated() if self._overlay and tile.health is None else tile.view.image()
         if fit:
             image = _scaled(image, *cell)
-        return image if tile.verdict is None else stale(image, tile.verdict, name)
+        return image if tile.health is None else stale(image, tile.health, name)
 
     def _present(self, canvas: Image, note: str) -> None:
         if self._help or note:

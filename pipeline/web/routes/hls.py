@@ -10,7 +10,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from pipeline.outputs.hls.live_stream import HlsStream
-from pipeline.stats.health import Verdict
+from pipeline.stats.health import CameraHealth
 from pipeline.web import limits
 from pipeline.web.responses import (
     VIDEO,
@@ -37,7 +37,7 @@ class HlsRoutes:
         cameras: Collection[str],
         streams: Mapping[str, HlsStream],
         viewers: ViewerRegistry,
-        health: Callable[[str], Verdict],
+        health: Callable[[str], CameraHealth],
     ) -> None:
         """`health` judges a camera by its name."""
         self._cameras = cameras

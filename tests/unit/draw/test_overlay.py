@@ -11,7 +11,7 @@ from pipeline.draw.overlay import OverlayPainter, blank, counted, stale, strip_h
 from pipeline.draw.primitives import AMBER, GREEN, INK, RED, WHITE, colour, letter_size, letters, printable
 from pipeline.frames import Detections
 from pipeline.stats.camera import State
-from pipeline.stats.health import Level, Verdict, verdict
+from pipeline.stats.health import CameraHealth, Level, assess
 from tests.support.scenes import START, HandClock, Scene, share
 
 SIZES = [(320, 240), (640, 360), (1280, 720), (1920, 1080), (3840, 2160), (1080, 1920), (161, 121)]
@@ -122,7 +122,7 @@ def test_a_frozen_camera_is_drawn_dimmed_under_red_though_pictures_keep_coming(s
 def test_the_old_title_is_covered_when_the_picture_is_stale(scene: Scene) -> None:
     painted = scene.draw(scene.result(1280, 720))
     before = painted.copy()
-    dimmed = stale(painted, Verdict(Level.BAD, "offline since 14:03:11, retry in 4 s"), "door")
+    dimmed = stale(painted, CameraHealth(Level.BAD, "offline since 14:03:11, retry in 4 s"), "door")
     assert share(dimmed[:30], GREEN, 30) == 0
     assert share(dimmed[:30], RED, 3) > 0.8
     assert share(dimmed[:30], WHITE, 60) > 0.02
@@ -133,7 +133,7 @@ def test_the_old_title_is_covered_when_the_picture_is_stale(scene: Scene) -> Non
 @pytest.mark.parametrize("text", ["ended", "offline since 14:03:11, retry in 4 s"])
 def test_the_reason_over_a_stale_picture_ends_one_letter_before_the_edge(text: str) -> None:
     plain = np.full((720, 1280, 3), 70, np.uint8)
-    line = stale(plain, Verdict(Level.BAD, text), "d")[:30].astype(int)
+    line = stale(plain, CameraHealth(Level.BAD, text), "d")[:30].astype(int)
     white = np.flatnonzero((line.min(axis=2) > 200).any(axis=0))
     size = letter_size(1280, 720)
     assert 1280 - white[-1] == pytest.approx(size, abs=3)
@@ -191,37 +191,37 @@ def test_counts_are_put_in_words() -> None:
 @pytest.mark.parametrize(
     ("state", "reason", "retry_in", "age", "expected"),
     [
-        (State.LIVE, "", None, 0.042, Verdict(Level.GOOD, "LIVE 42 ms")),
-        (State.LIVE, "", None, 0.6, Verdict(Level.WARN, "LATE 600 ms")),
-        (State.LATE, "", None, 0.1, Verdict(Level.WARN, "LATE 100 ms")),
-        (State.LIVE, "", None, 12.2, Verdict(Level.BAD, "no picture for 12 s")),
-        (State.STALLED, "", None, 5.0, Verdict(Level.BAD, "no picture for 5 s")),
-        (State.STALLED, "", None, None, Verdict(Level.BAD, "no picture for 90 s")),
-        (State.FROZEN, "", None, 0.02, Verdict(Level.BAD, "frozen 90 s")),
-        (State.OFFLINE, "refused", 4.2, 9.0, Verdict(Level.BAD, "offline since {since} (refused), retry in 4 s")),
-        (State.RETRYING, "", None, 9.0, Verdict(Level.BAD, "offline since {since}, trying again")),
-        (State.CORRUPT, "", None, 0.1, Verdict(Level.BAD, "damaged pictures since {since}")),
-        (State.CONNECTING, "", None, None, Verdict(Level.IDLE, "connecting")),
-        (State.LIVE, "", None, None, Verdict(Level.IDLE, "waiting for a picture")),
-        (State.ENDED, "", None, 700.0, Verdict(Level.IDLE, "ended")),
+        (State.LIVE, "", None, 0.042, CameraHealth(Level.GOOD, "LIVE 42 ms")),
+        (State.LIVE, "", None, 0.6, CameraHealth(Level.WARN, "LATE 600 ms")),
+        (State.LATE, "", None, 0.1, CameraHealth(Level.WARN, "LATE 100 ms")),
+        (State.LIVE, "", None, 12.2, CameraHealth(Level.BAD, "no picture for 12 s")),
+        (State.STALLED, "", None, 5.0, CameraHealth(Level.BAD, "no picture for 5 s")),
+        (State.STALLED, "", None, None, CameraHealth(Level.BAD, "no picture for 90 s")),
+        (State.FROZEN, "", None, 0.02, CameraHealth(Level.BAD, "frozen 90 s")),
+        (State.OFFLINE, "refused", 4.2, 9.0, CameraHealth(Level.BAD, "offline since {since} (refused), retry in 4 s")),
+        (State.RETRYING, "", None, 9.0, CameraHealth(Level.BAD, "offline since {since}, trying again")),
+        (State.CORRUPT, "", None, 0.1, CameraHealth(Level.BAD, "damaged pictures since {since}")),
+        (State.CONNECTING, "", None, None, CameraHealth(Level.IDLE, "connecting")),
+        (State.LIVE, "", None, None, CameraHealth(Level.IDLE, "waiting for a picture")),
+        (State.ENDED, "", None, 700.0, CameraHealth(Level.IDLE, "ended")),
     ],
 )
 def test_the_verdict_says_what_is_wrong(
-    clock: HandClock, state: State, reason: str, retry_in: float | None, age: float | None, expected: Verdict
+    clock: HandClock, state: State, reason: str, retry_in: float | None, age: float | None, expected: CameraHealth
 ) -> None:
     camera = Scene(clock).camera
     camera.changed(State.RETRYING if state is State.OFFLINE else State.OFFLINE)
     camera.changed(state, reason, retry_in)
-    given = verdict(camera.figures(), START + timedelta(seconds=90), age)
+    given = assess(camera.figures(), START + timedelta(seconds=90), age)
     since = f"{START.astimezone():%H:%M:%S}"
-    assert given == Verdict(expected.level, expected.text.format(since=since))
+    assert given == CameraHealth(expected.level, expected.text.format(since=since))
 
 
 def test_a_late_picture_says_how_old_it_really_is(clock: HandClock) -> None:
     camera = Scene(clock).camera
     camera.captured(behind=1.4)
     camera.changed(State.LATE)
-    assert verdict(camera.figures(), START, 0.1).text == "LATE 1500 ms"
+    assert assess(camera.figures(), START, 0.1).text == "LATE 1500 ms"
 
 
 def test_an_offline_camera_says_since_when_nothing_good_was_seen(clock: HandClock) -> None:
@@ -231,17 +231,17 @@ def test_an_offline_camera_says_since_when_nothing_good_was_seen(clock: HandCloc
     camera.changed(State.OFFLINE, "refused")
     clock.seconds += 60
     camera.changed(State.RETRYING)
-    given = verdict(camera.figures(), START + timedelta(seconds=120), 120.0)
+    given = assess(camera.figures(), START + timedelta(seconds=120), 120.0)
     assert given.text == f"offline since {START.astimezone():%H:%M:%S}, trying again"
 
 
 def test_a_file_is_never_called_live(clock: HandClock) -> None:
     scene = Scene(clock, live=False)
-    assert verdict(scene.camera.figures(), START, 0.02, live=False).text == "FILE 20 ms"
-    assert verdict(scene.camera.figures(), START, 60.0, live=False).level is Level.GOOD
+    assert assess(scene.camera.figures(), START, 0.02, live=False).text == "FILE 20 ms"
+    assert assess(scene.camera.figures(), START, 60.0, live=False).level is Level.GOOD
 
 
 def test_a_camera_without_any_picture_has_a_card_with_its_name() -> None:
-    card = blank(640, 360, Verdict(Level.IDLE, "connecting"), "door")
+    card = blank(640, 360, CameraHealth(Level.IDLE, "connecting"), "door")
     assert card.shape == (360, 640, 3)
     assert share(card[:20], WHITE, 60) > 0.01

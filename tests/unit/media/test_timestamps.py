@@ -7,9 +7,9 @@ from itertools import pairwise
 import pytest
 
 from pipeline.frames import Packet
-from pipeline.media.timestamps import TICKS, PacketTimeline, PictureTimeline
+from pipeline.media.timestamps import TICKS_PER_S, PacketTimeline, PictureTimeline
 
-STEP = TICKS // 25
+STEP = TICKS_PER_S // 25
 """Ticks between two pictures of a camera that gives 25 a second."""
 
 
@@ -72,9 +72,9 @@ def test_a_jump_of_the_cameras_clock_is_joined(jump: float) -> None:
 def test_a_pause_of_ten_seconds_is_no_jump() -> None:
     assert [decoded for _, decoded in placed((1.0, 1.0), (2.0, 2.0), (12.0, 12.0), (22.5, 22.5))] == [
         0,
-        TICKS,
-        11 * TICKS,
-        21 * TICKS,
+        TICKS_PER_S,
+        11 * TICKS_PER_S,
+        21 * TICKS_PER_S,
     ]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from pipeline.stats.health import OLD
+from pipeline.stats.health import MAX_SHOWN_AGE_S
 from pipeline.stats.registry import Stats
 from pipeline.web.latest_frames import LatestFrames
 from tests.support.scenes import HandClock, Scene
@@ -27,7 +27,7 @@ def test_of_a_camera_that_nobody_watched_only_a_picture_of_now_is_shown() -> Non
     assert frames.newest_encoded("door") is None
     newer = replace(scene.result(age=0), detected=False)
     frames.put(scene.view(newer))
-    clock.seconds += OLD
+    clock.seconds += MAX_SHOWN_AGE_S
     scene.camera.captured()
     shot = frames.newest_encoded("door")
     assert shot is not None

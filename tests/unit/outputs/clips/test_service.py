@@ -420,7 +420,7 @@ def test_more_than_the_memory_may_hold_is_refused(clip: Clip, monkeypatch: pytes
     clips = Clips({"door": 15.0}, HandClock())
     for packet in packets(clip, 60):
         clips.packet(packet)
-    monkeypatch.setattr(past, "MOST_BYTES", 1000)
+    monkeypatch.setattr(past, "MAX_CLIP_BYTES", 1000)
     saves: list[Callable[[Clip_], object]] = [Clip_.data, lambda asked: asked.save(tmp_path / "clip.mp4")]
     for save in saves:
         with clips.ask("door", 10, 0) as asked, pytest.raises(OutputError) as caught:
