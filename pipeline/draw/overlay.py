@@ -102,7 +102,7 @@ def counted(detections: Detections) -> str:
 
 
 def stale(picture: Image, health: CameraHealth, name: str, scale: float = 1.0) -> Image:
-    """Return a new picture with the health of the camera in a solid line over the title, grey and dark if it is stale."""
+    """Return a new picture with the health of the camera in a solid line over the title, dark grey if it is stale."""
     height, width = picture.shape[:2]
     if health.stale:
         grey = cv2.convertScaleAbs(cv2.cvtColor(picture, cv2.COLOR_BGR2GRAY), alpha=0.5)

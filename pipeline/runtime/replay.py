@@ -9,7 +9,7 @@ import numpy as np
 
 from pipeline.concurrency.queues import Funnel
 from pipeline.frames import Detection, Detections, Frame, Result, Timing
-from pipeline.outputs.record.sidecar import Found
+from pipeline.outputs.record.sidecar import RecordedBoxes
 from pipeline.stats.registry import Stats
 
 
@@ -18,7 +18,7 @@ class Replay:
 
     def __init__(self, recordings: Mapping[str, Path]) -> None:
         """Read the boxes beside each recording; one without them plays without."""
-        self._boxes = {name: Found(path) for name, path in recordings.items()}
+        self._boxes = {name: RecordedBoxes(path) for name, path in recordings.items()}
 
     def report(self) -> str:
         """One line for a person."""

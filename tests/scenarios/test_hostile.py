@@ -435,10 +435,10 @@ def test_a_flood_of_clips_leaves_room_for_pictures_and_nothing_behind(served: Se
             line.sendall(asked)
         assert until(lambda: len(select.select(lines, [], [], 0.1)[0]) == 52)
         assert all(b" 503 " in line.recv(4096) for line in select.select(lines, [], [], 0)[0])
-        assert len(served.clips._pasts["door"]._wanted) == 8
+        assert len(served.clips._buffers["door"]._wanted) == 8
         assert served.bearer("/api/cameras/door/snapshot.jpg")[0] == 200
         assert threading.active_count() <= threads
-    assert until(lambda: not served.clips._pasts["door"]._wanted)
+    assert until(lambda: not served.clips._buffers["door"]._wanted)
     assert until(lambda: connections(served) <= 1)
     assert served.bearer("/api/cameras/door/clip.mp4?before=1&after=0")[0] == 503
 

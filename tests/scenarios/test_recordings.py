@@ -22,7 +22,7 @@ from pipeline.config.root import Config
 from pipeline.draw.primitives import colour
 from pipeline.errors import OutputError
 from pipeline.frames import Image
-from pipeline.outputs.record.sidecar import Found, lines
+from pipeline.outputs.record.sidecar import RecordedBoxes, lines
 from tests.scenarios.test_secrets import PASSWORD, leaks
 from tests.support.clips import Clip, encode, number_in, street, write_file
 from tests.support.models import rows_model, write_ir
@@ -99,7 +99,7 @@ def test_a_camera_is_recorded_streamed_and_clipped_at_once(server: RtspServer, m
             boxes = [[round(each, 2) for each in one.box] for one in known.detections]
             assert [one["box"] for one in event["detections"]] == boxes
     assert len(numbers(cut)) > 30
-    assert len(Found(cut)) > 15
+    assert len(RecordedBoxes(cut)) > 15
 
 
 def test_clips_and_snapshots_of_a_camera_that_nobody_records(server: RtspServer, model: str, tmp_path: Path) -> None:
@@ -155,7 +155,7 @@ def test_a_file_of_any_kind_is_copied_picture_by_picture(model: str, tmp_path: P
     pipeline.run(config)
     files = sorted((tmp_path / "out").glob(f"*{ending}"), key=lambda each: each.stem)
     assert [number for file in files for _, number in numbers(file)] == list(range(45))
-    assert sum(len(Found(file)) for file in files) == 45
+    assert sum(len(RecordedBoxes(file)) for file in files) == 45
 
 
 def test_a_recording_plays_with_the_boxes_that_were_found(tmp_path: Path) -> None:

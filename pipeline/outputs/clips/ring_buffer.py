@@ -114,7 +114,7 @@ class BufferedClip:
             self._packets.append(packet)
             self._bytes += len(packet.data)
 
-    def pour(self, splice: Remuxer) -> None:
+    def write_to(self, remuxer: Remuxer) -> None:
         """Put all that is there into a file; raises OutputError where there is nothing, or too much."""
         packets = list(self._packets)
         if not packets or self._early:
@@ -124,9 +124,9 @@ class BufferedClip:
         if self._refused:
             raise OutputError(CROWDED)
         timeline = PacketTimeline()
-        splice.takes_like(packets[0])
+        remuxer.takes_like(packets[0])
         for packet in packets:
-            splice.add(MuxPacket(packet.data, packet.key, *timeline.place(packet)))
+            remuxer.add(MuxPacket(packet.data, packet.key, *timeline.place(packet)))
 
     @property
     def _early(self) -> bool:

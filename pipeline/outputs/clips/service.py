@@ -31,7 +31,7 @@ class ClipSource(Protocol):
     wait: float
     """Seconds after its end when all of it is there."""
 
-    def pour(self, splice: Remuxer) -> None:
+    def write_to(self, remuxer: Remuxer) -> None:
         """Put all of it into a file; raises OutputError."""
         ...
 
@@ -56,28 +56,28 @@ class Recordings(Protocol):
         ...
 
 
-class _Either:
+class _FallbackSource:
     """The seconds in the recording, or those in memory where it has none of them: its disk may be full or gone."""
 
-    def __init__(self, recorded: ClipSource, remembered: ClipSource) -> None:
-        self.wait = max(recorded.wait, remembered.wait)
+    def __init__(self, recorded: ClipSource, buffered: ClipSource) -> None:
+        self.wait = max(recorded.wait, buffered.wait)
         self._recorded = recorded
-        self._remembered = remembered
+        self._buffered = buffered
 
-    def pour(self, splice: Remuxer) -> None:
+    def write_to(self, remuxer: Remuxer) -> None:
         try:
-            self._recorded.pour(splice)
+            self._recorded.write_to(remuxer)
         except (OSError, ValueError):
-            if not splice.empty:
+            if not remuxer.empty:
                 raise
-            self._remembered.pour(splice)
+            self._buffered.write_to(remuxer)
 
     def beside(self) -> Path:
         return self._recorded.beside()
 
     def release(self) -> None:
         self._recorded.release()
-        self._remembered.release()
+        self._buffered.release()
 
 
 class Clip:
@@ -109,7 +109,7 @@ class Clip:
         """Return the same as the bytes of an MP4 file, without touching the disk; raises OutputError."""
         with self._named():
             memory = io.BytesIO()
-            self._pour(memory)
+            self._write_to(memory)
             return memory.getvalue()
 
     def _put_in_place(self, target: Path) -> None:
@@ -118,7 +118,7 @@ class Clip:
             with TemporaryDirectory(prefix=".clip-", dir=target.parent) as folder:
                 made = Path(folder) / target.name
                 try:
-                    self._pour(made)
+                    self._write_to(made)
                 except OutputError as error:
                     text = str(error).replace(str(made.with_suffix("")), str(target.with_suffix("")))
                     raise OutputError(text) from error
@@ -134,9 +134,9 @@ class Clip:
         except OSError as error:
             raise unwritable(target, error) from error
 
-    def _pour(self, target: Path | io.BytesIO) -> None:
-        with Remuxer(target) as splice:
-            self._footage.pour(splice)
+    def _write_to(self, target: Path | io.BytesIO) -> None:
+        with Remuxer(target) as remuxer:
+            self._footage.write_to(remuxer)
 
     @contextmanager
     def _named(self) -> Iterator[None]:
@@ -163,22 +163,22 @@ class Clips:
         """Where the recordings are, if there are any."""
         self._clock = clock
         self._ended = ended or threading.Event()
-        self._pasts = {name: PacketRingBuffer(seconds) for name, seconds in kept.items() if seconds}
+        self._buffers = {name: PacketRingBuffer(seconds) for name, seconds in kept.items() if seconds}
 
     def packet(self, packet: Packet) -> None:
         """Take one packet of any camera."""
-        if (past := self._pasts.get(packet.camera)) is not None:
-            past.put(packet)
+        if (buffer := self._buffers.get(packet.camera)) is not None:
+            buffer.put(packet)
 
     def keeps(self, camera: str) -> bool:
         """Whether it wants the packets of a camera."""
-        return camera in self._pasts
+        return camera in self._buffers
 
     def reach(self, camera: str) -> float:
         """Seconds before now that a clip of a camera may hold; 0 where none can be had."""
         if self._refusal(camera):
             return 0.0
-        return self._pasts[camera].seconds if self.recordings is None else MAX_SIDE_S
+        return self._buffers[camera].seconds if self.recordings is None else MAX_SIDE_S
 
     def ask(self, camera: str, before: float, after: float, take: Callable[[int], bool] = lambda count: True) -> Clip:
         """Return a clip of the last `before` seconds and the next `after`, which have to pass; raises OutputError.
@@ -191,10 +191,10 @@ class Clips:
             raise OutputError(f"{camera}: no clip: {refusal}")
         if before > (reach := self.reach(camera)):
             raise OutputError(f"{camera}: no clip: only {reach:g} s are kept; {_ADVICE}")
-        now, past = self._clock.monotonic(), self._pasts.get(camera)
-        kept = None if past is None else past.want(now - before, now + after, take)
+        now, buffer = self._clock.monotonic(), self._buffers.get(camera)
+        kept = None if buffer is None else buffer.want(now - before, now + after, take)
         recorded = None if self.recordings is None else self.recordings.footage(camera, before, after)
-        footage = _Either(recorded, kept) if recorded and kept else recorded or kept
+        footage = _FallbackSource(recorded, kept) if recorded and kept else recorded or kept
         assert footage is not None
         return Clip(camera, footage, after)
 
@@ -209,5 +209,5 @@ class Clips:
         """Why no clip of a camera can be had, if so."""
         if self.recordings is not None:
             return self.recordings.refusal(camera)
-        past = self._pasts.get(camera)
-        return f"nothing of it is kept; {_ADVICE}" if past is None else past.refusal
+        buffer = self._buffers.get(camera)
+        return f"nothing of it is kept; {_ADVICE}" if buffer is None else buffer.refusal

@@ -25,7 +25,7 @@ _MAX_REORDER_S = 1.0
 """Seconds, at most, that a picture is shown after its place in the file."""
 
 
-class Take(NamedTuple):
+class RecordingFile(NamedTuple):
     """One file of a recording."""
 
     path: Path
@@ -33,44 +33,44 @@ class Take(NamedTuple):
     """Wall time of its first picture."""
 
 
-class Recorded:
+class RecordedClip:
     """The seconds of one clip, in the files of a recording."""
 
     wait = _UNTIL_WRITTEN_S
     """Seconds after its end when all of it is there."""
 
     def __init__(
-        self, camera: str, takes: Sequence[Take], shelf: RecordingStore, start: datetime, end: datetime
+        self, camera: str, files: Sequence[RecordingFile], store: RecordingStore, start: datetime, end: datetime
     ) -> None:
-        """`takes` are all there are, and grow meanwhile."""
+        """Take all files there are; more may be appended to `files` meanwhile."""
         self._camera = camera
-        self._all = takes
-        self._shelf = shelf
+        self._all = files
+        self._store = store
         self._start = start
         self._end = end
         self._zero: datetime | None = None
-        self._takes: list[Take] = []
+        self._files: list[RecordingFile] = []
         self._released = False
 
-    def pour(self, splice: Remuxer) -> None:
+    def write_to(self, remuxer: Remuxer) -> None:
         """Put all that is there into a file, and the boxes beside it; raises OutputError where there is nothing."""
-        self._takes = _covering(list(self._all), self._start, self._end)
-        for take in self._takes:
-            with suppress(av.error.InvalidDataError), av.open(str(take.path)) as recorded:
-                self._copy(take, recorded, splice)
+        self._files = _covering(list(self._all), self._start, self._end)
+        for file in self._files:
+            with suppress(av.error.InvalidDataError), av.open(str(file.path)) as recorded:
+                self._copy(file, recorded, remuxer)
         if self._zero is None:
             raise OutputError("nothing of that time was recorded")
-        if isinstance(splice.target, Path):
-            self._copy_boxes(splice.target, self._zero)
+        if isinstance(remuxer.target, Path):
+            self._copy_boxes(remuxer.target, self._zero)
 
     def beside(self) -> Path:
         """Return a name for its file beside the recordings, taken by no other file yet."""
-        if self._shelf.missing:
+        if self._store.missing:
             raise OutputError("the disk is as full as it may get; free some space")
         chosen = _covering(list(self._all), self._start, self._end)
         if not chosen:
             raise OutputError("nothing of that time was recorded")
-        plain = self._shelf.path(self._camera, max(self._start, chosen[0].began))
+        plain = self._store.path(self._camera, max(self._start, chosen[0].began))
         path, count = plain.with_name(f"{plain.stem}-clip{plain.suffix}"), 1
         while path.exists():
             count += 1
@@ -81,24 +81,24 @@ class Recorded:
         """Nothing is held, but what is being cut may be much."""
         self._released = True
 
-    def _copy(self, take: Take, recorded: av.container.InputContainer, splice: Remuxer) -> None:
+    def _copy(self, file: RecordingFile, recorded: av.container.InputContainer, remuxer: Remuxer) -> None:
         stream = recorded.streams.video[0]
-        if not splice.empty and not splice.takes(stream):
+        if not remuxer.empty and not remuxer.takes(stream):
             return
-        for packet in self._wanted(take, recorded, stream):
+        for packet in self._wanted(file, recorded, stream):
             if self._zero is None:
-                splice.takes(stream)
-                self._zero = take.began + _seconds(packet.dts, packet)
-            shift = take.began - self._zero
+                remuxer.takes(stream)
+                self._zero = file.began + _seconds(packet.dts, packet)
+            shift = file.began - self._zero
             shown, decoded = (_ticks(shift + _seconds(each, packet)) for each in (packet.pts, packet.dts))
-            splice.add(MuxPacket(bytes(packet), packet.is_keyframe, shown, decoded))
+            remuxer.add(MuxPacket(bytes(packet), packet.is_keyframe, shown, decoded))
 
     def _wanted(
-        self, take: Take, recorded: av.container.InputContainer, stream: av.VideoStream
+        self, file: RecordingFile, recorded: av.container.InputContainer, stream: av.VideoStream
     ) -> Iterator[av.Packet[Any]]:
         """Packets from the last keyframe before the start to the end."""
         held: list[av.Packet[Any]] = []
-        ahead = (self._start - take.began).total_seconds() - _MAX_REORDER_S
+        ahead = (self._start - file.began).total_seconds() - _MAX_REORDER_S
         if self._zero is None and ahead > 0 and stream.time_base:
             # Where that cannot be done, it is read from its beginning.
             with suppress(av.FFmpegError):
@@ -108,7 +108,7 @@ class Recorded:
                 raise OutputError("nobody waits for it any more")
             if packet.pts is None or packet.dts is None or not packet.size:
                 continue
-            moment = take.began + _seconds(packet.pts, packet)
+            moment = file.began + _seconds(packet.pts, packet)
             if moment > self._end:
                 break
             if self._zero is None and moment < self._start:
@@ -119,7 +119,7 @@ class Recorded:
             yield packet
 
     def _copy_boxes(self, target: Path, zero: datetime) -> None:
-        events = [(take.began - zero, event) for take in self._takes for event in lines(take.path)]
+        events = [(file.began - zero, event) for file in self._files for event in lines(file.path)]
         if not events:
             return
         boxes = BoxesFile(target)
@@ -132,10 +132,10 @@ class Recorded:
             boxes.close()
 
 
-def _covering(takes: list[Take], start: datetime, end: datetime) -> list[Take]:
+def _covering(files: list[RecordingFile], start: datetime, end: datetime) -> list[RecordingFile]:
     """Return the files, oldest first, that hold something of the time between."""
-    there = [take for take in takes if take.path.exists() and take.began < end]
-    first = max((at for at, take in enumerate(there) if take.began <= start), default=0)
+    there = [file for file in files if file.path.exists() and file.began < end]
+    first = max((at for at, file in enumerate(there) if file.began <= start), default=0)
     return there[first:]
 
 

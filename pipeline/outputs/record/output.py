@@ -17,7 +17,7 @@ from pipeline.outputs.events.schema import frame_event
 from pipeline.outputs.paths import check_ending, check_template
 from pipeline.outputs.protocols import Output, OutputContext, View
 
-from .footage import Recorded, Take
+from .footage import RecordedClip, RecordingFile
 from .retention import RecordingStore
 from .settings import Record
 from .sidecar import BoxesFile
@@ -26,12 +26,12 @@ _POLL_INTERVAL_S = 0.25
 _DISK_CHECK_INTERVAL_S = 1.0
 _DISK_STALL_S = 3.0
 _MAX_TIME_COUNT = 1024
-_MAX_TAKE_COUNT = 1000
+_MAX_FILE_COUNT = 1000
 _MAX_DRIFT_S = 2.0
 """Seconds by which a file's time may part from the clock: a camera that was away goes on in a new file."""
 
 
-class _Reel:
+class _OpenRecording:
     """What is being written of one camera."""
 
     def __init__(self, segment: Segment, boxes: BoxesFile | None, began: datetime) -> None:
@@ -61,7 +61,7 @@ class RecordOutput(Output):
         self._clock = stats.clock
         self._start = context.start
         self._boxed = {name for name, camera in cameras.items() if camera.detect.enabled and settings.boxes == "beside"}
-        self._shelf = RecordingStore(settings.path, tuple(cameras), settings.free * 1_000_000)
+        self._store = RecordingStore(settings.path, tuple(cameras), settings.free * 1_000_000)
         burnt = settings.boxes == "burnt"
         self.takes_packets = not burnt
         self._feeds = {
@@ -71,19 +71,19 @@ class RecordOutput(Output):
             for name in cameras
         }
         self._backlog = Backlog(stats.outputs[self.name].skipped)
-        self._reels: dict[str, _Reel] = {}
-        self._former: dict[str, _Reel] = {}
-        self._files = set(context.file_cameras)
-        self._takes: dict[str, list[Take]] = {name: [] for name in cameras}
+        self._open_recordings: dict[str, _OpenRecording] = {}
+        self._former: dict[str, _OpenRecording] = {}
+        self._file_cameras = set(context.file_cameras)
+        self._recorded_files: dict[str, list[RecordingFile]] = {name: [] for name in cameras}
         self._refusals: dict[str, str] = {}
-        self._ladder = Backoff(settings.path)
+        self._backoff = Backoff(settings.path)
         self._retry_at = self._checked_at = float("-inf")
         self._busy_since: float | None = None
         self._reports_stall = False
 
     def open(self) -> None:
         """Make the folders and start writing; raises OutputError."""
-        self._shelf.open()
+        self._store.open()
         self._start("record-write", self._work)
 
     def show(self, view: View) -> bool:
@@ -91,7 +91,7 @@ class RecordOutput(Output):
         frame = view.result.frame
         pts = frame.pts
         if not view.live:
-            self._files.add(frame.camera)
+            self._file_cameras.add(frame.camera)
         if self._clock.monotonic() < self._retry_at:
             return False
         feed = self._feeds[frame.camera]
@@ -134,11 +134,11 @@ class RecordOutput(Output):
         """Itself: clips are cut out of its files."""
         return self
 
-    def footage(self, camera: str, before: float, after: float) -> Recorded:
+    def footage(self, camera: str, before: float, after: float) -> RecordedClip:
         """Return what a clip of the last `before` seconds of a camera and the next `after` is made of."""
         now = self._clock.now()
         span = now - timedelta(seconds=before), now + timedelta(seconds=after)
-        return Recorded(camera, self._takes[camera], self._shelf, *span)
+        return RecordedClip(camera, self._recorded_files[camera], self._store, *span)
 
     def refusal(self, camera: str) -> str:
         """Why nothing of a camera can be recorded; empty where it can."""
@@ -157,7 +157,7 @@ class RecordOutput(Output):
                 try:
                     if now - self._checked_at >= _DISK_CHECK_INTERVAL_S and now >= self._retry_at:
                         self._checked_at = now
-                        self._shelf.check([reel.segment.path for reel in self._reels.values()])
+                        self._store.check([recording.segment.path for recording in self._open_recordings.values()])
                     if isinstance(item, Packet) and now >= self._retry_at:
                         self._write(item)
                     elif isinstance(item, Boxes):
@@ -173,22 +173,22 @@ class RecordOutput(Output):
             self._stats.outputs[self.name].tell(packet.camera, text)
             self._refusals[packet.camera] = text
             return
-        reel = self._reels.get(packet.camera)
-        if packet.key and (reel is None or self._full(reel.segment, packet)):
+        recording = self._open_recordings.get(packet.camera)
+        if packet.key and (recording is None or self._full(recording.segment, packet)):
             self._end(packet.camera)
-            reel = None
+            recording = None
             with suppress(DamagedError):
-                reel = self._begin(packet)
-        if reel is None:
+                recording = self._begin(packet)
+        if recording is None:
             return
-        at = reel.segment.write(packet)
+        at = recording.segment.write(packet)
         if packet.pts is not None:
-            reel.times[packet.pts] = at
-            if len(reel.times) > _MAX_TIME_COUNT:
-                reel.times.popitem(last=False)
+            recording.times[packet.pts] = at
+            if len(recording.times) > _MAX_TIME_COUNT:
+                recording.times.popitem(last=False)
         if self._failing:
             self._retry_at = float("-inf")
-            self._ladder.losses = 0
+            self._backoff.losses = 0
             self._stats.outputs[self.name].tell(self._settings.path, "")
 
     def _full(self, segment: Segment, packet: Packet) -> bool:
@@ -196,28 +196,28 @@ class RecordOutput(Output):
         grown = segment.seconds >= longest - 0.001 or (largest and segment.size >= largest)
         known = segment.first
         drift = abs(packet.captured - known.captured - segment.seconds)
-        if drift > _MAX_DRIFT_S and packet.camera not in self._files:
+        if drift > _MAX_DRIFT_S and packet.camera not in self._file_cameras:
             return True
         return bool(grown) or (packet.codec, packet.width, packet.height) != (known.codec, known.width, known.height)
 
-    def _begin(self, packet: Packet) -> _Reel:
+    def _begin(self, packet: Packet) -> _OpenRecording:
         age = self._clock.monotonic() - packet.captured
         began = self._clock.now() - timedelta(seconds=age)
-        self._shelf.check([reel.segment.path for reel in self._reels.values()])
-        segment = Segment(self._shelf.path(packet.camera, began), packet)
+        self._store.check([recording.segment.path for recording in self._open_recordings.values()])
+        segment = Segment(self._store.path(packet.camera, began), packet)
         boxes = BoxesFile(segment.path) if packet.camera in self._boxed else None
-        reel = self._reels[packet.camera] = _Reel(segment, boxes, began)
-        takes = self._takes[packet.camera]
-        takes.append(Take(segment.path, began))
-        del takes[:-_MAX_TAKE_COUNT]
-        return reel
+        recording = self._open_recordings[packet.camera] = _OpenRecording(segment, boxes, began)
+        files = self._recorded_files[packet.camera]
+        files.append(RecordingFile(segment.path, began))
+        del files[:-_MAX_FILE_COUNT]
+        return recording
 
     def _note(self, boxes: Boxes) -> None:
         """Write boxes beside the picture they belong to, which may stand at the end of the file before."""
-        for reel in (self._reels.get(boxes.camera), self._former.get(boxes.camera)):
-            at = None if reel is None or boxes.pts is None else reel.times.get(boxes.pts)
-            if reel is not None and reel.boxes is not None and at is not None:
-                reel.boxes.write(at, boxes.event)
+        for recording in (self._open_recordings.get(boxes.camera), self._former.get(boxes.camera)):
+            at = None if recording is None or boxes.pts is None else recording.times.get(boxes.pts)
+            if recording is not None and recording.boxes is not None and at is not None:
+                recording.boxes.write(at, boxes.event)
                 return
 
     def _end(self, camera: str) -> None:
@@ -225,13 +225,13 @@ class RecordOutput(Output):
         former = self._former.pop(camera, None)
         if former is not None and former.boxes is not None:
             former.boxes.close()
-        reel = self._reels.pop(camera, None)
-        if reel is not None:
-            self._former[camera] = reel
-            reel.segment.close()
+        recording = self._open_recordings.pop(camera, None)
+        if recording is not None:
+            self._former[camera] = recording
+            recording.segment.close()
 
     def _end_all(self) -> None:
-        for camera in self._takes:
+        for camera in self._recorded_files:
             # The second time for the boxes of what the first time ended.
             for _ in range(2):
                 with suppress(OutputError):
@@ -240,6 +240,6 @@ class RecordOutput(Output):
     def _fail(self, error: OutputError) -> None:
         self._end_all()
         self._backlog.skip()
-        delay = self._ladder.next()
+        delay = self._backoff.next()
         self._retry_at = self._clock.monotonic() + delay
         self._stats.outputs[self.name].tell(self._settings.path, str(error))

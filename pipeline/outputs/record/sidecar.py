@@ -56,7 +56,7 @@ def lines(video: Path) -> Iterator[dict[str, Any]]:
                     yield event
 
 
-class Found:
+class RecordedBoxes:
     """The boxes beside a recording, by time."""
 
     def __init__(self, video: Path) -> None:

@@ -60,7 +60,7 @@ class Publisher:
         self.tell = tell
         self._backlog = Backlog(lost, _MAX_QUEUE_BYTES)
         self._stopping = threading.Event()
-        self._ladder = Backoff(self.name)
+        self._backoff = Backoff(self.name)
         self._reason = "ended"
         self.live = False
         """Whether the server takes pictures."""
@@ -92,7 +92,7 @@ class Publisher:
             if self._stopping.is_set():
                 return
             self.wanted = False
-            delay = self._ladder.next(lived, refused=self._reason == "unauthorized")
+            delay = self._backoff.next(lived, refused=self._reason == "unauthorized")
             self.tell(f"offline ({self._reason}), next try in {delay:.1f} s")
             self._clock.wait(self._stopping, delay)
             self._backlog.skip()

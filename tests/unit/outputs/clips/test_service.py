@@ -22,11 +22,11 @@ from pipeline.clock import SystemClock
 from pipeline.errors import OutputError
 from pipeline.frames import Packet
 from pipeline.media.muxer import Remuxer
-from pipeline.outputs.clips import ring_buffer as past
+from pipeline.outputs.clips import ring_buffer
 from pipeline.outputs.clips.memory_budget import CROWDED, Budget, Share
 from pipeline.outputs.clips.service import Clip as Clip_
 from pipeline.outputs.clips.service import Clips
-from pipeline.outputs.record.footage import Recorded
+from pipeline.outputs.record.footage import RecordedClip
 from pipeline.outputs.record.output import RecordOutput
 from pipeline.outputs.record.settings import Record
 from pipeline.stats.registry import Stats
@@ -155,7 +155,7 @@ def test_a_clip_of_what_is_recorded_comes_from_the_recording_and_leaves_no_file(
     recorded: list[float] = []
     footage = output.footage
 
-    def heard(camera: str, before: float, after: float) -> Recorded:
+    def heard(camera: str, before: float, after: float) -> RecordedClip:
         recorded.append(clips_clock.monotonic())
         return footage(camera, before, after)
 
@@ -217,7 +217,7 @@ def test_what_is_wrong_with_a_request_is_said_in_one_line(serve: Callable[..., S
 
 def test_why_there_is_no_clip_is_said_in_one_line(serve: Callable[..., Serving]) -> None:
     served = serve("door", "drawn")
-    del served.clips._pasts["drawn"]
+    del served.clips._buffers["drawn"]
     for path, code, said in (
         ("door/clip.mp4?after=0", 503, "door: no clip: no picture came in that time"),
         ("door/clip.mp4?before=4", 400, "door: no clip: only 3 s are kept; add an output such as record: "),
@@ -246,7 +246,7 @@ def test_a_clip_wants_the_token_like_everything_else(serve: Callable[..., Servin
 
 def held(served: Serving) -> int:
     """Clips that a camera's memory is held for."""
-    return sum(len(each._wanted) for each in served.clips._pasts.values())
+    return sum(len(each._wanted) for each in served.clips._buffers.values())
 
 
 def test_a_client_that_goes_leaves_nothing_behind_and_too_many_are_refused(
@@ -350,7 +350,7 @@ def test_a_slow_reader_is_given_up_in_the_end(
 def test_memory_keeps_whole_groups_of_pictures_for_so_many_seconds_and_bytes(
     clip: Clip, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    kept = past.PacketRingBuffer(2.0)
+    kept = ring_buffer.PacketRingBuffer(2.0)
     for packet in packets(clip, COUNT):
         kept.put(packet)
         groups = list(kept._groups)
@@ -359,7 +359,7 @@ def test_memory_keeps_whole_groups_of_pictures_for_so_many_seconds_and_bytes(
     assert sum(map(len, kept._groups)) >= 2 * FPS
     assert kept._bytes == sum(len(packet.data) for group in kept._groups for packet in group)
     few = len(next(packets(clip, 1)).data) * 3
-    monkeypatch.setattr(past, "_MAX_RING_BYTES", few)
+    monkeypatch.setattr(ring_buffer, "_MAX_RING_BYTES", few)
     for packet in packets(clip, COUNT):
         kept.put(replace(packet, captured=packet.captured + 10))
         assert kept._bytes <= few
@@ -420,7 +420,7 @@ def test_more_than_the_memory_may_hold_is_refused(clip: Clip, monkeypatch: pytes
     clips = Clips({"door": 15.0}, HandClock())
     for packet in packets(clip, 60):
         clips.packet(packet)
-    monkeypatch.setattr(past, "MAX_CLIP_BYTES", 1000)
+    monkeypatch.setattr(ring_buffer, "MAX_CLIP_BYTES", 1000)
     saves: list[Callable[[Clip_], object]] = [Clip_.data, lambda asked: asked.save(tmp_path / "clip.mp4")]
     for save in saves:
         with clips.ask("door", 10, 0) as asked, pytest.raises(OutputError) as caught:
@@ -435,7 +435,7 @@ def test_what_can_be_kept_in_no_memory_is_offered_to_nobody(
     served = serve("door", "yard")
     first, *others = packets(clip, 30)
     served.clips.packet(replace(first, codec="mpeg4"))
-    monkeypatch.setattr(past, "_MAX_RING_BYTES", 1_000_000)
+    monkeypatch.setattr(ring_buffer, "_MAX_RING_BYTES", 1_000_000)
     for packet in (first, replace(others[0], data=bytes(1_000_000))):
         served.clips.packet(replace(packet, camera="yard"))
     told = {each["name"]: each["clip_s"] for each in json.loads(served.bearer("/api/cameras")[2])["cameras"]}
@@ -463,7 +463,7 @@ class BrokenRecording:
     wait = 0.0
 
     def __init__(self, sent: list[Packet]) -> None:
-        self._kept = past.BufferedClip(sent, 0.0, 1000.0, free, lambda wanted: None)
+        self._kept = ring_buffer.BufferedClip(sent, 0.0, 1000.0, free, lambda wanted: None)
 
     def footage(self, camera: str, before: float, after: float) -> BrokenRecording:
         return self
@@ -471,8 +471,8 @@ class BrokenRecording:
     def refusal(self, camera: str) -> str:
         return ""
 
-    def pour(self, splice: Remuxer) -> None:
-        self._kept.pour(splice)
+    def write_to(self, remuxer: Remuxer) -> None:
+        self._kept.write_to(remuxer)
         raise OutputError("the disk is gone; connect it again")
 
     def beside(self) -> Path:
@@ -509,18 +509,18 @@ def test_a_clip_waits_for_nothing_once_no_picture_will_come(clip: Clip, tmp_path
 
 
 def test_what_came_before_an_outage_is_in_no_clip(clip: Clip) -> None:
-    kept = past.PacketRingBuffer(15.0)
+    kept = ring_buffer.PacketRingBuffer(15.0)
     for packet in packets(clip, 30):
         kept.put(replace(packet, captured=packet.captured - 6))
     during, after = kept.want(7.0, 10.0, free), kept.want(3.0, 10.0, free)
-    with pytest.raises(OutputError, match="no picture came in that time"), Remuxer(io.BytesIO()) as splice:
-        during.pour(splice)
+    with pytest.raises(OutputError, match="no picture came in that time"), Remuxer(io.BytesIO()) as remuxer:
+        during.write_to(remuxer)
     for packet in packets(clip, 45):
         kept.put(packet)
     for wanted in (during, after, kept.want(6.5, 10.0, free)):
         memory = io.BytesIO()
-        with Remuxer(memory) as splice:
-            wanted.pour(splice)
+        with Remuxer(memory) as remuxer:
+            wanted.write_to(remuxer)
         assert [number for _, number in played(memory.getvalue())] == list(range(45))
 
 
@@ -544,9 +544,9 @@ def test_a_clip_that_fails_leaves_what_is_there(clip: Clip, monkeypatch: pytest.
 @pytest.mark.parametrize("count", [1, 3000])
 def test_the_index_stands_in_front_however_many_pictures_there_are(clip: Clip, count: int) -> None:
     memory = io.BytesIO()
-    with Remuxer(memory) as splice:
-        kept = past.BufferedClip(list(packets(clip, count)), 0.0, 1000.0, free, lambda wanted: None)
-        kept.pour(splice)
+    with Remuxer(memory) as remuxer:
+        kept = ring_buffer.BufferedClip(list(packets(clip, count)), 0.0, 1000.0, free, lambda wanted: None)
+        kept.write_to(remuxer)
     film = memory.getvalue()
     assert film.index(b"moov") < film.index(b"mdat")
     with av.open(io.BytesIO(film), "r") as container:
@@ -638,7 +638,7 @@ def test_the_page_says_in_words_why_there_is_no_clip(
 ) -> None:
     allowed += ["status of 503", "net::ERR_"]
     served = serve("door", "drawn", token=None)
-    del served.clips._pasts["drawn"]
+    del served.clips._buffers["drawn"]
     page.goto(served.web.address)
     page.locator("[data-camera=drawn] .clip").wait_for(state="hidden")
     button = page.locator("[data-camera=door] .clip")

@@ -28,11 +28,11 @@ from pipeline.frames import Packet
 from pipeline.media.muxer import Remuxer, Segment
 from pipeline.outputs.clips.service import Clips
 from pipeline.outputs.record import footage as clip_module
-from pipeline.outputs.record.footage import Recorded, Take
+from pipeline.outputs.record.footage import RecordedClip, RecordingFile
 from pipeline.outputs.record.output import RecordOutput
 from pipeline.outputs.record.retention import RecordingStore
 from pipeline.outputs.record.settings import Record
-from pipeline.outputs.record.sidecar import Found
+from pipeline.outputs.record.sidecar import RecordedBoxes
 from pipeline.stats.registry import Stats
 from tests.support.clips import Clip, encode, number_in
 from tests.support.clock import ManualClock
@@ -137,7 +137,7 @@ def test_boxes_stand_beside_at_the_time_of_their_picture(crew: Start, clip: Clip
     output.close()
     assert until(lambda: not [each for each in threading.enumerate() if each.name == "record-write"])
     for video in videos(tmp_path):
-        found = Found(video)
+        found = RecordedBoxes(video)
         assert len(found) == 30
         for at, number in played(video):
             (person,) = found.at(at)
@@ -172,7 +172,7 @@ def test_a_drawn_camera_is_encoded_with_its_boxes_beside(crew: Start, tmp_path: 
     output.close()
     assert until(lambda: not [each for each in threading.enumerate() if each.name == "record-write"])
     (video,) = videos(tmp_path)
-    assert len(played(video)) == len(Found(video)) == 10
+    assert len(played(video)) == len(RecordedBoxes(video)) == 10
     assert scene.drawn == 0
 
 
@@ -246,7 +246,7 @@ def test_only_the_newest_files_are_remembered(
 ) -> None:
     from pipeline.outputs.record import output as record
 
-    monkeypatch.setattr(record, "_MAX_TAKE_COUNT", 2)
+    monkeypatch.setattr(record, "_MAX_FILE_COUNT", 2)
     output = recording(crew, tmp_path / "{time}.mp4", seconds=1)
     assert output.takes_packets
     for packet in packets(clip, 150):
@@ -254,7 +254,9 @@ def test_only_the_newest_files_are_remembered(
     output.close()
     assert until(lambda: not [each for each in threading.enumerate() if each.name == "record-write"])
     assert len(videos(tmp_path)) == 5
-    assert [take.path for take in output._takes["door"]] == sorted(videos(tmp_path), key=lambda path: path.stem)[-2:]
+    assert [take.path for take in output._recorded_files["door"]] == sorted(
+        videos(tmp_path), key=lambda path: path.stem
+    )[-2:]
 
 
 def test_the_pauses_between_tries_grow_and_begin_anew_after_a_success(
@@ -309,13 +311,13 @@ def test_what_cannot_be_copied_is_told(crew: Start, tmp_path: Path) -> None:
 def test_the_oldest_recordings_go_and_nothing_else(
     crew: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from pipeline.outputs.record import retention as shelf
+    from pipeline.outputs.record import retention as store
 
     old = [tmp_path / f"door-2026-01-0{day}T10-00-00Z.mp4" for day in (1, 2, 3)]
     foreign = [tmp_path / name for name in ("door-2026.mp4", "yard-2026-01-01T10-00-00Z.mp4", "notes.txt")]
     for path in (*old, *foreign, old[0].with_suffix(".jsonl")):
         path.write_bytes(b"x" * 1000)
-    made = shelf.RecordingStore(str(tmp_path / "{camera}-{time}.mp4"), ("door",), 1_000_000)
+    made = store.RecordingStore(str(tmp_path / "{camera}-{time}.mp4"), ("door",), 1_000_000)
     made.open()
     free = shutil.disk_usage(tmp_path)
 
@@ -421,7 +423,7 @@ def test_a_clip_holds_the_seconds_around_now_with_their_boxes(
     numbers = [number for _, number in shown]
     first = asked - 46
     assert numbers == [number % 90 for number in range(first - first % 15, asked + 15)]
-    found = Found(path)
+    found = RecordedBoxes(path)
     assert [found.at(at)[0].box[0] for at, number in shown[2:40]] == numbers[2:40]
 
 
@@ -440,17 +442,17 @@ def test_a_clip_reads_only_its_own_part_of_a_recording(
     read: list[object] = []
     real = clip_module._seconds
     monkeypatch.setattr(clip_module, "_seconds", lambda ticks, packet: read.append(packet) or real(ticks, packet))
-    shelf = RecordingStore(str(tmp_path / "{time}.mp4"), ("door",), 0)
+    store = RecordingStore(str(tmp_path / "{time}.mp4"), ("door",), 0)
     span = began + timedelta(seconds=100.2), began + timedelta(seconds=102)
-    with Remuxer(tmp_path / "clip.mp4") as splice:
-        Recorded("door", [Take(path, began)], shelf, *span).pour(splice)
+    with Remuxer(tmp_path / "clip.mp4") as remuxer:
+        RecordedClip("door", [RecordingFile(path, began)], store, *span).write_to(remuxer)
     assert [number for _, number in played(tmp_path / "clip.mp4")] == [each % 90 for each in range(3000, 3061)]
     assert len(read) < 600
-    gone = Recorded("door", [Take(path, began)], shelf, *span)
-    splice = Remuxer(tmp_path / "gone.mp4")
-    monkeypatch.setattr(splice, "add", lambda piece: gone.release())
-    with pytest.raises(OutputError, match="nobody waits"), splice:
-        gone.pour(splice)
+    gone = RecordedClip("door", [RecordingFile(path, began)], store, *span)
+    remuxer = Remuxer(tmp_path / "gone.mp4")
+    monkeypatch.setattr(remuxer, "add", lambda piece: gone.release())
+    with pytest.raises(OutputError, match="nobody waits"), remuxer:
+        gone.write_to(remuxer)
     if not whole:
         segment.close()
 
