@@ -1,1 +1,1 @@
-"""What may be configured, and how it is read."""
+"""The keys of the configuration, and the reading of it."""

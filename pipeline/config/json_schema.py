@@ -73,7 +73,7 @@ def _allow_short_forms(settings: type[OutputSettings], described: dict[str, Any]
 
 
 def _required(settings: type[OutputSettings]) -> bool:
-    """Whether any key has no default."""
+    """Return whether any key has no default."""
     return any(field.is_required() for field in settings.model_fields.values())
 
 

@@ -21,7 +21,7 @@ _MAX_SHOWN_COUNT = 48
 
 
 class Place(NamedTuple):
-    """Where something stands: a file with line and column from 1, or a command line option with neither."""
+    """The place of something: a file with line and column from 1, or a command line option with neither."""
 
     name: str
     line: int = 0

@@ -68,12 +68,12 @@ class OutputEntry(Section):
 
     @property
     def kind(self) -> str:
-        """Which of the keys is given."""
+        """The one key that is given."""
         return next(key for key in type(self).model_fields if getattr(self, key) is not None)
 
     @property
     def settings(self) -> OutputSettings:
-        """What stands under that key."""
+        """The settings under that key."""
         settings: OutputSettings = getattr(self, self.kind)
         return settings
 
@@ -101,7 +101,7 @@ def kinds() -> tuple[str, ...]:
 
 
 def knows(kind: str) -> bool:
-    """Whether a word may stand under `outputs:`; other distributions are asked only where it is none of ours."""
+    """Return whether a word may stand under `outputs:`; other distributions are asked only where it is none of ours."""
     return kind in _settings or kind in _entry_points()
 
 

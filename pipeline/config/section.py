@@ -1,4 +1,4 @@
-"""What every block of the configuration is, and the sorts of values that several share."""
+"""The base of every block of the configuration, and the sorts of values that several share."""
 
 from __future__ import annotations
 

@@ -92,7 +92,7 @@ def _value(node: Node, kind: Any) -> Any:
 
 
 def _stands(node: Node, path: list[str]) -> bool:
-    """Whether the file has a node at a path."""
+    """Return whether the file has a node at a path."""
     for part in path:
         if not isinstance(node, Block) or part not in node.entries:
             return isinstance(node, Sequence)

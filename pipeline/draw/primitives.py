@@ -1,4 +1,4 @@
-"""What the overlay is painted with: letters, pills and boxes in sizes that fit the picture."""
+"""The shapes that the overlay is made of: letters, pills and boxes in sizes that fit the picture."""
 
 from __future__ import annotations
 
@@ -39,12 +39,12 @@ _OTHERS: tuple[Colour, ...] = (
 
 
 def colour(label: str) -> Colour:
-    """The colour of a label's boxes, the same in every run."""
+    """Return the colour of a label's boxes, the same in every run."""
     return _KNOWN.get(label) or _OTHERS[zlib.crc32(label.encode()) % len(_OTHERS)]
 
 
 def printable(text: str) -> str:
-    """The text in the letters that the font has: others become question marks."""
+    """Return the text in the letters that the font has: others become question marks."""
     return text.encode("ascii", "replace").decode()
 
 
@@ -57,7 +57,7 @@ class Letters:
         self._thickness = max(1, round(size / 11))
 
     def width(self, text: str) -> int:
-        """Pixels from the first letter to the last."""
+        """Return the pixels from the first letter to the last."""
         return int(cv2.getTextSize(text, _FONT, self._scale, self._thickness)[0][0])
 
     def draw(self, image: Image, text: str, left: int, middle: int, ink: Colour) -> None:
@@ -66,7 +66,7 @@ class Letters:
         cv2.putText(image, text, (left, foot), _FONT, self._scale, ink, self._thickness, cv2.LINE_AA)
 
     def fitted(self, text: str, room: int) -> str:
-        """The text, or as much of it as fits into `room` pixels with two dots at its end."""
+        """Return the text, or as much of it as fits into `room` pixels with two dots at its end."""
         if self.width(text) <= room:
             return text
         while text and self.width(text + "..") > room:
@@ -94,7 +94,7 @@ def letter_size(width: int, height: int, scale: float = 1.0) -> int:
 
 
 def pill(image: Image, left: int, top: int, right: int, bottom: int, fill: Colour) -> None:
-    """A filled box with round ends."""
+    """Draw a filled box with round ends."""
     radius = (bottom - top) // 2
     middle = top + radius
     cv2.rectangle(image, (left + radius, top), (right - radius, top + 2 * radius), fill, -1)
@@ -103,7 +103,7 @@ def pill(image: Image, left: int, top: int, right: int, bottom: int, fill: Colou
 
 
 def frame_box(image: Image, left: int, top: int, right: int, bottom: int, ink: Colour, thickness: int) -> None:
-    """A thin outline with stronger corners, all of it inside the box; edges belong to it."""
+    """Draw a thin outline with stronger corners, all of it inside the box; edges belong to it."""
     strong = thickness * 2 + 1 if thickness > 1 else thickness + 1
     arm = max(strong, min(min(right - left, bottom - top) // 4, strong * 6))
     for thick, across, down in ((thickness, right - left, bottom - top), (strong, arm, arm)):

@@ -30,7 +30,7 @@ class Encoder:
         self._keyframe_at = 0
 
     def encode(self, image: Image, seconds: float, captured: float) -> Packet:
-        """The packet of a picture taken at `seconds` on any steady timeline; its pts is 0 for the first picture.
+        """Return the packet of a picture taken at `seconds` on any steady timeline; the pts is 0 for the first picture.
 
         An odd last row or column is left out.
         """

@@ -38,7 +38,7 @@ class MediaSample(NamedTuple):
 
 
 def parted(data: bytes) -> tuple[bytes, bytes]:
-    """An Annex B picture as its parameter sets, still in Annex B, and the rest as samples hold it."""
+    """Split an Annex B picture into its parameter sets, still in Annex B, and the rest as samples hold it."""
     sets, rest = [], []
     for unit in units(data):
         kind = unit_type(unit)
@@ -50,7 +50,7 @@ def parted(data: bytes) -> tuple[bytes, bytes]:
 
 
 def head(keyframe: Packet) -> bytes:
-    """What a player needs before any piece of the stream; DamagedError if the keyframe cannot be read."""
+    """Return the init segment, which players need before any piece; DamagedError if the keyframe cannot be read."""
     file = io.BytesIO()
     options = {"movflags": "empty_moov+default_base_moof+frag_custom", "use_editlist": "0"}
     with readable(keyframe) as sample, av.open(file, "w", format="mp4", options=options) as container:
@@ -61,7 +61,7 @@ def head(keyframe: Packet) -> bytes:
 
 
 def piece(number: int, samples: Sequence[MediaSample], end: int) -> bytes:
-    """The piece of these samples, the last of which lasts until `end`, in ticks.
+    """Return the piece of these samples, the last of which lasts until `end`, in ticks.
 
     FFmpeg's own muxer would hold every piece back until the next picture and count its times anew from 0.
     """

@@ -36,7 +36,7 @@ class DamagedError(Exception):
 
 
 def readable(keyframe: Packet) -> InputContainer:
-    """A stream of that one picture, as a model for the stream of a file; DamagedError if it cannot be read."""
+    """Return a stream of that one picture, as a model for the stream of a file; DamagedError if it cannot be read."""
     try:
         sample = av.open(io.BytesIO(keyframe.data), "r", format=keyframe.codec)
     except (av.FFmpegError, ValueError) as error:
@@ -135,7 +135,7 @@ class Remuxer:
         return self._stream is None
 
     def takes(self, stream: av.VideoStream) -> bool:
-        """Whether pictures of this stream fit behind those that are there; the first decides."""
+        """Return whether pictures of this stream fit behind those that are there; the first decides."""
         context = stream.codec_context
         kind = (context.name, context.width, context.height, context.extradata)
         if self._stream is None:
@@ -145,12 +145,12 @@ class Remuxer:
         return kind == self._kind
 
     def takes_like(self, packet: Packet) -> bool:
-        """The same for a stream that begins with this keyframe."""
+        """Do the same for a stream that begins with this keyframe."""
         with av.open(io.BytesIO(packet.data), format=packet.codec) as sample:
             return self.takes(sample.streams.video[0])
 
     def add(self, piece: MuxPacket) -> None:
-        """The next picture of a stream that it takes; raises OutputError where a file in memory grows too large."""
+        """Add the next picture of a stream that it takes; raises OutputError where a file in memory grows too large."""
         if isinstance(self.target, Path):
             self._mux(piece)
             return

@@ -14,7 +14,7 @@ _MAX_PACKET_COUNT = 3000
 
 
 class Boxes(NamedTuple):
-    """What was found in one picture, on its way to the file that holds the picture."""
+    """The detections in one picture, on its way to the file that holds the picture."""
 
     camera: str
     pts: float | None
@@ -61,7 +61,7 @@ class Backlog:
             self._lost()
 
     def get(self, timeout: float) -> Packet | Boxes | None:
-        """The next one; None after `timeout` seconds, or when it is closed and empty."""
+        """Return the next one; None after `timeout` seconds, or when it is closed and empty."""
         with self._changed:
             self._changed.wait_for(lambda: self._items or self._closed, timeout)
             if not self._items:

@@ -1,4 +1,4 @@
-"""Where results go, one package a kind; these names are for outputs of other distributions."""
+"""The outputs of results, one package a kind; these names are for outputs of other distributions."""
 
 from pipeline.config.outputs import OutputSettings
 

@@ -1,4 +1,4 @@
-"""Where output files go: {camera} filled in, folders made, and every failure said in one line."""
+"""The paths of output files: {camera} filled in, folders made, and every failure said in one line."""
 
 from __future__ import annotations
 

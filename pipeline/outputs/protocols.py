@@ -56,7 +56,7 @@ class View:
 
 @dataclass(frozen=True)
 class OutputContext:
-    """What an output may need of the run that it belongs to."""
+    """The parts that an output may need of the run that it belongs to."""
 
     cameras: Mapping[str, Camera]
     """The settings of all cameras by their names."""
@@ -143,7 +143,7 @@ class OnDemandOutput(Protocol):
     """An output that can do without pictures at times; every other one has a use for all."""
 
     def needs_frames(self, camera: str) -> bool:
-        """Whether it has a use for a camera's pictures now, asked before each is decoded; it must not wait."""
+        """Return whether it has a use for a camera's pictures now, asked before each is decoded; it must not wait."""
         ...
 
 

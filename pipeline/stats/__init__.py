@@ -1,1 +1,1 @@
-"""What is counted while a run lasts, and what the numbers say."""
+"""The counters of a run, and the meaning of the numbers."""

@@ -1,4 +1,4 @@
-"""What is counted of one camera, and the states that it goes through.
+"""The counters of one camera, and the states that it goes through.
 
 At any moment: captured = inferred + passed + dropped (by reason) + in flight.
 """
@@ -17,7 +17,7 @@ from .histogram import Histogram, Rate
 
 
 class State(StrEnum):
-    """How a camera is doing."""
+    """The state of a camera."""
 
     CONNECTING = "connecting"
     LIVE = "live"
@@ -116,7 +116,7 @@ class CameraStats:
         self.latency = Histogram()
 
     def captured(self, *, good: bool = True, behind: float = 0.0) -> None:
-        """The source gave a frame, which is not `good` if it is damaged, and may be seconds `behind` if it is late."""
+        """Count a frame that the source gave: not `good` if it is damaged, seconds `behind` if it is late."""
         now = self._clock.monotonic()
         with self._lock:
             self._behind = behind
@@ -128,19 +128,19 @@ class CameraStats:
             self._rate_in.tick(now)
 
     def dropped(self, reason: str) -> None:
-        """A captured frame will not be inferred."""
+        """Count a captured frame that will not be inferred."""
         with self._lock:
             self._dropped[reason] += 1
 
     def inferred(self, people: int, captured: float | None = None) -> None:
-        """A frame captured at that monotonic time has its detections and is ready to be seen."""
+        """Count a frame captured at that monotonic time that has its detections and is ready to be seen."""
         with self._lock:
             self._inferred += 1
             self._people = people
             self._seen(captured)
 
     def shown(self, captured: float) -> None:
-        """A result captured at that monotonic time has reached its first output."""
+        """Count a result captured at that monotonic time that has reached its first output."""
         now = self._clock.monotonic()
         with self._lock:
             if not self._shown:
@@ -156,7 +156,7 @@ class CameraStats:
             self._newest = captured
 
     def changed(self, state: State, reason: str = "", retry_in: float | None = None, *, held: float = 0.0) -> bool:
-        """The camera is now in `state`, and has been for `held` seconds; True if that is news."""
+        """Note that the camera has been in `state` for `held` seconds; True if that is news."""
         with self._lock:
             now, at = self._clock.monotonic(), self._clock.now()
             self._retry_at = None if retry_in is None else now + retry_in
@@ -171,24 +171,24 @@ class CameraStats:
             return news
 
     def _moment(self, seconds: float | None) -> datetime | None:
-        """The wall clock at a time in monotonic seconds."""
+        """Return the wall clock at a time in monotonic seconds."""
         if seconds is None:
             return None
         return self._clock.now() + timedelta(seconds=seconds - self._clock.monotonic())
 
     def changes(self, after: int = -1) -> list[Change]:
-        """The changes of state that follow number `after`, oldest first; the last 256 are kept."""
+        """Return the changes of state that follow number `after`, oldest first; the last 256 are kept."""
         with self._lock:
             return [change for change in self._changes if change.number > after]
 
     def opened(self, source: str, *, again: bool, live: bool = True) -> None:
-        """The source answered; `source` says what was negotiated, `again` that it was lost before."""
+        """Note that the source answered; `source` says what was negotiated, `again` that it was lost before."""
         with self._lock:
             self._source, self._live = source, live
             self._reconnects += again
 
     def figures(self) -> CameraFigures:
-        """All of it at this moment."""
+        """Return all of it at this moment."""
         now = self._clock.monotonic()
         with self._lock:
             return CameraFigures(
@@ -218,12 +218,12 @@ class CameraStats:
             )
 
     def ages(self) -> Histogram:
-        """How old pictures were when their first output had shown them."""
+        """Return the ages of pictures when their first output had shown them."""
         with self._lock:
             return self.latency.copy()
 
     def summary(self) -> dict[str, object]:
-        """The stable keys of the summary file; `fps` is shown frames over the time from first to last."""
+        """Return the stable keys of the summary file; `fps` is shown frames over the time from first to last."""
         figures = self.figures()
         with self._lock:
             span = self._last - self._first

@@ -1,4 +1,4 @@
-"""May the newest picture of a camera pass for live? The words and the level that every viewer is shown."""
+"""The health of a camera: the level and the words that every viewer is shown over its newest picture."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ MAX_LIVE_AGE_S = 0.5
 
 
 class Level(StrEnum):
-    """How much a viewer may trust the picture."""
+    """The trust that a viewer may put in the picture."""
 
     GOOD = "good"
     WARN = "warn"
@@ -40,7 +40,7 @@ class CameraHealth:
 
 
 def assess(figures: CameraFigures, now: datetime, age: float | None, live: bool = True) -> CameraHealth:
-    """Judge a camera whose newest picture at hand is `age` seconds old (None: there is none yet)."""
+    """Assess a camera whose newest picture at hand is `age` seconds old (None: there is none yet)."""
     shown = f"{round(age * 1e3)} ms" if age is not None else ""
     reason = scrub(figures.reason)
     # While tries come and go, what counts is since when nothing good was seen.

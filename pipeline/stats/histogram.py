@@ -16,7 +16,7 @@ _MIN_RATE_SPAN_S = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Spread:
-    """How a time was distributed, in milliseconds."""
+    """The distribution of a time, in milliseconds."""
 
     count: int
     mean: float
@@ -26,7 +26,7 @@ class Spread:
     max: float
 
     def as_dict(self) -> dict[str, float]:
-        """Rounded to a microsecond, for JSON."""
+        """Return the figures, rounded to a microsecond, for JSON."""
         return {"count": self.count} | {
             key: round(getattr(self, key), 3) for key in ("mean", "p50", "p95", "p99", "max")
         }
@@ -49,7 +49,7 @@ class Histogram:
         self._max = max(self._max, seconds)
 
     def copy(self) -> Histogram:
-        """The same counts, to be read while these go on."""
+        """Return the same counts, to be read while these go on."""
         other = Histogram()
         other._buckets = self._buckets.copy()
         other._count, other._sum, other._max = self._count, self._sum, self._max
@@ -61,12 +61,12 @@ class Histogram:
         return self._sum
 
     def up_to(self, limits: Iterable[float]) -> list[int]:
-        """How many durations are no longer than each limit; exact where the limit is a `boundary`."""
+        """Count the durations that are no longer than each limit; exact where the limit is a `boundary`."""
         steps = sorted(self._buckets.items())
         return [sum(count for step, count in steps if step * _LOG_STEP_RATIO <= math.log(limit)) for limit in limits]
 
     def spread(self) -> Spread:
-        """The distribution so far; zeros before the first duration."""
+        """Return the distribution so far; zeros before the first duration."""
         if not self._count:
             return Spread(0, 0.0, 0.0, 0.0, 0.0, 0.0)
         p50, p95, p99 = (self._percentile(share) for share in (0.50, 0.95, 0.99))
@@ -82,7 +82,7 @@ class Histogram:
 
 
 def boundary(seconds: float) -> float:
-    """The end of the histogram's step that is nearest to a duration: at most 1 % away."""
+    """Return the end of the histogram's step that is nearest to a duration: at most 1 % away."""
     return math.exp((math.floor(math.log(seconds) / _LOG_STEP_RATIO) + 0.5) * _LOG_STEP_RATIO)
 
 
@@ -114,7 +114,7 @@ class Rate:
 
 
 def peak_memory() -> int:
-    """Most bytes of memory this process has held so far; 0 where the system does not tell."""
+    """Return the most bytes of memory this process has held so far; 0 where the system does not tell."""
     if sys.platform == "win32":
         return 0
     import resource

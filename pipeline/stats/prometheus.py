@@ -54,7 +54,7 @@ class Exposition:
         ProcessCollector(registry=self._registry)
 
     def text(self) -> bytes:
-        """All metrics in Prometheus' text form, version 0.0.4."""
+        """Return all metrics in Prometheus' text form, version 0.0.4."""
         return generate_latest(self._registry)
 
 

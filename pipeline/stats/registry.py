@@ -45,16 +45,16 @@ class Stats:
         return [camera.figures() for camera in self.cameras.values()]
 
     def histograms(self) -> dict[str, Histogram]:
-        """How long each stage took, as counts to go on with."""
+        """Return the times of each stage, as counts to go on with."""
         with self._lock:
             return {name: histogram.copy() for name, histogram in self._stages.items()}
 
     def told(self) -> dict[str, dict[str, str]]:
-        """What is to be told of the parts of each output."""
+        """Return the states of the parts of each output."""
         return {name: output.states for name, output in list(self.outputs.items())}
 
     def stages(self) -> dict[str, Spread]:
-        """How long each stage took."""
+        """Return the distribution of the times of each stage."""
         with self._lock:
             return {name: histogram.spread() for name, histogram in self._stages.items()}
 
@@ -77,7 +77,7 @@ class OutputStats:
         self._states: dict[str, str] = {}
 
     def tell(self, part: str, state: str) -> None:
-        """How a part of it, such as one stream, is doing; nothing where all is well."""
+        """Tell the state of a part of it, such as one stream; nothing where all is well."""
         with self._lock:
             before = self._states.pop(part, "")
             if state:
@@ -88,22 +88,22 @@ class OutputStats:
 
     @property
     def states(self) -> dict[str, str]:
-        """What is to be told of its parts."""
+        """The states of its parts."""
         with self._lock:
             return dict(self._states)
 
     def shown(self) -> None:
-        """A view went somewhere: to the screen, a viewer or a file."""
+        """Count a view that went somewhere: to the screen, a viewer or a file."""
         with self._lock:
             self._shown += 1
 
     def skipped(self) -> None:
-        """A view gave way to a newer one, or came too late to be shown."""
+        """Count a view that gave way to a newer one, or came too late to be shown."""
         with self._lock:
             self._skipped += 1
 
     def summary(self) -> dict[str, object]:
-        """The stable keys of the summary file; `states` only where there is something to tell."""
+        """Return the stable keys of the summary file; `states` only where there is something to tell."""
         with self._lock:
             states = {"states": dict(self._states)} if self._states else {}
             return {"shown": self._shown, "skipped": self._skipped, **states}

@@ -1,4 +1,4 @@
-"""Memory that many may use together, but no more of it."""
+"""A byte budget that several holders share."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ CROWDED = "others take all the memory there is for clips; try again in a few sec
 
 
 class Budget:
-    """So many bytes for all who ask; safe from any thread."""
+    """A shared byte budget; safe from any thread."""
 
     def __init__(self, most: int) -> None:
         self.left = most
@@ -31,7 +31,7 @@ class Budget:
 
 
 class Share:
-    """What one of them holds; a context manager that gives it back."""
+    """The bytes of one holder; a context manager that gives them back."""
 
     def __init__(self, budget: Budget) -> None:
         self.held = 0

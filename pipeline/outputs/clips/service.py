@@ -26,7 +26,7 @@ _ADVICE = "add an output such as record: out/{camera}-{time}.mp4"
 
 
 class ClipSource(Protocol):
-    """Where the seconds of one clip are."""
+    """The source of the seconds of one clip."""
 
     wait: float
     """Seconds after its end when all of it is there."""
@@ -171,11 +171,11 @@ class Clips:
             buffer.put(packet)
 
     def keeps(self, camera: str) -> bool:
-        """Whether it wants the packets of a camera."""
+        """Return whether it wants the packets of a camera."""
         return camera in self._buffers
 
     def reach(self, camera: str) -> float:
-        """Seconds before now that a clip of a camera may hold; 0 where none can be had."""
+        """Return the seconds before now that a clip of a camera may hold; 0 where none can be had."""
         if self._refusal(camera):
             return 0.0
         return self._buffers[camera].seconds if self.recordings is None else MAX_SIDE_S

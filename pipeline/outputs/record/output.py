@@ -32,7 +32,7 @@ _MAX_DRIFT_S = 2.0
 
 
 class _OpenRecording:
-    """What is being written of one camera."""
+    """The file that is being written of one camera."""
 
     def __init__(self, segment: Segment, boxes: BoxesFile | None, began: datetime) -> None:
         self.segment = segment
@@ -141,7 +141,7 @@ class RecordOutput(Output):
         return RecordedClip(camera, self._recorded_files[camera], self._store, *span)
 
     def refusal(self, camera: str) -> str:
-        """Why nothing of a camera can be recorded; empty where it can."""
+        """Return why nothing of a camera can be recorded; empty where it can."""
         return self._refusals.get(camera, "")
 
     @property

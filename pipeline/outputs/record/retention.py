@@ -24,7 +24,7 @@ def stamp(moment: datetime) -> str:
 
 
 class RecordingStore:
-    """Where the recordings of some cameras stand; only files that it may have made itself are ever deleted."""
+    """The recordings of some cameras on the disk; only files that it may have made itself are ever deleted."""
 
     def __init__(self, template: str, cameras: tuple[str, ...], floor: int) -> None:
         """Take a path with {camera} and {time}, and how many bytes of the disk shall stay free."""

@@ -1,4 +1,4 @@
-"""What was found, beside a recording: a JSON line for each picture, with the time it stands at in the file."""
+"""The boxes beside a recording: a JSON line for each picture, with the time it stands at in the file."""
 
 from __future__ import annotations
 

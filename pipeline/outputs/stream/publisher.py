@@ -104,7 +104,7 @@ class Publisher:
         return item if isinstance(item, Packet) and item.key else None
 
     def _publish(self, first: Packet) -> float:
-        """One connection from its first packet to its end; for how long it was live, in seconds."""
+        """Keep one connection from its first packet to its end; return the seconds for which it was live."""
         script = Path(__file__).with_name("child.py")
         # Without -P the folder of the script would be searched first, for modules of any name.
         child = subprocess.Popen(

@@ -16,7 +16,7 @@ _DISPLAY = re.compile(r"^(?:unix)?(?P<host>[^:/]*):(?P<number>\d+)(?:\.\d+)?$")
 
 
 def display_available() -> bool:
-    """Whether a window can be opened on this machine now."""
+    """Return whether a window can be opened on this machine now."""
     return not missing_display()
 
 

@@ -36,7 +36,7 @@ _GAP_PX = 4
 
 
 class _Tile(NamedTuple):
-    """What one camera looks like now: its newest view, and what must be said over it."""
+    """The looks of one camera now: its newest view, and what must be said over it."""
 
     view: View | None
     health: CameraHealth | None
