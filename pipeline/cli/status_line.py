@@ -17,7 +17,7 @@ from pipeline.stats.camera import CameraFigures, State
 
 log = logging.getLogger(__name__)
 
-_LOG_EVERY = 5
+_LOG_EVERY_COUNT = 5
 _NONE: Mapping[str, Mapping[str, str]] = {}
 _STYLES = {State.LIVE: "green", State.ENDED: "", State.CONNECTING: "yellow", State.LATE: "yellow"}
 
@@ -69,12 +69,12 @@ class Status:
         if self._closed:
             return
         if self._as_records:
-            if self._ticks % _LOG_EVERY == 0:
+            if self._ticks % _LOG_EVERY_COUNT == 0:
                 _log(cameras)
         elif self._console.is_terminal:
             self._live.start()
             self._live.update(Text("\n").join(lines(cameras, outputs)), refresh=True)
-        elif self._ticks % _LOG_EVERY == 0:
+        elif self._ticks % _LOG_EVERY_COUNT == 0:
             for line in lines(cameras, outputs):
                 self._console.print(line.plain, markup=False, highlight=False, soft_wrap=True)
         self._ticks += 1

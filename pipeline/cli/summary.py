@@ -101,7 +101,7 @@ def _table(first: str, *others: str) -> Table:
 
 
 def _facts(title: str, values: Mapping[str, Any] | None) -> list[str]:
-    """What is known of the model or the device, as phrases; `no model` if the run ended before it was there."""
+    """Return what is known of the model or the device, as phrases; `no model` if the run ended before it was there."""
     if not values:
         return [f"no {title}"]
     plain = [values.get(key) for key in ("name", "precision", "devices")]

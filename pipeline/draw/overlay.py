@@ -92,7 +92,7 @@ def title_share(width: int, height: int, scale: float = 1.0) -> float:
 
 
 def counted(detections: Detections) -> str:
-    """How many of what: `3 people`, `2 vehicle, 1 bike`."""
+    """Count detections in words: `3 people`, `2 vehicle, 1 bike`."""
     counts = Counter(detections.label(each) for each in detections.class_ids.tolist())
     people = counts.pop("person", 0)
     words = [f"{count} {printable(label)}" for label, count in counts.items()]
@@ -114,7 +114,7 @@ def stale(picture: Image, health: CameraHealth, name: str, scale: float = 1.0) -
 
 
 def blank(width: int, height: int, health: CameraHealth, name: str, scale: float = 1.0) -> Image:
-    """What stands for a camera that has given no picture yet."""
+    """Draw what stands for a camera that has given no picture yet."""
     return stale(np.full((height, width, 3), 60, np.uint8), health, name, scale)
 
 

@@ -50,7 +50,7 @@ class Sources:
         return any(source.live for source in self._sources.values())
 
     def live(self, camera: str) -> bool:
-        """Whether a camera is one rather than a file."""
+        """Tell whether a camera is one rather than a file."""
         return self._sources[camera].live
 
     def halt(self, camera: str) -> None:

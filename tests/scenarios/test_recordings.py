@@ -187,7 +187,7 @@ STATUS_EACH_SECOND = """
 import sys
 from pipeline.cli import main, status_line
 
-status_line._LOG_EVERY = 1
+status_line._LOG_EVERY_COUNT = 1
 sys.exit(main(sys.argv[1:]))
 """
 

@@ -26,7 +26,7 @@ class HlsOutput(Output):
         self._polled = float("-inf")
 
     def needs_frames(self, camera: str) -> bool:
-        """Whether players ask for a camera whose pictures have to be encoded."""
+        """Tell whether players ask for a camera whose pictures have to be encoded."""
         return self._feeds[camera].encodes and self._streams[camera].players > 0
 
     def show(self, view: View) -> bool:

@@ -9,7 +9,7 @@ from pipeline.media.nal import codec_name
 from .segmenter import MediaSegment, Segmenter
 
 _VERSION = 9
-_PEAK = 1.3
+_PEAK_RATIO = 1.3
 """How far the bits of a second may rise above what was seen so far."""
 
 
@@ -19,7 +19,7 @@ def multivariant_playlist(segmenter: Segmenter) -> str:
     peak = max(8 * segment.size / max(segment.seconds, 0.1) for segment in whole)
     mean = sum(8 * segment.size for segment in whole) / max(sum(segment.seconds for segment in whole), 0.1)
     width, height = segmenter.size
-    attributes = f"BANDWIDTH={peak * _PEAK:.0f},AVERAGE-BANDWIDTH={mean:.0f}"
+    attributes = f"BANDWIDTH={peak * _PEAK_RATIO:.0f},AVERAGE-BANDWIDTH={mean:.0f}"
     attributes += f',CODECS="{codec_name(segmenter.keyframe)}",RESOLUTION={width}x{height}'
     lines = ["#EXTM3U", f"#EXT-X-VERSION:{_VERSION}", f"#EXT-X-STREAM-INF:{attributes}", "live.m3u8"]
     return "\n".join(lines) + "\n"

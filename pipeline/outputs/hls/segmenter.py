@@ -18,7 +18,7 @@ _MAX_SEGMENT_S = 10.0
 _PART_S = 0.25
 _MAX_PAUSE_S = 3.0
 _DAY_S = 86_400
-_ROOM = 1.5
+_ROOM_RATIO = 1.5
 """How much longer than usual the next picture may take, before a part or a segment grows too long."""
 _LISTED_S = 6.0
 _MAX_STREAM_BYTES = 48_000_000
@@ -119,14 +119,14 @@ class Segmenter:
         self._captured = packet.captured
         other = packet.key and sets != self._sets
         elapsed = (self._at - self._began) / TICKS_PER_S
-        full = elapsed + _ROOM * self._interval > (self.target or _MAX_SEGMENT_S) + 0.49
+        full = elapsed + _ROOM_RATIO * self._interval > (self.target or _MAX_SEGMENT_S) + 0.49
         changed = True
         if not self.growing or other or paused or full or (packet.key and elapsed >= _MIN_SEGMENT_S):
             self._end()
             if other and not self._change(packet, sets):
                 return False
             self._begin(packet.captured, discontinuous=other or paused)
-        elif (self._at - self._samples[0].decoded) / TICKS_PER_S + _ROOM * self._interval > self.part_target:
+        elif (self._at - self._samples[0].decoded) / TICKS_PER_S + _ROOM_RATIO * self._interval > self.part_target:
             self._end_part()
         else:
             changed = False
@@ -182,7 +182,7 @@ class Segmenter:
         self._number = self._next()
         self._began = self._at
         if not self.target:
-            self.part_target = max(self.part_target, _ROOM * self._interval)
+            self.part_target = max(self.part_target, _ROOM_RATIO * self._interval)
         begins = now - timedelta(seconds=self._clock.monotonic() - captured)
         self.segments.append(MediaSegment(self._number, self._init, self._discontinuity, discontinuous, begins))
 

@@ -37,7 +37,7 @@ class Recipe:
     alone_batch: int = 0
 
     def factor(self, step: int, steps: int) -> float:
-        """What to multiply the peak rates by at a step of so many; a short run warms up for a fifth of it at most."""
+        """Return the factor on the peak rates at a step of so many; a short run warms up for a fifth of it at most."""
         if self.alone_steps:
             alone = step < self.alone_steps
             step, steps = (step, self.alone_steps) if alone else (step - self.alone_steps, steps - self.alone_steps)

@@ -245,7 +245,7 @@ def save_checkpoint(path: Path, content: dict[str, Any]) -> None:
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
-    """What save_checkpoint wrote; raises TrainingError for any other file."""
+    """Return what save_checkpoint wrote; raises TrainingError for any other file."""
     content: dict[str, Any] = read_state(path)
     if content.get("format") != FORMAT:
         raise TrainingError(f"{path}: not a checkpoint of lookout-train")

@@ -57,7 +57,7 @@ def backbone(parts: GraphParts) -> list[ov.Node]:
 
 
 def bottlenecks(parts: GraphParts) -> list[ov.Output]:
-    """What the stem and each of the 17 bottlenecks give; raises TrainingError where a model is laid out differently."""
+    """Return the outputs of the stem and the 17 bottlenecks; raises TrainingError for a model laid out differently."""
     if any(node.get_type_name() == "FakeQuantize" for node in parts.model.get_ordered_ops()):
         raise TrainingError("teacher: is quantised; to teach single blocks it must be a model of floats, FP16 or FP32")
     convolutions = backbone(parts)

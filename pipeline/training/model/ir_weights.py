@@ -83,7 +83,7 @@ def settle(network: DetectorNetwork, batches: Iterable[Tensor]) -> None:
 
 
 def _input_scale(stem: ov.Node) -> float:
-    """What pixels are multiplied by on their way to the first convolution."""
+    """Return the factor on pixels on their way to the first convolution."""
     scale, node = 1.0, stem.input_value(0).get_node()
     while node.get_type_name() != "Parameter":
         if node.get_type_name() == "Multiply":

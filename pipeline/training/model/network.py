@@ -115,7 +115,7 @@ class DetectorNetwork(nn.Module):
         return [*self.shallow, *self.deep]
 
     def predict(self, blocks: list[Tensor]) -> Prediction:
-        """What the heads say of the outputs of all blocks, of which they look at two."""
+        """Return the answer of the heads to the outputs of all blocks, of which they look at two."""
         taps = (blocks[FIRST_TAP - 1], blocks[-1])
         batch = taps[0].shape[0]
         offsets = [branch(tap).reshape(batch, -1, 4) for branch, tap in zip(self.boxes, taps, strict=True)]
