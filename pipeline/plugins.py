@@ -7,6 +7,8 @@ from typing import Any
 
 SOURCES = "lookout.sources"
 """Entry point group of source classes; the name of an entry point is the scheme of the addresses it reads."""
+OUTPUTS = "lookout.outputs"
+"""Entry point group of output classes; the name of an entry point is the word under `outputs:`."""
 DECODERS = "lookout.decoders"
 """Entry point group of decoder classes; the name of an entry point is free."""
 
@@ -28,7 +30,7 @@ def load(group: str, name: str, needs: tuple[str, ...]) -> Any:
     for entry in entry_points(group=group, name=name):
         try:
             part = entry.load()
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise PluginError(f"{_title(entry)} cannot be loaded: {_one_line(error)}") from error
         for attribute in needs:
             if not hasattr(part, attribute):
@@ -42,5 +44,5 @@ def _title(entry: EntryPoint) -> str:
     return f"the plug-in {entry.value}{owner}"
 
 
-def _one_line(error: Exception) -> str:
+def _one_line(error: BaseException) -> str:
     return f"{type(error).__name__}: {' '.join(str(error).split())}"

@@ -4,18 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
-from importlib.metadata import EntryPoint, entry_points
 from pkgutil import resolve_name
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import Field, ValidatorFunctionWrapHandler, create_model, model_validator
 
+from pipeline import plugins
 from pipeline.errors import ConfigError
 
 from .section import Section
-
-GROUP = "lookout.outputs"
-"""Entry points of other distributions: the name is the kind, the object is the class of the output."""
 
 
 class OutputSettings(Section):
@@ -97,12 +94,12 @@ def register(settings: type[OutputSettings], output: Any) -> None:
 
 def kinds() -> tuple[str, ...]:
     """Return the words that may stand under `outputs:`, those of other distributions last."""
-    return tuple(dict.fromkeys((*_settings, *_entry_points())))
+    return tuple(dict.fromkeys((*_settings, *_plugged())))
 
 
 def knows(kind: str) -> bool:
     """Return whether a word may stand under `outputs:`; other distributions are asked only where it is none of ours."""
-    return kind in _settings or kind in _entry_points()
+    return kind in _settings or kind in _plugged()
 
 
 def registered() -> Iterator[type[OutputSettings]]:
@@ -116,15 +113,15 @@ def settings_of(kind: str) -> type[OutputSettings] | None:
     The other distributions are asked only for what is not known by now. Raises ConfigError, in one line, where the
     one that has it cannot be loaded.
     """
-    if kind not in _settings and (entry := _entry_points().get(kind)) is not None:
-        output = _loaded(entry)
+    if kind not in _settings and kind in _plugged():
+        output = _loaded(kind)
         register(output.settings, output)
     return _settings.get(kind)
 
 
 def load_all() -> None:
     """Make the outputs of all other distributions known, except those that cannot be loaded."""
-    for kind in _entry_points():
+    for kind in _plugged():
         try:
             settings_of(kind)
         except ConfigError:
@@ -166,23 +163,22 @@ def checked_entry(data: Any, handler: ValidatorFunctionWrapHandler) -> Any:
 
 
 @cache
-def _entry_points() -> dict[str, EntryPoint]:
-    return {entry.name: entry for entry in entry_points(group=GROUP)}
+def _plugged() -> tuple[str, ...]:
+    """Return the words that other distributions have outputs for."""
+    return tuple(plugins.names(plugins.OUTPUTS))
 
 
-def _loaded(entry: EntryPoint) -> Any:
-    """Return the class that an entry point names; raises ConfigError."""
-    name = f"the output '{entry.name}' of {f'{entry.dist.name} {entry.dist.version}' if entry.dist else entry.value}"
+def _loaded(kind: str) -> Any:
+    """Return the class that another distribution has for a word; raises ConfigError."""
     try:
-        output = entry.load()
-    except (Exception, SystemExit) as error:
-        reason = " ".join(f"{type(error).__name__}: {error}".split())
-        raise ConfigError(f"{name} cannot be loaded: {reason}") from error
-    settings = getattr(output, "settings", None)
+        output = plugins.load(plugins.OUTPUTS, kind, ("settings",))
+    except plugins.PluginError as error:
+        raise ConfigError(str(error)) from error
+    settings = output.settings
     if not isinstance(settings, type) or not issubclass(settings, OutputSettings):
-        raise ConfigError(f"{name} cannot be used: {entry.value} has no `settings` that are OutputSettings")
-    if getattr(settings, "kind", "") != entry.name:
-        raise ConfigError(f"{name} cannot be used: the `kind` of its settings must be '{entry.name}'")
+        raise ConfigError(f"the output '{kind}' cannot be used: its `settings` are no OutputSettings")
+    if getattr(settings, "kind", "") != kind:
+        raise ConfigError(f"the output '{kind}' cannot be used: the `kind` of its settings must be '{kind}'")
     return output
 
 

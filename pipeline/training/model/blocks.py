@@ -61,7 +61,7 @@ class Student(nn.Module):
         self.network, self.matching = network, matching
 
     def forward(self, pictures: Tensor, wanted: list[Tensor]) -> tuple[Prediction, Tensor]:
-        """Return what the heads say of the teacher's blocks, and the gap of the network's blocks as in BlockMatching."""
+        """Return what the heads say of the teacher's blocks and the gap of the network's blocks as in BlockMatching."""
         seen = [pictures * PIXEL_SCALE, *self.matching.in_units(wanted)]
         blocks = [
             block(features[: len(target)])
