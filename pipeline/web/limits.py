@@ -45,6 +45,12 @@ MAX_QUEUE_WAIT_S = 2.0
 MAX_QUEUE_BYTES = 24_000_000
 MAX_KEPT_BYTES = 8_000_000
 """Longest run of messages since a keyframe that is kept for pages that join, for each camera."""
+MAX_STAMP_COUNT = 900
+"""Pictures of a camera whose stamps are remembered."""
+MAX_AWAITED_COUNT = 300
+"""Pictures of a camera whose detections are awaited."""
+MAX_HOLD_S = 0.5
+"""How long pages hold a picture for its boxes."""
 
 # Login.
 WRONG_TOKEN_DELAY_S = 1.0

@@ -16,14 +16,11 @@ from pipeline.media.nal import codec_name
 from . import limits
 from .client_queue import ClientQueue, Message, binary_message
 
-_MAX_CLOCK_JUMP_S = 1.0
+_CLOCK_JUMP_S = 1.0
 _DEFAULT_STEP_S = 1 / 30
-_MAX_STAMP_COUNT = 900
-_MAX_AWAITED_COUNT = 300
 _DELAY_SAMPLE_COUNT = 300
 _DEFAULT_DELAY_S = 0.1
 _HOLD_MARGIN_S = 0.05
-_MAX_HOLD_S = 0.5
 
 
 class TimestampMap:
@@ -37,7 +34,7 @@ class TimestampMap:
         self._last: tuple[float, float] | None = None
         self._newest = -1
         self._stamps: dict[int, int] = {}
-        self._unnamed: deque[int] = deque(maxlen=_MAX_STAMP_COUNT)
+        self._unnamed: deque[int] = deque(maxlen=limits.MAX_STAMP_COUNT)
 
     def assign(self, packet: Packet) -> int:
         """Return the stamp of a new compressed picture, in microseconds."""
@@ -49,7 +46,7 @@ class TimestampMap:
         elapsed = max(0.0, packet.captured - captured)
         shown = last + _DEFAULT_STEP_S if pts is None else pts
         stamp = round((shown + self._shift) * 1e6)
-        if abs(shown - last) > _MAX_CLOCK_JUMP_S + elapsed or (packet.key and stamp <= self._newest):
+        if abs(shown - last) > _CLOCK_JUMP_S + elapsed or (packet.key and stamp <= self._newest):
             self._shift = (self._newest / 1e6) + max(_DEFAULT_STEP_S, elapsed) - shown
             self._stamps.clear()
             self._unnamed.clear()
@@ -60,7 +57,7 @@ class TimestampMap:
             self._unnamed.append(stamp)
         else:
             self._stamps[_ticks(pts)] = stamp
-            if len(self._stamps) > _MAX_STAMP_COUNT:
+            if len(self._stamps) > limits.MAX_STAMP_COUNT:
                 self._stamps.pop(next(iter(self._stamps)))
         return stamp
 
@@ -108,7 +105,7 @@ class PassthroughStream:
         """Return the seconds a page should hold a picture for its boxes: 99 % of them come within that time."""
         delays = sorted(self.delays)
         slow = delays[int(len(delays) * 0.99)] if delays else _DEFAULT_DELAY_S
-        return min(slow + _HOLD_MARGIN_S, _MAX_HOLD_S)
+        return min(slow + _HOLD_MARGIN_S, limits.MAX_HOLD_S)
 
 
 class Passthrough:
@@ -143,7 +140,7 @@ class Passthrough:
                 stream.recent, stream.recent_bytes = [], 0
             stream.captured = packet.captured
             stream.awaited[stamp] = packet.captured
-            if len(stream.awaited) > _MAX_AWAITED_COUNT:
+            if len(stream.awaited) > limits.MAX_AWAITED_COUNT:
                 stream.awaited.pop(next(iter(stream.awaited)))
             self._send(packet.camera, binary_message(header, packet.data), packet.key)
 

@@ -18,7 +18,7 @@ from .latest_frames import LatestFrames
 from .passthrough import Passthrough
 from .viewers import ViewerRegistry
 
-_MAX_TEXT_AGE_S = 0.25
+_TEXT_REFRESH_INTERVAL_S = 0.25
 
 
 class Assessment(NamedTuple):
@@ -84,7 +84,7 @@ class StatusReporter:
     def text(self) -> str:
         """Return the same as JSON text, at most a quarter of a second old: made once for all pages."""
         now = self._stats.clock.monotonic()
-        if not self._text[1] or now - self._text[0] > _MAX_TEXT_AGE_S:
+        if not self._text[1] or now - self._text[0] > _TEXT_REFRESH_INTERVAL_S:
             self._text = now, json.dumps(self.cameras(), separators=(",", ":"))
         return self._text[1]
 

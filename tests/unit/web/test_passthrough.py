@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import itertools
 import json
 from dataclasses import replace
 from typing import Any
@@ -12,7 +11,7 @@ import pytest
 
 from pipeline.frames import Packet
 from pipeline.media.nal import codec_name
-from pipeline.web.client_queue import ClientQueue, Message
+from pipeline.web.client_queue import ClientQueue
 from pipeline.web.passthrough import Passthrough, TimestampMap
 from tests.support.scenes import ArrayPicture, HandClock, Scene
 
@@ -135,19 +134,6 @@ def test_the_hold_follows_the_slowest_boxes_and_the_offer_what_can_be_shown(join
     assert passthrough.offer("door") is None
 
 
-def test_a_queue_that_is_not_read_loses_its_past_and_waits_for_a_keyframe(clock: HandClock) -> None:
-    queue = ClientQueue(clock, lambda: None)
-    queue.join("door", [], 0)
-    for number in range(1, 225):
-        queue.push(Message("door", number, number % 30 == 0, str(number)))
-        clock.seconds += 1 / 30
-    assert queue.skips >= 2
-    left = [int(wire) for wire in iter(queue.take, None) if isinstance(wire, str)]
-    assert left[0] % 30 == 0
-    assert len(left) <= 62
-    assert all(after == before + 1 for before, after in itertools.pairwise(left))
-
-
 def test_boxes_of_a_picture_without_a_time_are_those_of_one_that_came_after_the_last_found(joined: Joined) -> None:
     passthrough, clock = joined.passthrough, joined.clock
     for number, pts in enumerate((0.0, None, 0.08, None)):
@@ -183,37 +169,3 @@ def test_pictures_that_browsers_would_not_turn_are_not_offered(joined: Joined) -
     assert passthrough.offer("door") is not None
     passthrough.follow(joined.queue, ["door"])
     assert [each for each in joined.told() if "at" not in each] == []
-
-
-def test_a_queue_is_told_of_a_camera_from_its_next_keyframe_on_and_no_more_once_it_leaves(clock: HandClock) -> None:
-    woken: list[int] = []
-    queue = ClientQueue(clock, lambda: woken.append(1))
-    queue.join("door", [], 7)
-    queue.join("yard", [Message("yard", 1, True, "yard 1")], 1)
-    for number in range(6, 12):
-        queue.push(Message("door", number, number in (7, 10), f"door {number}"))
-    queue.push(Message("yard", 1, True, "yard 1 again"))
-    queue.push(Message("yard", 2, False, b"yard 2"))
-    assert len(woken) == 5
-    assert queue.cameras == {"door", "yard"}
-    assert queue.take() == "yard 1"
-    queue.leave("door")
-    assert (queue.take(), queue.take(), queue.cameras) == (b"yard 2", None, {"yard"})
-    queue.join("door", [], 12)
-    queue.push(Message("door", 13, False, "door 13"))
-    assert queue.take() is None
-
-
-def test_a_queue_whose_messages_are_too_large_loses_them_at_once(
-    clock: HandClock, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("pipeline.web.limits.MAX_QUEUE_BYTES", 10)
-    queue = ClientQueue(clock, lambda: None)
-    queue.join("door", [], 0)
-    for number, size in ((1, 6), (2, 4), (3, 1), (4, 3)):
-        queue.push(Message("door", number, number in (1, 4), str(number) * size))
-    assert queue.skips == 1
-    assert (queue.take(), queue.take()) == ("444", None)
-    queue.push(Message("door", 5, False, "5" * 10))
-    queue.push(Message("door", 6, False, "6"))
-    assert (queue.skips, queue.take()) == (2, None)
