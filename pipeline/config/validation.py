@@ -100,24 +100,28 @@ def _stands(node: Node, path: list[str]) -> bool:
     return True
 
 
-def _problem(root: Block, sort: str, loc: tuple[int | str, ...], context: dict[str, Any]) -> Problem | None:
-    """Return a pydantic error in our words, at the place of what it is about; None if that was reported already."""
-    of_key = loc[-1] == "[key]"
-    path = [str(part) for part in loc[: -1 if of_key else None]]
-    if path[0] == "cameras" and path[2:] and path[2] in SECTIONS and not _stands(root, path):
-        path = path[2:]
+def _followed(root: Block, path: list[str]) -> tuple[Place, Node | None, int]:
+    """Follow a path as far as the file has it; return the place and the node there, and how many parts were found."""
     at: Place = root.place
     node: Node | None = root
-    depth = 0
-    for part in path:
+    for depth, part in enumerate(path):
         if isinstance(node, Block) and part in node.entries:
             at, node = node.entries[part].place, node.entries[part].node
         elif isinstance(node, Sequence) and part.isdigit():
             node = node.nodes[int(part)]
             at = node.place
         else:
-            break
-        depth += 1
+            return at, node, depth
+    return at, node, len(path)
+
+
+def _problem(root: Block, sort: str, loc: tuple[int | str, ...], context: dict[str, Any]) -> Problem | None:
+    """Return a pydantic error in our words, at the place of what it is about; None if that was reported already."""
+    of_key = loc[-1] == "[key]"
+    path = [str(part) for part in loc[: -1 if of_key else None]]
+    if path[0] == "cameras" and path[2:] and path[2] in SECTIONS and not _stands(root, path):
+        path = path[2:]
+    at, node, depth = _followed(root, path)
     key = tuple(path) if sort == "missing" else tuple(path[:depth])
     if sort == "extra_forbidden":
         return Problem(at, key, f"unknown key; {_nearest(key[-1], _known(key[:-1]))}")

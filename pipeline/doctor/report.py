@@ -97,6 +97,17 @@ def paste(name: str, address: str, written: str, diagnosis: Diagnosis) -> str:
     return "\n".join(lines)
 
 
+def _delays(measured: Measurement) -> Iterator[tuple[str, str]]:
+    """Give what is known of how a live camera's pictures come."""
+    rhythm = measured.rhythm
+    yield "arrival", _arrival(measured)
+    if rhythm.drift_ppm is not None:
+        drift = f"{abs(rhythm.drift_ppm):.0f} millionths {'slow' if rhythm.drift_ppm >= 0 else 'fast'}"
+        error = f", give or take {rhythm.drift_error_ppm:.0f}" if rhythm.drift_error_ppm is not None else ""
+        yield "its clock", drift + error
+    yield "late by", f"{1e3 * rhythm.lag:.0f} ms at the end, {1e3 * rhythm.largest_lag:.0f} ms at most"
+
+
 def _facts(measured: Measurement) -> Iterator[tuple[str, str]]:
     """Give everything that is known, line by line."""
     rhythm, said = measured.rhythm, measured.said
@@ -128,13 +139,7 @@ def _facts(measured: Measurement) -> Iterator[tuple[str, str]]:
         yield "keyframes", every or f"{rhythm.keyframes} in {measured.measured:.1f} s"
         yield "B-frames", f"{measured.b_frames}, {measured.reorder} held back" if measured.b_frames else "none"
     if measured.live:
-        yield "arrival", _arrival(measured)
-    if measured.live and rhythm.drift_ppm is not None:
-        drift = f"{abs(rhythm.drift_ppm):.0f} millionths {'slow' if rhythm.drift_ppm >= 0 else 'fast'}"
-        error = f", give or take {rhythm.drift_error_ppm:.0f}" if rhythm.drift_error_ppm is not None else ""
-        yield "its clock", drift + error
-    if measured.live:
-        yield "late by", f"{1e3 * rhythm.lag:.0f} ms at the end, {1e3 * rhythm.largest_lag:.0f} ms at most"
+        yield from _delays(measured)
     yield "decode", f"p50 {measured.decode.p50:.1f} ms, p95 {measured.decode.p95:.1f} ms"
     if rhythm.bitrate:
         yield "bitrate", f"{rhythm.bitrate / 1e6:.2f} Mbit/s"
