@@ -17,6 +17,8 @@ MODULES = sorted(
     path for each in PACKAGE.rglob("*.py") if (path := each.relative_to(PACKAGE)).parts[0] not in ("capture", "media")
 )
 """All but those of the lower rows that speak of containers by the same words."""
+ASKERS = ("address", "doctor", "cli")
+"""Who may ask what kind an address is, beside the sources: all others are told what a source can do."""
 CONFIG = [path for path in MODULES if path.parts[0] == "config"]
 
 
@@ -47,6 +49,20 @@ def test_no_module_asks_what_an_output_is(path: Path) -> None:
     assert breaches((PACKAGE / path).read_text()) == []
 
 
+def asks_for_kind(source: str) -> bool:
+    """Whether a module takes what tells the kind of an address apart, as itself or with all that is said of addresses."""
+    nodes = list(ast.walk(ast.parse(source)))
+    taken = [node for node in nodes if isinstance(node, ast.ImportFrom) and node.module == "pipeline.address.parse"]
+    asked = [node.value for node in nodes if isinstance(node, ast.Attribute) and node.attr == "kind"]
+    words = {node.id for node in asked if isinstance(node, ast.Name)}
+    return "kind" in {each.name for node in taken for each in node.names} or bool(words & {"address", "addresses"})
+
+
+@pytest.mark.parametrize("path", [path for path in MODULES if path.parts[0] not in ASKERS], ids=str)
+def test_what_an_address_is_is_asked_by_those_who_open_it_alone(path: Path) -> None:
+    assert not asks_for_kind((PACKAGE / path).read_text())
+
+
 @pytest.mark.parametrize("path", CONFIG, ids=str)
 def test_the_configuration_lists_no_kinds(path: Path) -> None:
     assert listed((PACKAGE / path).read_text()) == []
@@ -68,3 +84,9 @@ def test_a_planted_breach_is_found(source: str) -> None:
 
 def test_a_planted_list_is_found() -> None:
     assert listed("SHORT = ('video', 'window', 'other')") == ["video", "window"]
+
+
+def test_a_planted_question_is_found() -> None:
+    assert asks_for_kind("from pipeline.address.parse import inner, kind")
+    assert asks_for_kind("from pipeline.address import parse as addresses\nlive = addresses.kind(source) == 'demo'")
+    assert not asks_for_kind("from pipeline.address.parse import inner\nkind = settings.kind")
