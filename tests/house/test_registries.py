@@ -50,7 +50,7 @@ def test_no_module_asks_what_an_output_is(path: Path) -> None:
 
 
 def asks_for_kind(source: str) -> bool:
-    """Whether a module takes what tells the kind of an address apart, as itself or with all that is said of addresses."""
+    """Return whether a module takes the function that tells kinds of addresses apart."""
     nodes = list(ast.walk(ast.parse(source)))
     taken = [node for node in nodes if isinstance(node, ast.ImportFrom) and node.module == "pipeline.address.parse"]
     asked = [node.value for node in nodes if isinstance(node, ast.Attribute) and node.attr == "kind"]
