@@ -20,29 +20,6 @@ _alive = reaper.guard()
 """While this is open, and no longer, the processes that tests start may live."""
 
 
-LONG_FILES = (
-    "faults/",
-    "house/test_style.py",
-    "scenarios/",
-    "unit/outputs/",
-    "unit/web/",
-    "unit/doctor/",
-    "unit/runtime/",
-)
-"""Where files take long, whose tests may be few: they begin first, so that none is still running alone at the end."""
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put the tests of long files in front; within a file they keep their order."""
-    tests = Path(__file__).parent
-
-    def place(item: pytest.Item) -> int:
-        where = item.path.relative_to(tests).as_posix()
-        return next((number for number, start in enumerate(LONG_FILES) if where.startswith(start)), len(LONG_FILES))
-
-    items.sort(key=place)
-
-
 @pytest.fixture(autouse=True)
 def no_thread_left() -> Iterator[None]:
     """Fail a test that leaves one of our threads running."""
