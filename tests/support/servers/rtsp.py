@@ -14,6 +14,7 @@ from typing import Literal
 from urllib.parse import quote
 
 from tests.support.clips import Clip, record
+from tests.support.servers.closing import let_go
 from tests.support.servers.session import Session
 from tests.support.wait import HANG_S
 
@@ -132,8 +133,7 @@ class RtspServer:
             ready.set()
         self._ended = asyncio.Event()
         await self._ended.wait()
-        # A connection that was cut is only closed in a later turn of the loop.
-        await asyncio.sleep(0.05)
+        await let_go()
 
     def _stop_serving(self) -> None:
         if self._server is not None:
