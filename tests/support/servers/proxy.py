@@ -9,7 +9,6 @@ import threading
 import time
 from dataclasses import dataclass
 
-from tests.support.servers.closing import let_go
 from tests.support.wait import HANG_S
 
 _POLL = 0.02
@@ -77,7 +76,6 @@ class Proxy:
         server.close()
         for writer in [each for line in self._lines for each in line]:
             writer.transport.abort()
-        await let_go()
 
     def _reset(self) -> None:
         for client, server in list(self._lines):

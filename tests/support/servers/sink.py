@@ -8,7 +8,6 @@ import threading
 import time
 from types import TracebackType
 
-from tests.support.servers.closing import let_go
 from tests.support.servers.login import Login
 from tests.support.wait import HANG_S
 
@@ -76,7 +75,6 @@ class RtspSink:
         server.close()
         for writer in list(self._writers):
             writer.transport.abort()
-        await let_go()
 
     async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._writers.add(writer)
