@@ -9,6 +9,7 @@ import threading
 import time
 from dataclasses import dataclass
 
+from tests.support.servers.closing import end_serving
 from tests.support.wait import HANG_S
 
 _POLL = 0.02
@@ -40,6 +41,7 @@ class Proxy:
         self.to_client = Direction()
         self.to_server = Direction()
         self._lines: set[tuple[asyncio.StreamWriter, asyncio.StreamWriter]] = set()
+        self._handlers: set[asyncio.Task[None]] = set()
         self._thread = threading.Thread(target=self._run, name="proxy")
         self._ready = threading.Event()
 
@@ -73,7 +75,9 @@ class Proxy:
         self.port = server.sockets[0].getsockname()[1]
         self._ready.set()
         await self._ended.wait()
-        server.close()
+        await end_serving(server, self._handlers, self._cut)
+
+    def _cut(self) -> None:
         for writer in [each for line in self._lines for each in line]:
             writer.transport.abort()
 
@@ -90,9 +94,13 @@ class Proxy:
                 client.write_eof()
 
     async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        handler = asyncio.current_task()
+        assert handler is not None
+        self._handlers.add(handler)
         try:
             far_reader, far_writer = await asyncio.open_connection("127.0.0.1", self.target)
-        except OSError:
+        except (OSError, asyncio.CancelledError):
+            self._handlers.discard(handler)
             writer.transport.abort()
             return
         line = (writer, far_writer)
@@ -101,7 +109,10 @@ class Proxy:
         back = asyncio.create_task(self._pass(far_reader, writer, self.to_client))
         try:
             await asyncio.wait({there, back}, return_when=asyncio.FIRST_COMPLETED)
+        except asyncio.CancelledError:
+            pass
         finally:
+            self._handlers.discard(handler)
             self._lines.discard(line)
             there.cancel()
             back.cancel()

@@ -14,6 +14,7 @@ from typing import Literal
 from urllib.parse import quote
 
 from tests.support.clips import Clip, record
+from tests.support.servers.closing import end_serving
 from tests.support.servers.session import Session
 from tests.support.wait import HANG_S
 
@@ -71,6 +72,7 @@ class RtspServer:
         """Monotonic seconds when the last byte of each picture was last sent, by its place in the clip."""
         self.began = time.monotonic()
         self._sessions: set[Session] = set()
+        self._handlers: set[asyncio.Task[None]] = set()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._server: asyncio.Server | None = None
         self._thread: threading.Thread | None = None
@@ -132,12 +134,9 @@ class RtspServer:
             ready.set()
         self._ended = asyncio.Event()
         await self._ended.wait()
-        # A connection that was cut is only closed in a later turn of the loop.
-        await asyncio.sleep(0.05)
+        await end_serving(self._server, self._handlers, self._cut)
 
     def _stop_serving(self) -> None:
-        if self._server is not None:
-            self._server.close()
         self._cut()
         self._ended.set()
 
@@ -150,13 +149,17 @@ class RtspServer:
             session.bye()
 
     async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        handler = asyncio.current_task()
+        assert handler is not None
+        self._handlers.add(handler)
         session = Session(self, reader, writer)
         self._sessions.add(session)
         try:
             await session.talk()
-        except (asyncio.IncompleteReadError, ConnectionError):
+        except (asyncio.IncompleteReadError, ConnectionError, asyncio.CancelledError):
             pass
         finally:
+            self._handlers.discard(handler)
             self._sessions.discard(session)
             session.close()
 

@@ -8,6 +8,7 @@ import threading
 import time
 from types import TracebackType
 
+from tests.support.servers.closing import end_serving
 from tests.support.servers.login import Login
 from tests.support.wait import HANG_S
 
@@ -33,6 +34,7 @@ class RtspSink:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
         self._writers: set[asyncio.StreamWriter] = set()
+        self._handlers: set[asyncio.Task[None]] = set()
 
     def start(self) -> None:
         """Listen; the port stays the same when started again."""
@@ -72,17 +74,23 @@ class RtspSink:
         self.port = server.sockets[0].getsockname()[1]
         ready.set()
         await self._end.wait()
-        server.close()
+        await end_serving(server, self._handlers, self._cut)
+
+    def _cut(self) -> None:
         for writer in list(self._writers):
             writer.transport.abort()
 
     async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        handler = asyncio.current_task()
+        assert handler is not None
+        self._handlers.add(handler)
         self._writers.add(writer)
         try:
             await self._talk(reader, writer)
-        except (asyncio.IncompleteReadError, ConnectionError):
+        except (asyncio.IncompleteReadError, ConnectionError, asyncio.CancelledError):
             pass
         finally:
+            self._handlers.discard(handler)
             self._writers.discard(writer)
             writer.close()
 
