@@ -78,8 +78,22 @@ def under_journald() -> bool:
 
 
 @contextmanager
+def handled_by(handler: logging.Handler) -> Iterator[None]:
+    """Meanwhile give a handler the records of the package from INFO on, from whichever thread they come."""
+    log = logging.getLogger("pipeline")
+    level = log.level
+    log.addHandler(handler)
+    log.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        log.removeHandler(handler)
+        log.setLevel(level)
+
+
+@contextmanager
 def logging_to(write: Callable[[str], None], chosen: LogFormat) -> Iterator[None]:
-    """Meanwhile print the records of the package with `write`, from whichever thread they come.
+    """Meanwhile print the records of the package with `write`.
 
     A person at a terminal gets the lines that are meant for persons: how cameras are doing stands in the status.
     JSON and journald get everything from INFO on.
@@ -91,12 +105,5 @@ def logging_to(write: Callable[[str], None], chosen: LogFormat) -> Iterator[None
         printer.setFormatter(JournalLines())
     else:
         printer.addFilter(lambda record: record.levelno == NOTICE or record.levelno >= logging.ERROR)
-    log = logging.getLogger("pipeline")
-    level = log.level
-    log.addHandler(printer)
-    log.setLevel(logging.INFO)
-    try:
+    with handled_by(printer):
         yield
-    finally:
-        log.removeHandler(printer)
-        log.setLevel(level)
