@@ -108,7 +108,7 @@ def _line(camera: CameraFigures, width: int) -> Text:
     if camera.captured:
         people = "person" if camera.people == 1 else "people"
         shown = f", {camera.fps:.1f} shown" if camera.shown else ", none shown yet" if camera.detected else ""
-        found = f"{camera.people} {people}" if camera.detected else "not detected"
+        found = "not detected" if camera.people is None else f"{camera.people} {people}"
         line.append(f"  {camera.fps_in:.1f} fps in{shown}  {found}")
     if camera.age is not None:
         line.append(f"  {_age(camera.age)} old")

@@ -74,26 +74,32 @@ class Funnel(Generic[T]):
             self._lanes.append(made)
         return made
 
-    def get(self, timeout: float | None = None) -> T | None:
-        """Return the next item; None when all lanes are closed and empty, or after `timeout` seconds."""
+    def get(self, timeout: float | None = None, *, latest_only: bool = False) -> T | None:
+        """Return the next item; None when all lanes are closed and empty, or after `timeout` seconds.
+
+        With `latest_only` those of lanes that lose nothing stay where they are.
+        """
         with self._changed:
-            self._changed.wait_for(lambda: self.ended or any(lane.items for lane in self._lanes), timeout)
-            return self._next()
+            self._changed.wait_for(lambda: self.ended or any(self._readable(latest_only)), timeout)
+            return self._next(latest_only)
 
     def get_nowait(self) -> T | None:
         """Return the next item if one is there."""
         with self._changed:
             return self._next()
 
-    def _next(self) -> T | None:
-        for lane in self._lanes:
-            if lane.items:
-                self._lanes.remove(lane)
-                self._lanes.append(lane)
-                item = lane.items.popleft()
-                self._changed.notify_all()
-                return item
-        return None
+    def _readable(self, latest_only: bool = False) -> Iterator[Lane[T]]:
+        return (lane for lane in self._lanes if lane.items and (lane.latest or not latest_only))
+
+    def _next(self, latest_only: bool = False) -> T | None:
+        lane = next(self._readable(latest_only), None)
+        if lane is None:
+            return None
+        self._lanes.remove(lane)
+        self._lanes.append(lane)
+        item = lane.items.popleft()
+        self._changed.notify_all()
+        return item
 
     @property
     def ended(self) -> bool:

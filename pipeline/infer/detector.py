@@ -30,6 +30,11 @@ class Detector(Protocol):
     requests: int
     """How many requests to keep in flight."""
 
+    @property
+    def devices(self) -> tuple[str, ...]:
+        """The devices that execute now, such as ("CPU",)."""
+        ...
+
     def request(self) -> Request:
         """Make a request."""
         ...

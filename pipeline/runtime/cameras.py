@@ -44,11 +44,6 @@ class Sources:
         """Seconds of packets to keep in memory for clips, of each camera that gives any."""
         return {name: self._cameras[name].capture.keep for name in self.giving_packets}
 
-    @property
-    def any_live(self) -> bool:
-        """Whether any is a camera rather than a file."""
-        return any(source.live for source in self._sources.values())
-
     def live(self, camera: str) -> bool:
         """Tell whether a camera is one rather than a file."""
         return self._sources[camera].live

@@ -6,12 +6,14 @@ import logging
 from collections.abc import Callable, Mapping
 
 from pipeline.concurrency.queues import Funnel, Lane
+from pipeline.concurrency.threads import ThreadGroup
 from pipeline.config.cameras import Detect
 from pipeline.config.models import Infer, Model
 from pipeline.frames import Detections, Frame, Result, Timing
 from pipeline.infer.backends.openvino.detector import load
+from pipeline.infer.backends.openvino.devices import devices, successors
 from pipeline.infer.detector import Detector
-from pipeline.infer.engine import Engine
+from pipeline.infer.failover import Failover
 from pipeline.infer.models.catalogue import locate
 from pipeline.notice import notify
 from pipeline.stats.registry import Stats
@@ -63,29 +65,54 @@ class Inference:
         return self._past.lane(capacity, latest=live)
 
     def prepare(
-        self, mark: Callable[[str], None], *, live: bool
-    ) -> tuple[Callable[[], None], Callable[[], None] | None]:
-        """Load the model; return what collects its results, and what feeds it.
+        self, mark: Callable[[str], None], threads: ThreadGroup, live: Callable[[str], bool]
+    ) -> Callable[[], None]:
+        """Load the model; return what makes results of frames until there are no more, in a thread of the caller.
 
-        `mark` hears how far it is; `live` says whether any source is a camera, for which delay matters most.
+        `mark` hears how far it is; `live` says whether a source is a camera, for which delay matters most.
         """
         if self._replay is not None:
             notify(log, self._replay.report())
-            return self._play, None
+            return self._play
         hint = self._infer.hint
         if hint == "auto":
-            hint = "latency" if live else "throughput"
+            hint = "latency" if any(map(live, self._detect)) else "throughput"
         located = locate(self._model)
         mark("model_found")
-        self.detector = load(located, self._infer, hint)
+        first = load(located, self._infer, hint)
         detect = {name: each for name, each in self._detect.items() if each.enabled}
         for each in detect.values():
-            self.detector.check_labels(each.labels)
+            first.check_labels(each.labels)
         mark("model_compiled")
-        self._stats.detector = self.detector.title
-        notify(log, self.detector.report())
-        engine = Engine(self.detector, self._intake, self._deliver, detect, self._stats, self._infer.timeout)
-        return engine.collect, engine.feed
+        self._use(first)
+        notify(log, first.report())
+        order = successors(self._infer.device, [name for name, _ in devices()])
+
+        def load_for(device: str) -> Detector:
+            wanted = self._infer
+            if device != order[0]:
+                # What was set for the device asked for may be unknown to another.
+                wanted = wanted.model_copy(update={"device": device, "properties": {}, "streams": 0})
+            return load(located, wanted, hint)
+
+        failover = Failover(
+            load_for,
+            order,
+            self._intake,
+            self._deliver,
+            detect,
+            self._stats,
+            self._infer.timeout,
+            threads,
+            self._use,
+            live,
+        )
+        return lambda: failover.run(first)
+
+    def _use(self, detector: Detector | None) -> None:
+        """Say which detector works now; None while there is none."""
+        self.detector = detector or self.detector
+        self._stats.detector = detector.title if detector else str
 
     def pass_on(self) -> None:
         """Deliver every frame that is not to be detected, until there will be no more."""

@@ -191,13 +191,11 @@ class Runtime:
     def _start_inference(self) -> None:
         # Whoever watches other cameras need not wait until the model is there.
         try:
-            collect, feed = self._inference.prepare(self._mark, live=self._sources.any_live)
+            collect = self._inference.prepare(self._mark, self._threads, self._sources.live)
         except BaseException:
             self._collected()
             raise
         self._flow.start("infer-collect", collect, after=self._collected)
-        if feed is not None:
-            self._threads.start("infer-feed", feed)
 
     def _deliver(self, result: Result) -> None:
         camera = result.frame.camera

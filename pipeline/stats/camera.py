@@ -71,7 +71,7 @@ class CameraFigures:
     fps: float
     """Frames a second that at least one output shows."""
     people: int | None
-    """Detections in the newest result; None where the camera is not to be detected."""
+    """Detections in the newest result; None where nothing was looked for in it."""
     age: float | None
     """Seconds since the newest picture that is ready to be seen was captured; None before the first."""
     last_good: datetime | None = None
@@ -85,7 +85,7 @@ class CameraFigures:
     detected: bool = True
     """Whether anything is to be found in its pictures."""
     passed: int = 0
-    """Frames that go on as they came, because the camera is not to be detected."""
+    """Frames that go on without detection: the camera's are not to be detected, or no device answered."""
     live: bool = True
     """Whether it is a camera rather than a file."""
 
@@ -101,7 +101,7 @@ class CameraStats:
         self._captured = self._inferred = self._passed = self._shown = self._reconnects = 0
         self._dropped: Counter[str] = Counter()
         self._rate_in, self._rate_shown = Rate(), Rate()
-        self._people = 0
+        self._people: int | None = 0
         self._newest: float | None = None
         self._state, self._reason, self._since = State.CONNECTING, "", clock.now()
         self._changes = deque([Change(0, self._state, self._reason, self._since)], maxlen=256)
@@ -137,6 +137,13 @@ class CameraStats:
         with self._lock:
             self._inferred += 1
             self._people = people
+            self._seen(captured)
+
+    def passed(self, captured: float) -> None:
+        """Count a frame captured at that monotonic time that goes on without detection, because no device answers."""
+        with self._lock:
+            self._passed += 1
+            self._people = None
             self._seen(captured)
 
     def shown(self, captured: float) -> None:

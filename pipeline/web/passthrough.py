@@ -84,6 +84,8 @@ class PassthroughStream:
         self.stamps = TimestampMap()
         self.codec = ""
         """The browser's name of the codec; empty where the pictures cannot go out as they are."""
+        self.awaits_boxes = False
+        """Whether anything has been looked for in its pictures, so that pages wait for a word on each."""
         self.turned = False
         """Whether pictures have to be turned, which browsers do not do with what they decode."""
         self.size: tuple[int, int] | None = None
@@ -152,7 +154,10 @@ class Passthrough:
             width, height = frame.picture.width, frame.picture.height
             stream.turned = frame.picture.turned
             if not result.detected:
+                if stream.awaits_boxes:
+                    self._miss(frame)
                 return
+            stream.awaits_boxes = True
             if not stream.codec or (stamp := stream.stamps.take(frame.pts)) is None:
                 return
             stream.stamps.discard_before(stamp)
@@ -169,9 +174,12 @@ class Passthrough:
     def on_drop(self, frame: Frame) -> None:
         """Send that the detector left a picture out."""
         with self._lock:
-            stream = self._streams[frame.camera]
-            if stream.codec and (stamp := stream.stamps.take(frame.pts)) is not None:
-                self._send_missed(frame.camera, stamp)
+            self._miss(frame)
+
+    def _miss(self, frame: Frame) -> None:
+        stream = self._streams[frame.camera]
+        if stream.codec and (stamp := stream.stamps.take(frame.pts)) is not None:
+            self._send_missed(frame.camera, stamp)
 
     def offer(self, camera: str) -> tuple[str, float, float] | None:
         """Return the browser's name of the codec, the seconds to hold a picture, the age of the newest; None: JPEG."""

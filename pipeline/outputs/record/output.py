@@ -99,7 +99,7 @@ class RecordOutput(Output):
             packet = feed.encode(view)
             self._backlog.put(packet)
             pts = packet.pts
-        if frame.camera in self._boxed:
+        if frame.camera in self._boxed and view.result.detected:
             event = frame_event(view.result, view.captured_at, 0.0)
             del event["timings_ms"]
             self._backlog.put(Boxes(frame.camera, pts, event))

@@ -98,6 +98,7 @@ STATUS = [
     ({"state": State.CONNECTING, "captured": 0, "age": None}, "door  connecting"),
     ({"detected": False, "people": None, "shown": 0}, "door  live  30.0 fps in  not detected  45 ms old"),
     ({"detected": False, "people": None}, "door  live  30.0 fps in, 29.5 shown  not detected  45 ms old"),
+    ({"people": None}, "door  live  30.0 fps in, 29.5 shown  not detected  45 ms old"),
 ]
 
 

@@ -23,6 +23,7 @@ import pytest
 import pipeline
 from pipeline.config.root import Config
 from pipeline.errors import OutputError, SourceError, StageStuckError
+from pipeline.infer.backends.openvino.detector import OpenvinoDetector, load
 from pipeline.outputs.protocols import Output, View
 from pipeline.runtime.runtime import Runtime
 from tests.support.wait import HANG_S, until
@@ -193,6 +194,48 @@ def test_iterating_in_python_ends_cleanly_when_the_caller_breaks_off_or_fails(cl
         assert [result.frame.seq for result in itertools.islice(results, 3)] == [0, 1, 2]
     with pytest.raises(ZeroDivisionError), pipeline.open(config({"a": camera(clip)})) as results:
         next(iter(results)).frame.seq // 0
+
+
+def test_boxes_are_back_on_the_next_device_when_one_fails_in_the_midst(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    loaded: list[OpenvinoDetector] = []
+    waits = itertools.count()
+
+    class Lost:
+        """A request of a real detector whose device is lost after some pictures."""
+
+        def __init__(self, request: Any) -> None:
+            self.request = request
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self.request, name)
+
+        def wait_for(self, milliseconds: int) -> bool:
+            if next(waits) > 3:
+                raise RuntimeError("device lost")
+            return bool(self.request.wait_for(milliseconds))
+
+    def failing(*arguments: Any) -> OpenvinoDetector:
+        detector = load(*arguments)
+        loaded.append(detector)
+        if len(loaded) == 1:
+            make = detector.request
+            monkeypatch.setattr(detector, "request", lambda: Lost(make()))
+        return detector
+
+    monkeypatch.setattr("pipeline.runtime.detection.load", failing)
+    seen = []
+    with pipeline.open(config({"a": camera("demo")})) as results:
+        for result in results:
+            seen.append(result.detected)
+            if seen[-2:] == [False, True]:
+                break
+        people = results.summary()["cameras"]["a"]
+    assert seen[0]
+    assert len(loaded) == 2
+    assert people["passed"] >= 1
+    assert "device lost; pictures of cameras go on without detection meanwhile" in caplog.text
 
 
 def test_iterating_in_python_raises_what_a_stage_raised(tmp_path: Path) -> None:

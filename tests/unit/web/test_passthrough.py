@@ -105,6 +105,20 @@ def test_a_page_that_joins_gets_the_keyframe_and_all_that_followed_with_a_word_o
     assert not passthrough.watched("door")
 
 
+def test_a_picture_that_no_device_looked_at_is_shown_without_boxes_at_once(joined: Joined) -> None:
+    passthrough, clock = joined.passthrough, joined.clock
+    for number in range(3):
+        passthrough.packet(packet(number / 25, clock.seconds, number == 0))
+        passthrough.on_result(replace(joined.scene.result(pts=number / 25), detected=number != 1))
+    passthrough.follow(joined.queue, ["door"])
+    told = [each for each in joined.told() if "at" not in each and "pts" in each]
+    assert [("boxes" in each, each.get("missed", False)) for each in told] == [
+        (True, False),
+        (False, True),
+        (True, False),
+    ]
+
+
 def test_a_page_is_sent_nothing_twice_that_came_while_it_joined(joined: Joined) -> None:
     async def join() -> None:
         passthrough = joined.passthrough

@@ -42,6 +42,18 @@ def resolve(wanted: str, available: list[str]) -> str:
     return left[0] if head == "AUTO" and len(left) == 1 else wanted.upper()
 
 
+def successors(wanted: str, available: list[str]) -> list[str]:
+    """Return the devices to use one after the other as each fails: the one asked for, its members, the CPU last.
+
+    `wanted` is such a device string as `resolve` takes, `available` are the devices found.
+    """
+    members = [each for each in physical(wanted.upper(), available) if each != "CPU"]
+    rest = [
+        each for each in available if any(each in (one, f"{one}.0") or each.startswith(f"{one}.") for one in members)
+    ]
+    return list(dict.fromkeys([wanted.upper(), *rest, *(["CPU"] if "CPU" in available else [])]))
+
+
 def physical(device: str, available: list[str]) -> list[str]:
     """Return the real devices that a device string in capitals may run on."""
     head, colon, tail = device.partition(":")

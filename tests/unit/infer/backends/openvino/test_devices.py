@@ -6,7 +6,7 @@ import openvino
 import pytest
 
 from pipeline.errors import DeviceError
-from pipeline.infer.backends.openvino.devices import devices, physical, plain, resolve
+from pipeline.infer.backends.openvino.devices import devices, physical, plain, resolve, successors
 
 
 def test_the_devices_of_this_machine_have_names() -> None:
@@ -39,6 +39,24 @@ def test_the_devices_of_this_machine_have_names() -> None:
 )
 def test_a_device_that_is_there_is_taken(wanted: str, available: list[str], resolved: str) -> None:
     assert resolve(wanted, available) == resolved
+
+
+@pytest.mark.parametrize(
+    ("wanted", "available", "order"),
+    [
+        ("CPU", ["CPU"], ["CPU"]),
+        ("cpu", ["CPU", "GPU"], ["CPU"]),
+        ("AUTO", ["CPU"], ["AUTO", "CPU"]),
+        ("AUTO", ["CPU", "GPU.0", "GPU.1", "NPU"], ["AUTO", "GPU.0", "GPU.1", "NPU", "CPU"]),
+        ("AUTO:-NPU", ["CPU", "GPU", "NPU"], ["AUTO:-NPU", "GPU", "CPU"]),
+        ("GPU", ["CPU", "GPU.0", "GPU.1"], ["GPU", "GPU.0", "GPU.1", "CPU"]),
+        ("GPU.1", ["CPU", "GPU.0", "GPU.1"], ["GPU.1", "CPU"]),
+        ("MULTI:GPU(2),CPU(4)", ["CPU", "GPU"], ["MULTI:GPU(2),CPU(4)", "GPU", "CPU"]),
+        ("NPU", ["NPU"], ["NPU"]),
+    ],
+)
+def test_the_cpu_comes_last_when_devices_fail(wanted: str, available: list[str], order: list[str]) -> None:
+    assert successors(wanted, available) == order
 
 
 @pytest.mark.parametrize(
