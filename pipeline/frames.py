@@ -195,3 +195,5 @@ class Result:
     timing: Timing = field(default_factory=Timing)
     detected: bool = True
     """Whether anything was looked for at all: where not, no detections do not mean that nobody is there."""
+    carried_s: float | None = None
+    """Seconds from the picture in which the detections were found to this one; None where they are its own."""

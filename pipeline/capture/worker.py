@@ -6,11 +6,11 @@ import logging
 import threading
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Protocol
 
 from pipeline.capture.health.monitor import LiveHealthMonitor
 from pipeline.clock import Clock
 from pipeline.concurrency.backoff import Backoff
-from pipeline.concurrency.queues import Lane
 from pipeline.config.cameras import Camera
 from pipeline.errors import SourceError
 from pipeline.frames import Frame, Packet
@@ -27,6 +27,22 @@ _MAX_PAUSE_S = 10.0
 log = logging.getLogger(__name__)
 
 
+class FrameSink(Protocol):
+    """Where frames go: a lane, or what stands before one."""
+
+    latest: bool
+    """Whether old frames give way to new ones."""
+
+    @property
+    def closed(self) -> bool:
+        """Whether nobody reads any more."""
+        ...
+
+    def put(self, frame: Frame, /) -> bool:
+        """Hand over one frame; False means nobody will read it or any later one."""
+        ...
+
+
 class CaptureWorker:
     """One source on its way into the pipeline; `run` is the body of its thread."""
 
@@ -34,7 +50,7 @@ class CaptureWorker:
         self,
         name: str,
         settings: Camera,
-        lane: Lane[Frame],
+        lane: FrameSink,
         stats: CameraStats,
         stopping: threading.Event,
         *,

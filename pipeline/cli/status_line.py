@@ -109,7 +109,8 @@ def _line(camera: CameraFigures, width: int) -> Text:
         people = "person" if camera.people == 1 else "people"
         shown = f", {camera.fps:.1f} shown" if camera.shown else ", none shown yet" if camera.detected else ""
         found = "not detected" if camera.people is None else f"{camera.people} {people}"
-        line.append(f"  {camera.fps_in:.1f} fps in{shown}  {found}")
+        looks = f", {camera.fps_detected:.1f} detected" if camera.carried else ""
+        line.append(f"  {camera.fps_in:.1f} fps in{shown}{looks}  {found}")
     if camera.age is not None:
         line.append(f"  {_age(camera.age)} old")
     dropped = ", ".join(f"{count} {reason}" for reason, count in camera.dropped.items() if count)

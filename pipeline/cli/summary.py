@@ -75,10 +75,13 @@ def show(summary: Mapping[str, Any], console: Console) -> None:
 
 
 def _counts(cameras: Mapping[str, Any]) -> Table:
-    table = _table("camera", "captured", "inferred", "shown", "dropped", "fps", "people")
+    keys = ["captured", "inferred", "carried", "shown"]
+    if not any(each["carried"] for each in cameras.values()):
+        keys.remove("carried")
+    table = _table("camera", *keys, "dropped", "fps", "people")
     for name, each in cameras.items():
         dropped = "\n".join(f"{count} {reason}" for reason, count in each["dropped"].items() if count) or "0"
-        counts = (str(each[key]) for key in ("captured", "inferred", "shown"))
+        counts = (str(each[key]) for key in keys)
         people = "not detected" if each["people"] is None else str(each["people"])
         table.add_row(name, *counts, dropped, f"{each['fps']:.1f}", people)
     return table

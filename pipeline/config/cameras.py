@@ -55,6 +55,8 @@ class Detect(Section):
     """Detections with a lower score are left out."""
     labels: tuple[str, ...] = ()
     """Labels to keep, such as [person]; empty keeps all the model knows."""
+    show: Literal["auto", "live", "exact"] = "auto"
+    """How a camera's pictures are shown: live at once with boxes carried on, exact with their own; auto by speed."""
 
 
 class Overlay(Section):
@@ -64,6 +66,8 @@ class Overlay(Section):
     """Whether anything is drawn at all."""
     boxes: bool = True
     """A box around every detection."""
+    carried: bool = False
+    """Whether boxes that were carried on from an earlier picture have corners only."""
     labels: bool = True
     """Label and score at every box."""
     title: bool = True

@@ -58,16 +58,21 @@ class OverlayPainter:
         image = picture.copy()
         size = letter_size(image.shape[1], image.shape[0], self._settings.scale)
         top = strip_height(size) if self._settings.title else 0
-        self._boxes(image, result.detections, size, top)
+        self._boxes(image, result, size, top)
         if health.level is Level.BAD:
             return stale(image, health, self._stats.name, self._settings.scale)
         if self._settings.title:
             count = counted(result.detections) if result.detected else "not detected"
-            _title(image, size, self._stats.name, [count, f"{figures.fps:.1f} fps"], health)
+            facts = [count, f"{figures.fps:.1f} fps"]
+            if result.carried_s is not None:
+                facts.append(f"boxes {round((age + result.carried_s) * 1e3)} ms old")
+            _title(image, size, self._stats.name, facts, health)
         return image
 
-    def _boxes(self, image: Image, detections: Detections, size: int, top: int) -> None:
+    def _boxes(self, image: Image, result: Result, size: int, top: int) -> None:
         height, width = image.shape[:2]
+        detections = result.detections
+        corners_only = self._settings.carried and result.carried_s is not None
         labelled = [
             (each.label, each.score, *_inside(each.box, width, height))
             for each in reversed(list(detections))
@@ -75,7 +80,8 @@ class OverlayPainter:
         ]
         if self._settings.boxes:
             for label, _, left, upper, right, lower in labelled:
-                frame_box(image, left, upper, right, lower, colour(label), max(2, round(size / 7)))
+                thickness = max(2, round(size / 7))
+                frame_box(image, left, upper, right, lower, colour(label), thickness, corners_only=corners_only)
         if self._settings.labels:
             for label, score, left, upper, right, lower in labelled:
                 _tag(image, f"{printable(label)} {score:.2f}", size, (left, upper, right, lower), top, colour(label))

@@ -102,11 +102,22 @@ def pill(image: Image, left: int, top: int, right: int, bottom: int, fill: Colou
         cv2.circle(image, (x, middle), radius, fill, -1, cv2.LINE_AA)
 
 
-def frame_box(image: Image, left: int, top: int, right: int, bottom: int, ink: Colour, thickness: int) -> None:
+def frame_box(
+    image: Image,
+    left: int,
+    top: int,
+    right: int,
+    bottom: int,
+    ink: Colour,
+    thickness: int,
+    *,
+    corners_only: bool = False,
+) -> None:
     """Draw a thin outline with stronger corners, all of it inside the box; edges belong to it."""
     strong = thickness * 2 + 1 if thickness > 1 else thickness + 1
     arm = max(strong, min(min(right - left, bottom - top) // 4, strong * 6))
-    for thick, across, down in ((thickness, right - left, bottom - top), (strong, arm, arm)):
+    sides = (thickness, right - left, bottom - top)
+    for thick, across, down in ((strong, arm, arm),) if corners_only else (sides, (strong, arm, arm)):
         t = thick - 1
         for y in (top, bottom - t):
             cv2.rectangle(image, (left, y), (left + across, y + t), ink, -1)

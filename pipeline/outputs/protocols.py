@@ -95,6 +95,9 @@ class Output(ABC):
     """Whether somebody watches it live, so that a file has to play at its own speed."""
     main_thread: bool = False
     """Whether it belongs to the main thread, as a window does; at most one output of a run can."""
+    every_picture: bool = False
+    """Whether it shows what the camera sees rather than what the detector says: where that does not keep up, it gets
+    every picture, with boxes carried on, instead of those alone that were inferred."""
     asks_for_clips: bool = False
     """Whether clips may be asked for through it, so that the newest seconds of the cameras are kept."""
 

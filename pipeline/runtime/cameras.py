@@ -7,10 +7,9 @@ from collections.abc import Callable, Mapping
 
 from pipeline.capture import check_source, open_source
 from pipeline.capture.source import Source
-from pipeline.capture.worker import CaptureWorker
-from pipeline.concurrency.queues import Lane
+from pipeline.capture.worker import CaptureWorker, FrameSink
 from pipeline.config.cameras import Camera
-from pipeline.frames import Frame, Packet
+from pipeline.frames import Packet
 from pipeline.stats.registry import Stats
 
 
@@ -60,7 +59,7 @@ class Sources:
     def loop(
         self,
         name: str,
-        lane: Lane[Frame],
+        lane: FrameSink,
         stats: Stats,
         *,
         watched: bool,

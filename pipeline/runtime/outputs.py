@@ -117,6 +117,18 @@ class Outputs:
         for worker in self.workers:
             worker.put(view)
 
+    def put_picture(self, view: View) -> None:
+        """Queue a view for those that show every picture."""
+        for worker in self.workers:
+            if worker.output.every_picture:
+                worker.put(view)
+
+    def put_answer(self, view: View) -> None:
+        """Queue a view for the others, after its picture was shown."""
+        for worker in self.workers:
+            if not worker.output.every_picture:
+                worker.put(view)
+
     def end(self, *, discard: bool = False) -> None:
         """Let them end when they have shown what waits, or at once with `discard`."""
         for worker in self.workers:

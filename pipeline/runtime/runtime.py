@@ -11,10 +11,11 @@ from typing import Any, NoReturn
 import cv2  # noqa: F401
 
 from pipeline.analyze.analysis import Analysis
+from pipeline.concurrency.queues import Lane
 from pipeline.concurrency.threads import ThreadGroup
 from pipeline.config.root import Config, Output
 from pipeline.errors import StageStuckError
-from pipeline.frames import Result
+from pipeline.frames import Frame, Result
 from pipeline.infer.detector import Detector
 from pipeline.outputs.clips.service import Clips
 from pipeline.outputs.dispatch import OutputWorker
@@ -27,6 +28,7 @@ from pipeline.version import __version__
 from .cameras import Sources
 from .detection import COLLECTORS, Inference
 from .outputs import Outputs, Views
+from .picture_feed import PictureFeed
 from .replay import Replay
 
 _STATUS_INTERVAL_S = 1.0
@@ -75,6 +77,7 @@ class Runtime:
         self._outputs = Outputs(config.cameras, self.stats, self._threads.start, invite)
         self._analysis = Analysis(config.cameras)
         self._views = Views(config.cameras, self._sources, self.stats)
+        self._feeds: dict[str, PictureFeed] = {}
         self._delivered: Counter[str] = Counter()
         self._lock = threading.Lock()
         self._stop_wanted = False
@@ -176,7 +179,15 @@ class Runtime:
         outputs = self._outputs
         shared_tap, dropped = outputs.tap(), outputs.dropped()
         for name, camera in self.config.cameras.items():
-            lane = self._inference.lane(name, live=self._sources.live(name), dropped=dropped)
+            lane: Lane[Frame] | PictureFeed
+            if camera.detect.enabled:
+                feed = PictureFeed(
+                    camera.detect.show, self.stats.cameras[name], self._clock, self._show_at_once, dropped
+                )
+                lane = feed.leading_to(self._inference.lane(name, live=self._sources.live(name), dropped=feed.dropped))
+                self._feeds[name] = feed
+            else:
+                lane = self._inference.lane(name, live=self._sources.live(name), dropped=dropped)
             loop = self._sources.loop(
                 name,
                 lane,
@@ -205,7 +216,17 @@ class Runtime:
             self._delivered[camera] += 1
             if self._delivered[camera] == self._frames:
                 self._sources.halt(camera)
-        self._outputs.put(self._views.of(self._analysis.analyze(result)))
+        view = self._views.of(self._analysis.analyze(result))
+        feed = self._feeds.get(camera)
+        if feed is None:
+            self._outputs.put(view)
+        elif not feed.take(result, lambda: self._outputs.put(view)):
+            # Its picture was shown, and counted, with boxes carried on to it.
+            view.mark_shown()
+            self._outputs.put_answer(view)
+
+    def _show_at_once(self, result: Result) -> None:
+        self._outputs.put_picture(self._views.of(result))
 
     def _tick(self) -> None:
         while not self._clock.wait(self._threads.stopping, _STATUS_INTERVAL_S):

@@ -1,6 +1,6 @@
 """The counters of one camera, and the states that it goes through.
 
-At any moment: captured = inferred + passed + dropped (by reason) + in flight.
+At any moment: captured = inferred + carried + passed + dropped (by reason) + in flight.
 """
 
 from __future__ import annotations
@@ -84,6 +84,10 @@ class CameraFigures:
     """Seconds by which they are behind while they are late: they are that much older than when they were captured."""
     detected: bool = True
     """Whether anything is to be found in its pictures."""
+    carried: int = 0
+    """Frames shown with boxes carried on from earlier ones, and not inferred themselves."""
+    fps_detected: float = 0.0
+    """Frames a second that are inferred."""
     passed: int = 0
     """Frames that go on without detection: the camera's are not to be detected, or no device answered."""
     live: bool = True
@@ -100,7 +104,8 @@ class CameraStats:
         self._lock = threading.Lock()
         self._captured = self._inferred = self._passed = self._shown = self._reconnects = 0
         self._dropped: Counter[str] = Counter()
-        self._rate_in, self._rate_shown = Rate(), Rate()
+        self._carried = 0
+        self._rate_in, self._rate_shown, self._rate_detected = Rate(), Rate(), Rate()
         self._people: int | None = 0
         self._newest: float | None = None
         self._state, self._reason, self._since = State.CONNECTING, "", clock.now()
@@ -134,10 +139,17 @@ class CameraStats:
 
     def inferred(self, people: int, captured: float | None = None) -> None:
         """Count a frame captured at that monotonic time that has its detections and is ready to be seen."""
+        now = self._clock.monotonic()
         with self._lock:
+            self._rate_detected.tick(now)
             self._inferred += 1
             self._people = people
             self._seen(captured)
+
+    def carried(self) -> None:
+        """Count a frame that was shown with boxes carried on to it, and that will not be inferred."""
+        with self._lock:
+            self._carried += 1
 
     def passed(self, captured: float) -> None:
         """Count a frame captured at that monotonic time that goes on without detection, because no device answers."""
@@ -209,7 +221,7 @@ class CameraStats:
                 inferred=self._inferred,
                 dropped=dict(self._dropped),
                 shown=self._shown,
-                in_flight=self._captured - self._inferred - self._passed - self._dropped.total(),
+                in_flight=self._captured - self._inferred - self._carried - self._passed - self._dropped.total(),
                 reconnects=self._reconnects,
                 fps_in=self._rate_in.value(now),
                 fps=self._rate_shown.value(now),
@@ -221,6 +233,8 @@ class CameraStats:
                 behind=self._behind,
                 detected=self.detected,
                 passed=self._passed,
+                carried=self._carried,
+                fps_detected=self._rate_detected.value(now),
                 live=self._live,
             )
 
@@ -238,6 +252,7 @@ class CameraStats:
                 "captured": figures.captured,
                 "detected": figures.detected,
                 "inferred": figures.inferred,
+                "carried": figures.carried,
                 "passed": figures.passed,
                 "shown": figures.shown,
                 "dropped": figures.dropped,

@@ -28,7 +28,8 @@ _LIMITS = tuple(float(f"{boundary(step):.6g}") for step in _STEPS)
 _TOTALS: dict[str, tuple[str, Callable[[CameraFigures], float]]] = {
     "captured": ("Frames that the source gave.", lambda each: each.captured),
     "inferred": ("Frames that have their detections.", lambda each: each.inferred),
-    "passed": ("Frames that went on as they came, of cameras that are not detected.", lambda each: each.passed),
+    "carried": ("Frames shown with boxes carried on from earlier ones.", lambda each: each.carried),
+    "passed": ("Frames that went on without detection.", lambda each: each.passed),
     "shown": ("Frames that at least one output has shown.", lambda each: each.shown),
 }
 _TIMES: dict[str, tuple[str, Callable[[CameraFigures], float]]] = {
@@ -39,6 +40,7 @@ _NOW: dict[str, tuple[str, Callable[[CameraFigures], float | None]]] = {
     "frames_in_flight": ("Frames between capture and result.", lambda each: each.in_flight),
     "fps": ("Frames a second that the source gives.", lambda each: each.fps_in),
     "shown_fps": ("Frames a second that at least one output shows.", lambda each: each.fps),
+    "detected_fps": ("Frames a second that are inferred.", lambda each: each.fps_detected),
     "people": ("Detections in the newest result; none for cameras that are not detected.", lambda each: each.people),
     "detected": ("1 where people are looked for, 0 where not.", lambda each: each.detected),
     "age_seconds": ("Age of the newest picture that is ready to be seen.", lambda each: each.age),

@@ -38,6 +38,7 @@ class WebOutput(Output):
 
     name = "web"
     paced = True
+    every_picture = True
     asks_for_clips = True
     takes_packets = True
 

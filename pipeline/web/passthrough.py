@@ -169,7 +169,10 @@ class Passthrough:
                 [*(round(edge, 1) for edge in detection.box), round(detection.score, 3), detection.label]
                 for detection in result.detections
             ]
-            self._send_text(frame.camera, {"pts": stamp, "size": [width, height], "boxes": boxes})
+            word: dict[str, object] = {"pts": stamp, "size": [width, height], "boxes": boxes}
+            if result.carried_s is not None:
+                word["carried"] = round(result.carried_s * 1e3)
+            self._send_text(frame.camera, word)
 
     def on_drop(self, frame: Frame) -> None:
         """Send that the detector left a picture out."""

@@ -278,7 +278,8 @@ def leaks(secret: str, user: str, texts: dict[str, str]) -> list[str]:
 
 def uneven(counts: dict[str, Any]) -> list[str]:
     """What is wrong with the counts of one camera in a summary."""
-    accounted = counts["inferred"] + sum(counts["dropped"].values()) + counts["in_flight"]
+    seen = counts["inferred"] + counts["carried"] + counts["passed"]
+    accounted = seen + sum(counts["dropped"].values()) + counts["in_flight"]
     return [] if counts["captured"] == accounted else [f"captured {counts['captured']}, accounted for {accounted}"]
 
 

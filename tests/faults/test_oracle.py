@@ -199,7 +199,7 @@ def test_a_password_is_found_in_every_spelling(text: str) -> None:
 
 
 def test_frames_that_are_not_accounted_for_are_found() -> None:
-    counts = {"captured": 10, "inferred": 6, "dropped": {"stale": 3}, "in_flight": 1}
+    counts = {"captured": 10, "inferred": 3, "carried": 2, "passed": 1, "dropped": {"stale": 3}, "in_flight": 1}
     assert uneven(counts) == []
     assert uneven({**counts, "in_flight": 0}) == ["captured 10, accounted for 9"]
 

@@ -24,6 +24,7 @@ def frame_event(result: Result, captured_at: datetime, total: float) -> dict[str
             {"label": label, "score": round(score, 4), "box": [round(each, 2) for each in box]}
             for label, score, box in result.detections
         ],
+        **({} if result.carried_s is None else {"carried_ms": round(result.carried_s * 1e3, 1)}),
     }
 
 

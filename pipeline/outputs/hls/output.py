@@ -15,6 +15,7 @@ class HlsOutput(Output):
     """Encodes pictures, once a camera, while players ask for them, or hands out the cameras' own H.264 untouched."""
 
     name = "hls"
+    every_picture = True
 
     def __init__(self, settings: Hls, context: OutputContext) -> None:
         burnt = settings.boxes == "burnt"

@@ -70,6 +70,7 @@ class RecordOutput(Output):
             )
             for name in cameras
         }
+        self.every_picture = any(feed.encodes for feed in self._feeds.values())
         self._backlog = Backlog(stats.outputs[self.name].skipped)
         self._open_recordings: dict[str, _OpenRecording] = {}
         self._former: dict[str, _OpenRecording] = {}

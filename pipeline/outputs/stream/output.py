@@ -20,6 +20,7 @@ class StreamOutput(Output):
 
     name = "stream"
     paced = True
+    every_picture = True
 
     def __init__(self, settings: Stream, context: OutputContext) -> None:
         cameras = tuple(context.cameras)

@@ -16,6 +16,7 @@ class VideoOutput(Output):
     """One file a camera; a picture of another size starts NAME.2.mp4, then NAME.3.mp4."""
 
     name = "video"
+    every_picture = True
 
     def __init__(self, settings: Video, context: OutputContext) -> None:
         cameras = tuple(context.cameras)

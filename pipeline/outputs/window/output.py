@@ -50,6 +50,7 @@ class WindowOutput(Output):
 
     name = "window"
     paced = True
+    every_picture = True
     main_thread = True
 
     def __init__(self, settings: Window, context: OutputContext, say: Callable[[str], None] = print) -> None:

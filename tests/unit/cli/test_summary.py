@@ -24,6 +24,7 @@ SUMMARY: dict[str, Any] = {
         "door": {
             "captured": 120,
             "inferred": 90,
+            "carried": 0,
             "shown": 90,
             "dropped": {"stale": 28, "stopped": 1, "corrupt": 0},
             "fps": 29.96,
@@ -33,6 +34,7 @@ SUMMARY: dict[str, Any] = {
         "yard": {
             "captured": 0,
             "inferred": 0,
+            "carried": 0,
             "shown": 0,
             "dropped": {},
             "fps": 0.0,
@@ -98,6 +100,10 @@ STATUS = [
     ({"state": State.CONNECTING, "captured": 0, "age": None}, "door  connecting"),
     ({"detected": False, "people": None, "shown": 0}, "door  live  30.0 fps in  not detected  45 ms old"),
     ({"detected": False, "people": None}, "door  live  30.0 fps in, 29.5 shown  not detected  45 ms old"),
+    (
+        {"carried": 20, "fps_detected": 8.04},
+        "door  live  30.0 fps in, 29.5 shown, 8.0 detected  2 people  45 ms old",
+    ),
     ({"people": None}, "door  live  30.0 fps in, 29.5 shown  not detected  45 ms old"),
 ]
 

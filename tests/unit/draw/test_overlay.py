@@ -28,6 +28,28 @@ def test_a_box_is_drawn_in_its_colour_where_the_detection_is(scene: Scene, width
     assert share(inner, (70, 70, 70), 0) == 1
 
 
+def test_carried_boxes_have_corners_only_where_that_is_asked_for(scene: Scene) -> None:
+    own = scene.result(1280, 720, [(300, 200, 700, 600)])
+    carried = replace(own, carried_s=0.1)
+    middle = (slice(200, 202), slice(450, 550))
+    assert share(scene.draw(carried)[middle], colour("person"), 3) == 1
+    scene.settings = Overlay(carried=True)
+    assert share(scene.draw(own)[middle], colour("person"), 3) == 1
+    image = scene.draw(carried)
+    assert share(image[middle], colour("person"), 3) == 0
+    assert share(image[200:202, 300:320], colour("person"), 3) == 1
+
+
+def test_the_title_says_how_old_carried_boxes_are(scene: Scene) -> None:
+    own = scene.result(1280, 720)
+    tall = strip_height(letter_size(1280, 720))
+    ends = []
+    for each in (own, replace(own, carried_s=0.1)):
+        bright = (scene.draw(each)[:tall, :900] > 200).all(axis=2)
+        ends.append(np.flatnonzero(bright.any(axis=0)).max())
+    assert ends[1] > ends[0] + 100
+
+
 @pytest.mark.parametrize(("width", "height"), SIZES)
 def test_tags_and_title_stay_inside_the_picture(scene: Scene, width: int, height: int) -> None:
     corners = [(0, 0, 0.1 * width, 0.2 * height), (0.9 * width, 0.8 * height, width, height), (-50, -50, 1e6, 1e6)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import os
 import shutil
 import signal
@@ -24,6 +25,7 @@ import pipeline
 from pipeline.config.root import Config
 from pipeline.errors import OutputError, SourceError, StageStuckError
 from pipeline.infer.backends.openvino.detector import OpenvinoDetector, load
+from pipeline.outputs.dispatch import OutputWorker
 from pipeline.outputs.protocols import Output, View
 from pipeline.runtime.runtime import Runtime
 from tests.support.wait import HANG_S, until
@@ -200,7 +202,8 @@ def test_boxes_are_back_on_the_next_device_when_one_fails_in_the_midst(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     loaded: list[OpenvinoDetector] = []
-    waits = itertools.count()
+    starts = itertools.count()
+    lost = threading.Event()
 
     class Lost:
         """A request of a real detector whose device is lost after some pictures."""
@@ -211,8 +214,13 @@ def test_boxes_are_back_on_the_next_device_when_one_fails_in_the_midst(
         def __getattr__(self, name: str) -> Any:
             return getattr(self.request, name)
 
+        def start_async(self) -> None:
+            if next(starts) > 3:
+                lost.set()
+            self.request.start_async()
+
         def wait_for(self, milliseconds: int) -> bool:
-            if next(waits) > 3:
+            if lost.is_set():
                 raise RuntimeError("device lost")
             return bool(self.request.wait_for(milliseconds))
 
@@ -236,6 +244,57 @@ def test_boxes_are_back_on_the_next_device_when_one_fails_in_the_midst(
     assert len(loaded) == 2
     assert people["passed"] >= 1
     assert "device lost; pictures of cameras go on without detection meanwhile" in caplog.text
+
+
+def test_every_picture_is_shown_though_the_detector_is_slow_and_only_its_answers_are_events(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    screen: list[Any] = []
+
+    class Screen(Recorder):
+        every_picture = True
+
+        def show(self, view: View) -> bool:
+            screen.append(view.result)
+            return True
+
+    class Slow:
+        """A request that takes a fifth of a second, for which no device can be had everywhere."""
+
+        def __init__(self, request: Any) -> None:
+            self.request = request
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self.request, name)
+
+        def wait_for(self, milliseconds: int) -> bool:
+            time.sleep(0.2)
+            return bool(self.request.wait_for(10_000))
+
+    make = OpenvinoDetector.request
+    monkeypatch.setattr(OpenvinoDetector, "request", lambda self: Slow(make(self)))
+    events = tmp_path / "events.jsonl"
+    settings = config({"a": {"source": "demo", "detect": {"show": "live"}}}, {"events": {"path": str(events)}})
+    runtime = Runtime(settings)
+    worker = OutputWorker(Screen(), runtime.stats)
+    runtime.start(settings.outputs, worker)
+    reading = threading.Thread(target=worker.run)
+    reading.start()
+    until(lambda: runtime.stats.cameras["a"].figures().carried > 20)
+    runtime.stop()
+    runtime.finish()
+    reading.join(HANG_S)
+    counted = runtime.summary()["cameras"]["a"]
+    lines = [json.loads(line) for line in events.read_text().splitlines()]
+    answered = [line["seq"] for line in lines if "detections" in line]
+    seqs = [result.frame.seq for result in screen]
+    assert seqs == sorted(set(seqs))
+    assert len(seqs) > 2 * len(answered)
+    assert all(result.carried_s is not None for result in screen if result.detected)
+    assert not any("carried_ms" in line for line in lines)
+    assert len(answered) == counted["inferred"]
+    seen = counted["inferred"] + counted["carried"] + counted["passed"]
+    assert counted["captured"] == seen + sum(counted["dropped"].values()) + counted["in_flight"]
 
 
 def test_iterating_in_python_raises_what_a_stage_raised(tmp_path: Path) -> None:
