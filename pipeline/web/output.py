@@ -6,6 +6,7 @@ import asyncio
 import socket
 import threading
 from collections.abc import Iterator
+from contextlib import ExitStack, suppress
 
 import uvicorn
 from starlette.types import ASGIApp
@@ -57,7 +58,6 @@ class WebOutput(Output):
         self._login_code = LoginCode(clock)
         token = settings.token
         self._stream_keys = None if token is None else StreamKeys(token.get_secret_value(), stats.cameras)
-        self._listener: socket.socket | None = None
         self._server: uvicorn.Server | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._ended = threading.Event()
@@ -69,37 +69,18 @@ class WebOutput(Output):
         settings = self._settings
         security = None if settings.certificate is None else server_context(settings.certificate, settings.key)
         max_count = affordable(settings.viewers + limits.SPARE_CONNECTION_COUNT)
-        self._listener = listen(settings.host, settings.port, max_count)
-        port = self._listener.getsockname()[1]
-        self.address = f"{'https' if security else 'http'}://{reachable_host(self._listener)}:{port}/"
-        app = self._app()
-        if settings.token is not None and self._stream_keys is not None:
-            token = settings.token.get_secret_value()
-            app = TokenAuth(app, token, port, self._stats.clock, self._login_code, self._stream_keys)
-        serving = uvicorn.Config(
-            HostOriginCheck(app, own_names(settings), frozenset() if settings.token is None else POST_PATHS),
-            http=TimedHttp,
-            ws=BoundedWebSocket,
-            loop="asyncio",
-            lifespan="off",
-            log_config=None,
-            log_level="critical",
-            access_log=False,
-            server_header=False,
-            proxy_headers=False,
-            limit_concurrency=max_count,
-            timeout_graceful_shutdown=limits.GRACEFUL_SHUTDOWN_S,
-            h11_max_incomplete_event_size=limits.MAX_HEADER_BYTES,
-            ws_max_size=limits.MAX_MESSAGE_BYTES,
-            ws_ping_interval=limits.PING_INTERVAL_S,
-            ws_ping_timeout=limits.PONG_TIMEOUT_S,
-            ws_per_message_deflate=False,
-        )
-        serving.load()
-        serving.ssl = security
-        self._server = uvicorn.Server(serving)
-        self._clips.open()
-        self._start("web-server", self._serve)
+        listener = listen(settings.host, settings.port, max_count)
+        with ExitStack() as unserved:
+            unserved.enter_context(listener)
+            port = listener.getsockname()[1]
+            self.address = f"{'https' if security else 'http'}://{reachable_host(listener)}:{port}/"
+            serving = self._serving(self._app(port), max_count)
+            serving.load()
+            serving.ssl = security
+            self._server = server = uvicorn.Server(serving)
+            self._clips.open()
+            self._start("web-server", lambda: self._serve(server, listener))
+            unserved.pop_all()
 
     def announcements(self) -> Iterator[str]:
         """Return the lines that say where to look. Addresses that hold a secret stand on the page only."""
@@ -145,28 +126,59 @@ class WebOutput(Output):
         self._passthrough.on_drop(frame)
 
     def close(self) -> None:
-        """Let viewers go and end the server; takes at most about a second."""
+        """Let viewers go and end the server; takes at most about a second.
+
+        A server that is busy for longer ends by itself, in its own thread, which closes the listener: closed from
+        here, it would end under an event loop that still asks after it.
+        """
         self._viewers.close()
         self._clips.close()
-        server, loop, listener = self._server, self._loop, self._listener
+        server = self._server
         if server is None:
             return
         server.should_exit = True
-        if not self._ended.wait(limits.SHUTDOWN_STEP_S) and loop is not None and not loop.is_closed():
-            loop.call_soon_threadsafe(self._drop_connections)
+        if not self._ended.wait(limits.SHUTDOWN_STEP_S) and (loop := self._loop) is not None:
+            # A loop that ended meanwhile has no connections left.
+            with suppress(RuntimeError):
+                loop.call_soon_threadsafe(self._drop_connections)
             self._ended.wait(limits.SHUTDOWN_STEP_S)
-        if listener is not None:
-            listener.close()
 
-    def _app(self) -> ASGIApp:
-        """Make the application from the parts that each route needs."""
-        stats, frames, viewers = self._stats, self._frames, self._viewers
+    def _app(self, port: int) -> ASGIApp:
+        """Make the application from the parts that each route needs, with the guards in front of it."""
+        stats, frames, viewers, settings = self._stats, self._frames, self._viewers, self._settings
         reach = self._clips.reach
         status = StatusReporter(stats, frames, viewers, self._passthrough, self._overlays, reach, self._stream_path)
         live = LiveEndpoint(frames, viewers, status, self._overlays, stats.clock)
         api = ApiRoutes(stats, frames, viewers, status, self._clips)
         hls = HlsRoutes(stats.cameras, self._hls_streams, viewers, status.health)
-        return WebApp(stats.cameras, viewers, status, live, api, hls).app()
+        app: ASGIApp = WebApp(stats.cameras, viewers, status, live, api, hls).app()
+        if settings.token is None or self._stream_keys is None:
+            return HostOriginCheck(app, own_names(settings))
+        token = settings.token.get_secret_value()
+        app = TokenAuth(app, token, port, stats.clock, self._login_code, self._stream_keys)
+        return HostOriginCheck(app, own_names(settings), POST_PATHS)
+
+    @staticmethod
+    def _serving(app: ASGIApp, max_count: int) -> uvicorn.Config:
+        return uvicorn.Config(
+            app,
+            http=TimedHttp,
+            ws=BoundedWebSocket,
+            loop="asyncio",
+            lifespan="off",
+            log_config=None,
+            log_level="critical",
+            access_log=False,
+            server_header=False,
+            proxy_headers=False,
+            limit_concurrency=max_count,
+            timeout_graceful_shutdown=limits.GRACEFUL_SHUTDOWN_S,
+            h11_max_incomplete_event_size=limits.MAX_HEADER_BYTES,
+            ws_max_size=limits.MAX_MESSAGE_BYTES,
+            ws_ping_interval=limits.PING_INTERVAL_S,
+            ws_ping_timeout=limits.PONG_TIMEOUT_S,
+            ws_per_message_deflate=False,
+        )
 
     def _stream_path(self, camera: str) -> str | None:
         """Return the path of a camera's HLS stream that needs no login; None where none is made."""
@@ -174,19 +186,18 @@ class WebOutput(Output):
             return None
         return stream_path(camera) if self._stream_keys is None else self._stream_keys.path(camera)
 
-    def _serve(self) -> None:
+    def _serve(self, server: uvicorn.Server, listener: socket.socket) -> None:
         async def serve() -> None:
-            assert self._server is not None
-            assert self._listener is not None
             self._loop = asyncio.get_running_loop()
             hasten_handshakes(self._loop)
             self._viewers.attach(self._loop)
             self._passthrough.attach(self._loop)
-            await self._server.serve(sockets=[self._listener])
+            await server.serve(sockets=[listener])
 
         try:
             asyncio.run(serve())
         finally:
+            listener.close()
             self._ended.set()
 
     def _drop_connections(self) -> None:

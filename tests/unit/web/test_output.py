@@ -20,6 +20,7 @@ from pipeline.errors import OutputError
 from pipeline.frames import Image
 from pipeline.stats.camera import State
 from pipeline.stats.registry import Stats
+from pipeline.web.listener import listen
 from pipeline.web.origin_check import host_name
 from pipeline.web.output import WebOutput
 from pipeline.web.settings import Web
@@ -404,6 +405,34 @@ def test_closing_ends_the_server_though_viewers_look_and_one_does_not_read(serve
     served.web.close()
     deaf.close()
     brisk.close()
+
+
+def test_a_server_that_is_busy_at_the_end_ends_without_an_error_as_soon_as_it_can(
+    serve: Callable[..., Served], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pipeline.web.limits.SHUTDOWN_STEP_S", 0.01)
+    served = serve()
+    assert served.get("/")[0] == 200
+    loop, free = served.web._loop, threading.Event()
+    assert loop is not None
+    loop.call_soon_threadsafe(free.wait, HANG_S)
+    served.web.close()
+    free.set()
+    # The fixture `crew` fails on an error of the server's thread.
+    assert until(loop.is_closed)
+    with pytest.raises(ConnectionError):
+        socket.create_connection(("127.0.0.1", served.port), HANG_S)
+
+
+def test_a_page_whose_thread_cannot_start_gives_its_port_back() -> None:
+    def start(name: str, body: Callable[[], None]) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with listen("127.0.0.1", 0, 1) as taken:
+        port = taken.getsockname()[1]
+    with pytest.raises(RuntimeError, match="new thread"):
+        WebOutput(Web(port=port), context(Stats(["door"]), start)).open()
+    listen("127.0.0.1", port, 1).close()
 
 
 def test_a_page_of_another_site_cannot_open_the_socket(serve: Callable[..., Served]) -> None:
