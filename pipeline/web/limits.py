@@ -10,7 +10,12 @@ MIN_CONNECTION_COUNT = 64
 """Connections that may be open however few files the process may open."""
 SPARE_CONNECTION_COUNT = 100
 """Connections that may be open beside one for each viewer allowed."""
+MAX_STRANGER_COUNT = 32
+"""Connections of one address that have shown no token; a browser opens six."""
 LISTEN_BACKLOG_COUNT = 128
+ACCEPTED_AT_ONCE_COUNT = 4
+"""Connections that are accepted before what others have sent is read: many times less than the share of an address, so
+that whoever shows something at once is never taken for one of those who do not."""
 SEND_BUFFER_BYTES = 256 * 1024
 """What the system holds for a slow peer."""
 UNACKNOWLEDGED_TIMEOUT_MS = 15_000

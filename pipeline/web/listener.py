@@ -3,35 +3,116 @@
 from __future__ import annotations
 
 import errno
+import ipaddress
 import socket
 import ssl
 import sys
+from collections import Counter
+from contextlib import suppress
+from dataclasses import dataclass
+from enum import IntEnum
 from pathlib import Path
 from typing import Any
-from weakref import WeakSet
 
 from pipeline.errors import ConfigError, OutputError
 
 from . import limits
 
 
+class Standing(IntEnum):
+    """How far whoever is at the other end of a connection is known; of the less known one the place is taken first."""
+
+    STRANGER = 0
+    """Has shown nothing yet."""
+    GUEST = 1
+    """Knows the secret address of one stream."""
+    MEMBER = 2
+    """Has logged in, or sends the token."""
+
+
+@dataclass(slots=True, eq=False)
+class _Place:
+    """One open connection."""
+
+    connection: socket.socket
+    network: str
+    standing: Standing = Standing.STRANGER
+    session: str = ""
+    ended: bool = False
+
+
 class Listener(socket.socket):
-    """A listening socket that ends a connection at once when as many as allowed are open."""
+    """A listening socket whose places go to those who are known: whoever comes anew gets one to show it.
+
+    The place for it is that of the stranger who has had the longest time to show something, one of the same address
+    where that has its share. Members keep theirs. Used on the server's event loop only.
+    """
 
     max_count = 0
 
     def __init__(self, *arguments: Any) -> None:
         super().__init__(*arguments)
-        self._open: WeakSet[socket.socket] = WeakSet()
+        self._places: dict[tuple[Any, Any], _Place] = {}
+
+    def listen(self, backlog: int = limits.LISTEN_BACKLOG_COUNT) -> None:
+        """Listen; what the server asks for says only how many connections it accepts at once."""
+        super().listen(limits.LISTEN_BACKLOG_COUNT)
 
     def accept(self) -> tuple[socket.socket, Any]:
-        """Return the next connection; raise ConnectionAbortedError in the place of one too many."""
+        """Return the next connection; raise ConnectionAbortedError where every place is a member's."""
         connection, peer = super().accept()
-        if sum(known.fileno() >= 0 for known in self._open) >= self.max_count:
+        self._places = {ends: place for ends, place in self._places.items() if place.connection.fileno() >= 0}
+        network = network_of(str(peer[0]))
+        if not self._make_room(network):
             connection.close()
             raise ConnectionAbortedError("too many connections")
-        self._open.add(connection)
+        self._places[peer[:2], connection.getsockname()[:2]] = _Place(connection, network)
         return connection, peer
+
+    def note(self, client: Any, server: Any, standing: Standing, session: str = "") -> None:
+        """Note what the newest request of the connection between these two ends has shown."""
+        place = self._places.get((tuple(client or ()), tuple(server or ())))
+        if place is not None:
+            place.standing, place.session = standing, session
+
+    def dismiss(self, session: str) -> None:
+        """End every connection of a session."""
+        for place in list(self._places.values()):
+            if place.session == session:
+                _end(place)
+
+    def _make_room(self, network: str) -> bool:
+        """End the connection that has to give way to a new one from that network, if one has to; False: none may be."""
+        open_places = [place for place in self._places.values() if not place.ended]
+        replaceable = [place for place in open_places if place.standing < Standing.MEMBER]
+        counts = Counter(place.network for place in replaceable)
+        if counts[network] >= limits.MAX_STRANGER_COUNT:
+            replaceable = [place for place in replaceable if place.network == network]
+        elif len(open_places) < self.max_count:
+            return True
+        if not replaceable:
+            return False
+        # Of equals the oldest, for the places are kept in the order in which they were taken.
+        _end(min(replaceable, key=lambda place: (place.standing, -counts[place.network])))
+        return True
+
+
+def _end(place: _Place) -> None:
+    """Let the connection's transport see an end, which closes it in its own time; it holds no place any more."""
+    place.ended = True
+    with suppress(OSError):
+        place.connection.shutdown(socket.SHUT_RDWR)
+
+
+def network_of(host: str) -> str:
+    """Return whose connections and failures count together: an IPv4 address, or the 2^64 IPv6 addresses of one host."""
+    try:
+        address = ipaddress.ip_address(host.partition("%")[0])
+    except ValueError:
+        return host
+    if isinstance(address, ipaddress.IPv4Address):
+        return str(address)
+    return str(address.ipv4_mapped or ipaddress.ip_network((address, 64), strict=False))
 
 
 def affordable(wanted: int) -> int:
@@ -44,7 +125,7 @@ def affordable(wanted: int) -> int:
     return wanted if soft == resource.RLIM_INFINITY else max(limits.MIN_CONNECTION_COUNT, min(wanted, soft // 2))
 
 
-def listen(host: str, port: int, max_count: int) -> socket.socket:
+def listen(host: str, port: int, max_count: int) -> Listener:
     """Return a listening socket for so many connections; raise OutputError in one line."""
     listener = None
     try:
@@ -61,7 +142,7 @@ def listen(host: str, port: int, max_count: int) -> socket.socket:
         if hasattr(socket, "TCP_USER_TIMEOUT"):
             listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, limits.UNACKNOWLEDGED_TIMEOUT_MS)
         listener.bind(address)
-        listener.listen(limits.LISTEN_BACKLOG_COUNT)
+        listener.listen()
         listener.setblocking(False)
     except OSError as error:
         if listener is not None:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
 
 import uvicorn
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from pipeline.frames import Frame, Packet, Result
 from pipeline.outputs.clips.service import Clips
@@ -25,7 +24,7 @@ from . import limits
 from .app import WebApp
 from .connections import BoundedWebSocket, TimedHttp, hasten_handshakes
 from .latest_frames import LatestFrames
-from .listener import affordable, listen, reachable_host, server_context
+from .listener import Listener, Standing, affordable, listen, reachable_host, server_context
 from .origin_check import HostOriginCheck, own_names
 from .passthrough import Passthrough
 from .settings import Web
@@ -72,9 +71,9 @@ class WebOutput(Output):
         listener = listen(settings.host, settings.port, max_count)
         with ExitStack() as unserved:
             unserved.enter_context(listener)
-            port = listener.getsockname()[1]
-            self.address = f"{'https' if security else 'http'}://{reachable_host(listener)}:{port}/"
-            serving = self._serving(self._app(port), max_count)
+            scheme = "http" if security is None else "https"
+            self.address = f"{scheme}://{reachable_host(listener)}:{listener.getsockname()[1]}/"
+            serving = self._serving(self._app(listener))
             serving.load()
             serving.ssl = security
             self._server = server = uvicorn.Server(serving)
@@ -143,7 +142,7 @@ class WebOutput(Output):
                 loop.call_soon_threadsafe(self._drop_connections)
             self._ended.wait(limits.SHUTDOWN_STEP_S)
 
-    def _app(self, port: int) -> ASGIApp:
+    def _app(self, listener: Listener) -> ASGIApp:
         """Make the application from the parts that each route needs, with the guards in front of it."""
         stats, frames, viewers, settings = self._stats, self._frames, self._viewers, self._settings
         reach = self._clips.reach
@@ -153,13 +152,13 @@ class WebOutput(Output):
         hls = HlsRoutes(stats.cameras, self._hls_streams, viewers, status.health)
         app: ASGIApp = WebApp(stats.cameras, viewers, status, live, api, hls).app()
         if settings.token is None or self._stream_keys is None:
-            return HostOriginCheck(app, own_names(settings))
+            return HostOriginCheck(_for_all(app, listener), own_names(settings))
         token = settings.token.get_secret_value()
-        app = TokenAuth(app, token, port, stats.clock, self._login_code, self._stream_keys)
+        app = TokenAuth(app, token, listener, stats.clock, self._login_code, self._stream_keys)
         return HostOriginCheck(app, own_names(settings), POST_PATHS)
 
     @staticmethod
-    def _serving(app: ASGIApp, max_count: int) -> uvicorn.Config:
+    def _serving(app: ASGIApp) -> uvicorn.Config:
         return uvicorn.Config(
             app,
             http=TimedHttp,
@@ -171,7 +170,9 @@ class WebOutput(Output):
             access_log=False,
             server_header=False,
             proxy_headers=False,
-            limit_concurrency=max_count,
+            # The listener says how many there may be, and whose.
+            limit_concurrency=None,
+            backlog=limits.ACCEPTED_AT_ONCE_COUNT,
             timeout_graceful_shutdown=limits.GRACEFUL_SHUTDOWN_S,
             h11_max_incomplete_event_size=limits.MAX_HEADER_BYTES,
             ws_max_size=limits.MAX_MESSAGE_BYTES,
@@ -186,7 +187,7 @@ class WebOutput(Output):
             return None
         return stream_path(camera) if self._stream_keys is None else self._stream_keys.path(camera)
 
-    def _serve(self, server: uvicorn.Server, listener: socket.socket) -> None:
+    def _serve(self, server: uvicorn.Server, listener: Listener) -> None:
         async def serve() -> None:
             self._loop = asyncio.get_running_loop()
             hasten_handshakes(self._loop)
@@ -205,3 +206,13 @@ class WebOutput(Output):
         if self._server is not None:
             for connection in list(self._server.server_state.connections):
                 connection.transport.abort()
+
+
+def _for_all(app: ASGIApp, listener: Listener) -> ASGIApp:
+    """Return the application for a server without a token, where whoever asks for something is a member."""
+
+    async def noted(scope: Scope, receive: Receive, send: Send) -> None:
+        listener.note(scope.get("client"), scope.get("server"), Standing.MEMBER)
+        await app(scope, receive, send)
+
+    return noted

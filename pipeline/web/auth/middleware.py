@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import hmac
-import ipaddress
 import math
 from base64 import urlsafe_b64encode
 from collections import OrderedDict, deque
@@ -24,6 +23,7 @@ from starlette.websockets import WebSocketClose
 from pipeline.clock import Clock
 from pipeline.redaction import conceal
 from pipeline.web import limits
+from pipeline.web.listener import Listener, Standing, network_of
 
 from .login_code import LoginCode
 from .stream_keys import StreamKeys
@@ -48,14 +48,22 @@ class TokenAuth:
     """
 
     def __init__(
-        self, app: ASGIApp, token: str, port: int, clock: Clock, login_code: LoginCode, stream_keys: StreamKeys
+        self,
+        app: ASGIApp,
+        token: str,
+        listener: Listener,
+        clock: Clock,
+        login_code: LoginCode,
+        stream_keys: StreamKeys,
     ) -> None:
+        """Tell `listener` which of its connections are whose."""
         conceal(token)
         self._app = app
+        self._listener = listener
         self._clock = clock
         self._stream_keys = stream_keys
         # Cookies of one host are shared by all of its ports.
-        self._cookie_name = f"lookout-{port}"
+        self._cookie_name = f"lookout-{listener.getsockname()[1]}"
         self._digest = hashlib.sha256(token.encode()).digest()
         self._cookie_key = hmac.digest(token.encode(), b"cookies of the page", "sha256")
         self._login_code = login_code
@@ -65,6 +73,7 @@ class TokenAuth:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers, path = Headers(scope=scope), scope["path"]
+        self._note(scope, Standing.STRANGER)
         if scope["type"] == "http" and path in (*POST_PATHS, *_PUBLIC_PATHS):
             if path in _PUBLIC_PATHS:
                 await self._app(scope, receive, send)
@@ -78,15 +87,20 @@ class TokenAuth:
             return
         if expires := self._session(scope):
             scope["logged_in"] = True
+            self._note(scope, Standing.MEMBER)
             await self._app(scope, receive, self._renewing(scope, headers, expires, send))
             return
         refusal = await self._refusal(scope, headers)
         if refusal is None:
+            self._note(scope, Standing.MEMBER)
             await self._app(scope, receive, send)
         elif scope["type"] == "websocket":
             await WebSocketClose()(scope, receive, send)
         else:
             await refusal(scope, receive, send)
+
+    def _note(self, scope: Scope, standing: Standing) -> None:
+        self._listener.note(scope.get("client"), scope.get("server"), standing)
 
     async def _serve_keyed(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request whose path holds the secret of a stream; a wrong one is slow, and may be an old address."""
@@ -96,6 +110,7 @@ class TokenAuth:
             text = "There is no such stream; take its address from the page again.\n"
             await PlainTextResponse(text, 404)(scope, receive, send)
         else:
+            self._note(scope, Standing.GUEST)
             await self._app({**scope, "path": path, "raw_path": path.encode()}, receive, send)
 
     async def _refusal(self, scope: Scope, headers: Headers) -> Response | None:
@@ -107,7 +122,7 @@ class TokenAuth:
                 linked = headers.get("sec-fetch-site") in ("cross-site", "same-site")
                 return HTMLResponse(_REDIRECT_PAGE) if linked else RedirectResponse("/login", 303)
             return _unauthorized("A token is needed: send it as 'Authorization: Bearer TOKEN', or log in at /login.")
-        client = _client_address(scope)
+        client = _client_network(scope)
         if self._wrong_tokens.too_many(client):
             return PlainTextResponse(
                 f"{_TOO_MANY_WRONG_TOKENS}\n", 429, {"retry-after": f"{limits.WRONG_TOKEN_WINDOW_S:.0f}"}
@@ -121,7 +136,7 @@ class TokenAuth:
     async def _post(self, scope: Scope, receive: Receive, headers: Headers) -> Response:
         if scope["path"] == "/logout":
             return self._with_cookie(RedirectResponse("/login", 303), headers, scope, "", 0)
-        client = _client_address(scope)
+        client = _client_network(scope)
         if self._wrong_tokens.too_many(client):
             return self._form("/login", _TOO_MANY_WRONG_TOKENS, 429)
         try:
@@ -204,16 +219,9 @@ class _WrongTokens:
         await asyncio.sleep(limits.WRONG_TOKEN_DELAY_S)
 
 
-def _client_address(scope: Scope) -> str:
-    """Return what failures are counted against: an IPv4 address, or the IPv6 network of 2^64 addresses of one host."""
-    host = (scope.get("client") or ("",))[0]
-    try:
-        address = ipaddress.ip_address(host.partition("%")[0])
-    except ValueError:
-        return str(host)
-    if isinstance(address, ipaddress.IPv4Address):
-        return str(address)
-    return str(address.ipv4_mapped or ipaddress.ip_network((address, 64), strict=False))
+def _client_network(scope: Scope) -> str:
+    """Return what failures are counted against."""
+    return network_of(str((scope.get("client") or ("",))[0]))
 
 
 async def _body(receive: Receive) -> bytes | None:

@@ -208,22 +208,6 @@ def test_failures_are_counted_for_each_address_in_bounded_memory(monkeypatch: py
     asyncio.run(fail())
 
 
-@pytest.mark.parametrize(
-    ("client", "place"),
-    [
-        ("192.0.2.7", "192.0.2.7"),
-        ("::ffff:192.0.2.7", "192.0.2.7"),
-        ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"),
-        ("fe80::1%eth0", "fe80::/64"),
-        ("", ""),
-    ],
-)
-def test_failures_count_against_a_host_or_against_its_network_where_it_has_many_addresses(
-    client: str, place: str
-) -> None:
-    assert middleware._client_address({"client": (client, 1)}) == place
-
-
 def test_the_websocket_opens_only_with_the_token_or_the_cookie(serve: Callable[..., Serving]) -> None:
     served = serve()
     address = f"ws://127.0.0.1:{served.port}/live"
