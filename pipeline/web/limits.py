@@ -61,7 +61,7 @@ MAX_HOLD_S = 0.5
 WRONG_TOKEN_DELAY_S = 1.0
 """How long a wrong token is answered later."""
 MAX_WRONG_TOKEN_COUNT = 10
-"""Wrong tokens from one address within the window that close the door to it."""
+"""Wrong tokens from one address within the window that are judged at once; more of them one by one, at this pace."""
 WRONG_TOKEN_WINDOW_S = 60.0
 MAX_WRONG_TOKEN_ADDRESS_COUNT = 4096
 """Addresses that are remembered for wrong tokens."""
@@ -69,6 +69,8 @@ MAX_FORM_BYTES = 4096
 FORM_TIMEOUT_S = 5.0
 SESSION_S = 30 * 24 * 3600
 """How long a cookie is good."""
+MAX_LOGGED_OUT_COUNT = 4096
+"""Sessions that are remembered as logged out; only those who have the token can make one."""
 LOGIN_CODE_MINUTES = 10
 """How long a login code is good."""
 

@@ -69,11 +69,13 @@ class Listener(socket.socket):
         self._places[peer[:2], connection.getsockname()[:2]] = _Place(connection, network)
         return connection, peer
 
-    def note(self, client: Any, server: Any, standing: Standing, session: str = "") -> None:
-        """Note what the newest request of the connection between these two ends has shown."""
+    def note(self, client: Any, server: Any, standing: Standing, session: str = "") -> Standing:
+        """Note what the newest request of the connection between these two ends has shown; return what was before."""
         place = self._places.get((tuple(client or ()), tuple(server or ())))
-        if place is not None:
-            place.standing, place.session = standing, session
+        if place is None:
+            return Standing.STRANGER
+        before, place.standing, place.session = place.standing, standing, session
+        return before
 
     def dismiss(self, session: str) -> None:
         """End every connection of a session."""

@@ -93,14 +93,6 @@ def waiting(served: Serving) -> list[int]:
     return [each.transport.get_write_buffer_size() for each in list(server.server_state.connections)]
 
 
-def pass_seconds(served: Serving, seconds: float) -> None:
-    """Let time pass on the server's event loop alone."""
-    loop = served.web._loop
-    assert loop is not None
-    time = loop.time
-    loop.call_soon_threadsafe(setattr, loop, "time", lambda: time() + seconds)
-
-
 def test_good_viewers_see_every_newest_picture_and_bad_ones_cost_a_bounded_amount_and_go(served: Serving) -> None:
     noise = np.random.default_rng(2).integers(0, 255, (480, 640, 3), np.uint8)
     give(served, noise)
@@ -124,7 +116,7 @@ def test_good_viewers_see_every_newest_picture_and_bad_ones_cost_a_bounded_amoun
         # Good viewers owe nothing once they have read it all; then the time of those that do has run out.
         assert until(lambda: sum(not held for held in waiting(served)) >= HEALTHY)
         assert viewers(served) == ALL
-        pass_seconds(served, HANG_S)
+        served.pass_seconds(HANG_S)
         assert until(lambda: viewers(served) == HEALTHY)
         before = dict(reader.pictures)
         assert give(served, noise.copy())

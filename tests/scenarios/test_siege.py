@@ -22,6 +22,7 @@ SENT = {
     "slow": b"GET /api/cameras HTTP/1.1\r\nHost: localhost\r\nX-Slow: ",
     "upgrading": b"GET /live HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n",
     "guessing": b"GET /hls/aaaaaaaaaaaaaaaaaaaaaaaa/door/index.m3u8 HTTP/1.1\r\nHost: localhost\r\n\r\n",
+    "holding back": b"POST /login HTTP/1.1\r\nHost: localhost\r\nContent-Length: 200\r\n\r\ntoken=",
 }
 
 

@@ -81,6 +81,19 @@ class Serving:
         kind = {"content-type": "application/x-www-form-urlencoded"}
         return self.ask("/login", "POST", f"token={token}".encode(), **kind, **headers)
 
+    def pass_seconds(self, seconds: float) -> None:
+        """Let time pass on the server's event loop alone."""
+        loop = self.web._loop
+        assert loop is not None
+        time = loop.time
+        loop.call_soon_threadsafe(setattr, loop, "time", lambda: time() + seconds)
+
+    def at_work(self) -> int:
+        """Requests that have no answer yet."""
+        server = self.web._server
+        assert server is not None
+        return len(server.server_state.tasks)
+
     def raw(self, sent: bytes, then: bytes = b"") -> bytes:
         """Send bytes and return all that comes until the server ends the connection; TimeoutError where it does not.
 
