@@ -8,7 +8,7 @@ from collections.abc import Callable, MutableMapping
 from typing import Any
 
 from starlette.datastructures import Headers
-from starlette.responses import PlainTextResponse
+from starlette.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 from starlette.websockets import WebSocketClose
 
@@ -27,20 +27,35 @@ _HEADERS = {
     "cross-origin-opener-policy": "same-origin",
     "cache-control": "no-store",
 }
-_RAW_HEADERS = [(name.encode(), value.encode()) for name, value in _HEADERS.items()]
+_SHARED_HEADERS = _HEADERS | {
+    "cross-origin-resource-policy": "cross-origin",
+    "access-control-allow-origin": "*",
+    "access-control-allow-methods": "GET, HEAD",
+    "access-control-allow-headers": "*",
+    "access-control-expose-headers": "*",
+}
+"""For what its secret address alone opens: players stand on pages of their own, and no cookie goes with them."""
 
 
 class HostOriginCheck:
     """Lets only requests for this server's own names and from its own pages through; limits how answers may be used.
 
     A page of another site that resolves its own name to this machine sends that name as Host: it is refused.
-    Nothing but GET and HEAD is served, except POST at the paths in `post_paths`.
+    Nothing but GET and HEAD is served, except POST at the paths in `post_paths`. Pages of any site may ask for paths
+    that are `shared`, because they hold a secret.
     """
 
-    def __init__(self, app: ASGIApp, is_own: Callable[[str], bool], post_paths: frozenset[str] = frozenset()) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        is_own: Callable[[str], bool],
+        post_paths: frozenset[str] = frozenset(),
+        shared: Callable[[str], bool] = lambda path: False,
+    ) -> None:
         self._app = app
         self._is_own = is_own
         self._post_paths = post_paths
+        self._shared = shared
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = Headers(scope=scope)
@@ -57,21 +72,29 @@ class HostOriginCheck:
             await self._app(scope, receive, send)
             return
 
+        shared = self._shared(scope["path"])
+
         async def send_with_headers(message: MutableMapping[str, Any]) -> None:
             if message["type"] == "http.response.start":
-                message["headers"] = [*message.get("headers", ()), *_RAW_HEADERS]
+                added = (_SHARED_HEADERS if shared else _HEADERS).items()
+                raw = [(name.encode(), value.encode()) for name, value in added]
+                message["headers"] = [*message.get("headers", ()), *raw]
             await send(message)
 
         reading = scope["method"] in ("GET", "HEAD")
+        refusal: Response
         if target > limits.MAX_TARGET_BYTES or size > limits.MAX_HEADER_BYTES:
             refusal = PlainTextResponse("The request is too long.\n", 414 if target > limits.MAX_TARGET_BYTES else 431)
         elif not known:
             refusal = PlainTextResponse(
                 "This address is not served here; if it is yours, add it to outputs.web.names.\n", 421
             )
+        elif shared and scope["method"] == "OPTIONS":
+            # A browser asks first whether a player may send what it wants to send.
+            refusal = Response(status_code=204)
         elif not reading and (scope["method"] != "POST" or scope["path"] not in self._post_paths):
             refusal = PlainTextResponse("Only GET and HEAD are served here.\n", 405, {"allow": "GET, HEAD"})
-        elif foreign or _is_cross_site(headers, reading):
+        elif not shared and (foreign or _is_cross_site(headers, reading)):
             refusal = PlainTextResponse("Pages of other sites are not served here.\n", 403)
         else:
             await self._app(scope, receive, send_with_headers)

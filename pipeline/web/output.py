@@ -155,7 +155,7 @@ class WebOutput(Output):
             return HostOriginCheck(_for_all(app, listener), own_names(settings))
         token = settings.token.get_secret_value()
         app = TokenAuth(app, token, listener, stats.clock, self._login_code, self._stream_keys)
-        return HostOriginCheck(app, own_names(settings), POST_PATHS)
+        return HostOriginCheck(app, own_names(settings), POST_PATHS, self._stream_keys.guards)
 
     @staticmethod
     def _serving(app: ASGIApp) -> uvicorn.Config:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import shutil
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from typing import Any
 
 import pytest
 
 from pipeline.concurrency.threads import ThreadGroup
 from tests.support.scenes import HandClock, Scene
+from tests.support.servers.front import Front
 from tests.support.serving import Serving, Start
 from tests.support.wait import HANG_S
 
@@ -47,6 +49,13 @@ def serve(crew: Start) -> Iterator[Callable[..., Serving]]:
     yield start
     for each in made:
         each.web.close()
+
+
+@pytest.fixture
+def site() -> Iterator[Callable[..., Front]]:
+    """Makes other sites, which may have a path that leads to a page."""
+    with ExitStack() as stack:
+        yield lambda *arguments, **settings: stack.enter_context(Front(*arguments, **settings))
 
 
 @pytest.fixture(scope="session")

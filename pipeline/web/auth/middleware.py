@@ -1,4 +1,4 @@
-"""Authentication by a token, given once at the login page for a cookie, or with each request as a bearer.
+"""Authentication by a token, given once at the login page for a cookie, or with each request: as bearer or password.
 
 A code that is good once, printed at the start, is worth as much as the token at the login page.
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import hmac
+from base64 import b64decode
 from importlib.resources import files
 from typing import Any
 from urllib.parse import parse_qs
@@ -34,6 +35,10 @@ _PUBLIC_PATHS = frozenset({"/login.css", "/login.js", "/icon.svg", "/healthz", "
 """The only paths that anybody may ask for: nothing about cameras stands there."""
 
 _WRONG_TOKEN = "This is not the token."
+_NEEDED = (
+    "A token is needed: send it as 'Authorization: Bearer TOKEN', give it as the password in the address "
+    "(http://lookout:TOKEN@...), or log in at /login."
+)
 _WRONG_CODE = "This code is wrong, used up or too old; log in with the token."
 _REDIRECT_PAGE = '<!doctype html><meta http-equiv="refresh" content="0;url=/"><title>Lookout</title>'
 
@@ -119,17 +124,16 @@ class TokenAuth:
                 # A browser that follows another site's link sends no cookie, but does when the page itself goes on.
                 linked = headers.get("sec-fetch-site") in ("cross-site", "same-site")
                 return HTMLResponse(_REDIRECT_PAGE) if linked else RedirectResponse("/login", 303)
-            return _unauthorized("A token is needed: send it as 'Authorization: Bearer TOKEN', or log in at /login.")
+            return _unauthorized(_NEEDED, headers)
         network = _client_network(scope)
         if before < Standing.MEMBER and (wait := await self._guesses.turn(network)):
             return PlainTextResponse(f"{_too_many(wait)}\n", 429, {"retry-after": str(wait)})
-        kind, _, token = authorization.partition(" ")
-        if kind.lower() == "bearer" and len(headers.getlist("authorization")) == 1 and self._is_token(token):
+        if len(headers.getlist("authorization")) == 1 and self._is_token(_token(authorization)):
             if before < Standing.MEMBER:
                 self._guesses.forgive(network)
             return None
         await asyncio.sleep(limits.WRONG_TOKEN_DELAY_S)
-        return _unauthorized(_WRONG_TOKEN)
+        return _unauthorized(_WRONG_TOKEN, headers)
 
     async def _post(self, scope: Scope, receive: Receive) -> Response:
         if scope["path"] == "/logout":
@@ -219,5 +223,24 @@ def _field(form: bytes, name: str) -> str:
     return values[0] if len(values) == 1 else ""
 
 
-def _unauthorized(problem: str) -> Response:
-    return PlainTextResponse(f"{problem}\n", 401, {"www-authenticate": 'Bearer realm="Lookout"'})
+def _token(authorization: str) -> str:
+    """Return the token of a Bearer, or the password of a Basic authorization; empty where there is none."""
+    kind, _, value = authorization.partition(" ")
+    if kind.lower() == "bearer":
+        return value
+    if kind.lower() != "basic":
+        return ""
+    try:
+        return b64decode(value.strip(), validate=True).decode("utf-8", "replace").partition(":")[2]
+    except ValueError:
+        return ""
+
+
+def _unauthorized(problem: str, headers: Headers) -> Response:
+    response = PlainTextResponse(f"{problem}\n", 401)
+    # Players send what their address holds only when they are asked for it; a browser would ask its user, again and
+    # again, for the page that has lost its session.
+    if not headers.get("user-agent", "").startswith("Mozilla/"):
+        response.headers.append("www-authenticate", 'Basic realm="Lookout", charset="UTF-8"')
+    response.headers.append("www-authenticate", 'Bearer realm="Lookout"')
+    return response

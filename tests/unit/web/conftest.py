@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from tests.support.pages import allowed, browser, chromium, clock, crew, page, scene, serve, visit
+from tests.support.pages import allowed, browser, chromium, clock, crew, page, scene, serve, site, visit
 
-__all__ = ["allowed", "browser", "chromium", "clock", "crew", "page", "scene", "serve", "visit"]
+__all__ = ["allowed", "browser", "chromium", "clock", "crew", "page", "scene", "serve", "site", "visit"]

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import contextlib
 import http.client
+import json
 import logging
 import selectors
 import shutil
 import socket
 import ssl
 import subprocess
+import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import av
 import numpy as np
 import pytest
 from pydantic import SecretStr
@@ -26,14 +30,17 @@ from websockets.sync.client import ClientConnection, connect
 
 from pipeline import redaction
 from pipeline.cli import main
+from pipeline.clock import SystemClock
 from pipeline.config.load import parse
 from pipeline.errors import ConfigError
+from pipeline.outputs.hls.live_stream import HlsStream
 from pipeline.web import limits
 from pipeline.web.auth.login_code import LoginCode
 from pipeline.web.connections import BoundedWebSocket
 from pipeline.web.listener import server_context
 from pipeline.web.origin_check import own_names
 from pipeline.web.settings import Web
+from tests.support.servers.front import Front
 from tests.support.serving import TOKEN, Answer, Serving, certificate
 from tests.support.wait import HANG_S, until
 
@@ -104,6 +111,74 @@ def test_a_browser_is_sent_to_the_login_page_and_from_there_home_with_a_cookie(s
     status, headers, _ = served.ask("/logout", "POST", cookie=cookie)
     assert (status, headers["location"]) == (303, "/login")
     assert "max-age=0" in headers["set-cookie"].lower()
+
+
+@pytest.mark.usefixtures("hasty")
+def test_the_token_is_taken_as_the_password_of_any_user(serve: Callable[..., Serving]) -> None:
+    served = serve()
+    for login in (f"viewer:{TOKEN}", f":{TOKEN}"):
+        basic = base64.b64encode(login.encode()).decode()
+        assert served.ask("/api/cameras", authorization=f"Basic {basic}")[0] == 200
+        address = f"ws://127.0.0.1:{served.port}/live"
+        with connect(address, additional_headers={"Authorization": f"basic {basic}"}) as page:
+            assert "door" in str(page.recv(HANG_S))
+    for login in (TOKEN, f"{TOKEN}:", f"viewer:{TOKEN}x", "viewer:", "\xff:"):
+        basic = base64.b64encode(login.encode("latin-1")).decode()
+        assert served.ask("/api/cameras", authorization=f"Basic {basic}")[0] == 401, login
+    for broken in ("Basic", "Basic ", "Basic ***", f"Basic {basic[:-1]}", f"Digest {basic}"):
+        assert served.ask("/api/cameras", authorization=broken)[0] == 401
+        served.pass_seconds(limits.WRONG_TOKEN_WINDOW_S)
+
+
+def test_players_log_in_by_their_address_and_browsers_are_not_asked_to(serve: Callable[..., Serving]) -> None:
+    served = serve()
+    served.give()
+    host = f"127.0.0.1:{served.port}"
+    for path in ("api/cameras/door/snapshot.jpg", "cameras/door/stream.mjpg"):
+        giving = threading.Event()
+
+        def give(until: threading.Event = giving) -> None:
+            while not until.wait(0.01):
+                served.give()
+
+        with ThreadPoolExecutor(1) as camera:
+            camera.submit(give)
+            try:
+                with av.open(f"http://viewer:{TOKEN}@{host}/{path}", timeout=(HANG_S, HANG_S)) as container:
+                    picture = next(container.decode(video=0))
+                    assert (picture.width, picture.height) == (640, 360)
+            finally:
+                giving.set()
+    for agent, kinds in (("Mozilla/5.0 (X11)", ["Bearer"]), ("VLC/3.0", ["Basic", "Bearer"])):
+        connection = http.client.HTTPConnection("127.0.0.1", served.port, timeout=HANG_S)
+        connection.request("GET", "/api/cameras", headers={"User-Agent": agent})
+        answer = connection.getresponse()
+        assert [each.split()[0] for each in answer.headers.get_all("www-authenticate", [])] == kinds
+        connection.close()
+
+
+def test_a_page_of_another_site_plays_the_secret_address_of_a_stream_and_nothing_else(
+    serve: Callable[..., Serving], visit: Callable[..., Any], site: Callable[..., Front], allowed: list[str]
+) -> None:
+    allowed += ["CORS", "net::ERR_FAILED", "status of 40"]
+    served = serve(hls_streams={"door": HlsStream(SystemClock())})
+    hls = str(json.loads(served.bearer("/api/cameras")[2])["cameras"][0]["hls"])
+    elsewhere = site(served.port)
+    page = visit().new_page()
+    page.goto(f"http://localhost:{elsewhere.port}/")
+    ask = """address => fetch(address, {headers: {Range: 'bytes=0-', 'X-Player': 'own'}})
+        .then(answer => answer.status, () => 'refused')"""
+    address = f"http://127.0.0.1:{served.port}"
+    # What is not there is told to the player, as what is there would be.
+    assert page.evaluate(ask, address + hls.replace("index.m3u8", "nothing")) == 404
+    for path in ("/hls/door/index.m3u8", "/api/cameras", "/healthz"):
+        assert page.evaluate(ask, address + path) == "refused"
+    status, headers, _ = served.ask(hls.replace("index", "nothing"), origin="https://player.example")
+    assert (status, headers["access-control-allow-origin"]) == (404, "*")
+    assert headers["cross-origin-resource-policy"] == "cross-origin"
+    assert "access-control-allow-origin" not in served.bearer("/api/cameras")[1]
+    assert served.ask(hls, "POST")[0] == 405
+    assert served.ask(hls, host="evil.example")[0] == 421
 
 
 @pytest.mark.usefixtures("hasty")
