@@ -135,7 +135,9 @@ class CaptureWorker:
         if self._pace is not None and not self.source.live:
             self._pace.wait(pts if pts is not None else self._seq / (self.source.fps or 25.0))
         captured = self._clock.monotonic()
-        state, held = self._health.judge(sample, pts, captured) if self.source.live else (State.LIVE, 0.0)
+        state, held = State.LIVE, 0.0
+        if self.source.live:
+            state, held = self._health.judge(sample, pts, captured, self._clock.paused())
         if self._live_since is None and not sample.damaged:
             self._live_since = captured
             self._log(logging.INFO, f"live, {self.source.description}")

@@ -3,18 +3,42 @@
 from __future__ import annotations
 
 import threading
-import time
 import weakref
 from collections.abc import Callable
 
+from pipeline.clock import PROCESS
+
+_JOIN_CHECK_S = 0.1
+
 _lock = threading.Lock()
 _started: weakref.WeakSet[threading.Thread] = weakref.WeakSet()
+_pulse: threading.Thread | None = None
 
 
 def alive() -> list[str]:
     """Return the names of all threads that any group has started and that still run."""
     with _lock:
         return sorted(thread.name for thread in _started if thread.is_alive())
+
+
+def _keep_pulse() -> None:
+    """See that somebody looks at the clock while any thread runs, so that it can tell a pause of the process."""
+    global _pulse
+    with _lock:
+        if _pulse is None:
+            _pulse = threading.Thread(target=PROCESS.pulse, args=(_alone,), name="pulse", daemon=True)
+            _pulse.start()
+
+
+def _alone(seconds: float) -> bool:
+    """Wait, and tell whether no thread needs the pulse any more, which ends it."""
+    global _pulse
+    threading.Event().wait(seconds)
+    with _lock:
+        if any(thread.is_alive() for thread in _started):
+            return False
+        _pulse = None
+        return True
 
 
 class ThreadGroup:
@@ -46,6 +70,7 @@ class ThreadGroup:
         with _lock:
             _started.add(thread)
         thread.start()
+        _keep_pulse()
 
     def stop(self, error: BaseException | None = None) -> None:
         """Ask every thread to end, because of `error` if given; safe from any thread, any number of times."""
@@ -64,9 +89,10 @@ class ThreadGroup:
 
     def join(self, seconds: float) -> list[str]:
         """Wait for all threads, `seconds` in all; the names of those that would not end."""
-        ends = time.monotonic() + seconds
+        ends = PROCESS.monotonic() + seconds
         with self._lock:
             threads = [thread for thread in self._threads if thread is not threading.current_thread()]
         for thread in threads:
-            thread.join(max(0.0, ends - time.monotonic()))
+            while thread.is_alive() and (left := ends - PROCESS.monotonic()) > 0:
+                thread.join(min(left, _JOIN_CHECK_S))
         return [thread.name for thread in threads if thread.is_alive()]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -12,8 +13,8 @@ import av
 import pytest
 
 from tests.faults.oracle import SLACK, STOPPED, leaks
-from tests.faults.program import REAL, Program
-from tests.faults.rig import FPS, SECRET, USER, Fault, Rig, at_once, off, put
+from tests.faults.program import CALM, REAL, Program
+from tests.faults.rig import FPS, SECRET, USER, Fault, RemoteRig, Rig, at_once, off, put
 from tests.support.clips import street, write_file
 from tests.support.wait import until
 
@@ -134,3 +135,33 @@ def test_a_terminal_that_goes_away_leaves_a_playable_file(tmp_path: Path) -> Non
         rig.stop()
     assert seconds < STOPPED
     assert _pictures(video) > FPS
+
+
+def test_a_pause_that_is_longer_than_every_limit_counts_against_nothing(tmp_path: Path) -> None:
+    limits = {"open_timeout": 2, "read_timeout": 2, "start_timeout": 2, "stall_timeout": 2}
+    rig = RemoteRig("door")
+    video = tmp_path / "boxed.mp4"
+    program = Program(
+        tmp_path,
+        {"door": rig.address},
+        outputs=[{"video": {"path": str(video)}}],
+        capture=limits,
+        infer={**CALM["infer"], "timeout": 1},
+    )
+    assert rig.process is not None
+    both = (program.process, rig.process)
+    try:
+        program.wait_for("door")
+        for each in both:
+            each.send_signal(signal.SIGSTOP)
+        stopped, before = time.monotonic(), len(program.shown("door"))
+        until(lambda: time.monotonic() - stopped > 5)
+        for each in reversed(both):
+            each.send_signal(signal.SIGCONT)
+        program.wait_until(lambda: len(program.shown("door")) > before + 3 * FPS)
+        code, _ = program.end()
+    finally:
+        program.kill()
+        rig.stop()
+    assert code == 130, program.errors
+    assert program.histories()["door"].words == "connecting live "

@@ -15,8 +15,8 @@ ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "pipeline"
 
 ROWS = (
-    {"errors", "notice", "version", "clock", "frames", "address", "concurrency", "plugins"},
-    {"redaction"},
+    {"errors", "notice", "version", "clock", "frames", "address", "plugins"},
+    {"redaction", "concurrency"},
     {"media", "stats", "config"},
     {"capture", "infer", "analyze", "draw"},
     {"outputs", "doctor"},

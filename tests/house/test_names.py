@@ -18,12 +18,7 @@ EMPTY_WORDS = {"base", "common", "core", "handler", "helper", "helpers", "manage
 JUMPING = {"time.time", "time.sleep", "datetime.now", "datetime.utcnow", "datetime.today"}
 STOPWATCH = {"time.monotonic", "time.perf_counter", "time.process_time"}
 TIMES_FOREIGN_CALLS = {
-    "pipeline/capture/sources/ffmpeg.py",
-    "pipeline/capture/sources/ffmpeg_connection.py",
-    "pipeline/capture/sources/deadline.py",
-    "pipeline/capture/sources/webcam.py",
     "pipeline/infer/backends/openvino/detector.py",
-    "pipeline/concurrency/threads.py",
     "pipeline/training/evaluation/measurement.py",
     "pipeline/training/learn/trainer.py",
 }

@@ -16,6 +16,9 @@ class ManualClock:
     def monotonic(self) -> float:
         return self._now
 
+    def paused(self) -> float:
+        return 0.0
+
     def now(self) -> datetime:
         return datetime(2026, 1, 1, tzinfo=UTC) + timedelta(seconds=self._now)
 

@@ -31,6 +31,9 @@ class HandClock:
     def monotonic(self) -> float:
         return self.seconds
 
+    def paused(self) -> float:
+        return 0.0
+
     def now(self) -> datetime:
         return START + timedelta(seconds=self.seconds - 100.0)
 

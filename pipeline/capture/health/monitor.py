@@ -83,10 +83,11 @@ class LiveHealthMonitor:
         self._glance = b""
         self._same_since = 0.0
 
-    def judge(self, sample: Sample, pts: float | None, now: float) -> tuple[State, float]:
+    def judge(self, sample: Sample, pts: float | None, now: float, paused: float = 0.0) -> tuple[State, float]:
         """Return the state that a picture shows the camera to be in, and for how many seconds it has been.
 
-        SourceError where only a new connection can help.
+        SourceError where only a new connection can help. `paused` is how long the whole process did not run until now,
+        during which a camera's pictures may have been kept for it, and be late.
         """
         if sample.damaged:
             self._damaged += 1
@@ -95,7 +96,7 @@ class LiveHealthMonitor:
             return State.CORRUPT, 0.0
         self._good, self._damaged = now, 0
         same = self._same(sample.picture, now)
-        late = self._behind(pts, now)
+        late = self._behind(pts, now + paused)
         limit = self._settings.frozen_after
         if limit and same >= limit:
             if self._settings.frozen_reconnect:

@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from itertools import count
 from typing import Any
 
+from pipeline.clock import PROCESS
 from pipeline.concurrency.threads import ThreadGroup
 from pipeline.errors import SourceError
 
@@ -32,8 +33,8 @@ class DeadlineClock:
         self._leaps = count(1)
 
     def monotonic(self) -> float:
-        """Return real monotonic seconds, or far later ones where the calling thread shall wait no longer."""
-        now = time.monotonic()
+        """Return the seconds that the process ran, or far later ones where the calling thread shall wait no longer."""
+        now = PROCESS.monotonic()
         current: Deadline | None = getattr(_mine, "deadline", None)
         return now if current is None or not current.passed else now + _LEAP_S * next(self._leaps)
 
@@ -50,7 +51,7 @@ class Deadline:
 
     @contextmanager
     def until(self, deadline: float) -> Iterator[None]:
-        """End calls into FFmpeg by this thread at `deadline`, in seconds of time.monotonic."""
+        """End calls into FFmpeg by this thread at `deadline`, in seconds of PROCESS."""
         self._ends = deadline
         _mine.deadline = self
         try:
@@ -61,7 +62,7 @@ class Deadline:
     @property
     def left(self) -> float:
         """Seconds until the deadline; 0 when it has passed or the program stops."""
-        return 0.0 if self.stopping.is_set() else max(0.0, self._ends - time.monotonic())
+        return 0.0 if self.stopping.is_set() else max(0.0, self._ends - PROCESS.monotonic())
 
     @property
     def passed(self) -> bool:

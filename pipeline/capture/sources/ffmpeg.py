@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections import deque
 from collections.abc import Callable, Generator
 from contextlib import AbstractContextManager, nullcontext, suppress
@@ -18,7 +17,7 @@ from pipeline.capture.decode.pictures import Scalers, Timeline, YuvPicture
 from pipeline.capture.health.corruption import Complaints, CorruptionTracker, listen
 from pipeline.capture.health.stall import StallTimeouts
 from pipeline.capture.source import Sample
-from pipeline.clock import Clock
+from pipeline.clock import PROCESS, Clock
 from pipeline.config.cameras import Capture
 from pipeline.errors import SourceError
 from pipeline.frames import AS_CODED, Packet, Presentation
@@ -78,7 +77,7 @@ class FfmpegSource:
         self.live, self.fps = self._connection.live, self._connection.fps
         self.description = self._connection.description
         self._prepare(stream, decoder)
-        self._stall.opened(time.monotonic(), self.fps)
+        self._stall.opened(PROCESS.monotonic(), self.fps)
 
     def read(self) -> Sample | None:
         """Return the next picture; None at the end of a file, SourceError at the end of a live stream or after silence.
@@ -108,7 +107,7 @@ class FfmpegSource:
         if self.live and self._corruption.judge(frame):
             self.corrupt += 1
             return Sample(picture, seconds, spent, damaged=True)
-        self._stall.picture(time.monotonic(), seconds)
+        self._stall.picture(PROCESS.monotonic(), seconds)
         return Sample(picture, seconds if self.live else self._timeline.picture(seconds), spent)
 
     def close(self) -> None:
@@ -135,7 +134,7 @@ class FfmpegSource:
         self._packets = cast(Packets, self._connection.container.demux(stream))
 
     def _next_packet(self) -> av.Packet[Any] | None:
-        now = time.monotonic()
+        now = PROCESS.monotonic()
         if self.local:
             limit = now + _FILE_WAIT_S
         elif self.live:
@@ -156,7 +155,7 @@ class FfmpegSource:
             if self._connection.deadline.passed:
                 raise self._connection.failure(None, silence, played=self._stall.started)
         if packet is not None:
-            self._stall.data(time.monotonic())
+            self._stall.data(PROCESS.monotonic())
             self._corruption.packet(packet, heard)
         return packet
 
@@ -164,7 +163,7 @@ class FfmpegSource:
         return listen() if self.live and self._connection.scheme.startswith("rtsp") else nullcontext(())
 
     def _tap_packet(self, packet: av.Packet[Any]) -> None:
-        if self.tap is not None and (repacked := self._repacker.take(packet, time.monotonic())) is not None:
+        if self.tap is not None and (repacked := self._repacker.take(packet, PROCESS.monotonic())) is not None:
             self.tap(repacked)
 
     def _undecoded(self, packet: av.Packet[Any]) -> Sample | None:
@@ -172,7 +171,7 @@ class FfmpegSource:
         if not self._on_demand.begun or not packet.size:
             return None
         seconds = self._on_demand.seconds(packet, live=self.live)
-        picture, begun = None, time.monotonic()
+        picture, begun = None, PROCESS.monotonic()
         if packet.is_keyframe and not self._stall.started:
             with suppress(av.FFmpegError, ValueError):
                 frame = next(iter(self._on_demand.alone(packet)), None)
@@ -183,11 +182,11 @@ class FfmpegSource:
         if damaged:
             self.corrupt += 1
         else:
-            self._stall.picture(time.monotonic(), seconds)
-        return Sample(picture, seconds, time.monotonic() - begun if picture else 0.0, damaged)
+            self._stall.picture(PROCESS.monotonic(), seconds)
+        return Sample(picture, seconds, PROCESS.monotonic() - begun if picture else 0.0, damaged)
 
     def _decode(self, packet: av.Packet[Any]) -> None:
-        begun = time.monotonic()
+        begun = PROCESS.monotonic()
         self._timeline.packet(_seconds(packet))
         try:
             frames = packet.decode()
@@ -196,7 +195,7 @@ class FfmpegSource:
             self._corruption.refused()
             self._timeline.refused()
             return
-        spent = (time.monotonic() - begun) / max(1, len(frames))
+        spent = (PROCESS.monotonic() - begun) / max(1, len(frames))
         for frame in frames:
             if isinstance(frame, av.VideoFrame):
                 self._frames.append((frame, spent))

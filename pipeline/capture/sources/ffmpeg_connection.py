@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 import stat
 import threading
-import time
 from urllib.parse import urlsplit
 
 import av
 import av.container.core
 
 from pipeline.address import parse as addresses
+from pipeline.clock import PROCESS
 from pipeline.config.cameras import Capture
 from pipeline.errors import SourceError
 from pipeline.redaction import redacted, remember
@@ -23,6 +23,9 @@ MAX_PICTURE_PIXELS = 8192 * 8192
 """No picture may be larger, whatever a stream says of itself."""
 
 _FINISHED = (".mp4", ".mkv", ".webm", ".avi", ".mov", ".m4v", ".ts", ".mpg", ".mpeg", ".flv")
+
+_NET_US = "2000000000"
+"""The limit that FFmpeg itself is given, in microseconds: its longest, for only Deadline leaves pauses out."""
 
 # See deadline.py; PyAV has no public way to end a wait.
 setattr(av.container.core, "time", DeadlineClock())  # noqa: B010
@@ -59,7 +62,7 @@ class FfmpegConnection:
         """
         if self.local:
             check_file(self._address)
-        with self.deadline.until(time.monotonic() + self._settings.open_timeout):
+        with self.deadline.until(PROCESS.monotonic() + self._settings.open_timeout):
             if not self.local and (host := urlsplit(self.name).hostname):
                 try:
                     resolve(host, self.deadline)
@@ -156,9 +159,7 @@ def options(settings: Capture, scheme: str, *, live: bool, thorough: bool) -> di
     limits = {"max_pixels": str(MAX_PICTURE_PIXELS)}
     if not scheme:
         return limits
-    # A net under Deadline, in microseconds: longer than any wait that is allowed.
-    longest = str(round(1e6 * (settings.open_timeout + max(settings.start_timeout, settings.read_timeout))))
-    options = limits | {"timeout": longest, "rw_timeout": longest}
+    options = limits | {"timeout": _NET_US, "rw_timeout": _NET_US}
     if live:
         options["analyzeduration"] = "1000000"
     # No nobuffer: it throws away what was read while probing, which is the keyframe many cameras start with.

@@ -8,7 +8,6 @@ import os
 import struct
 import sys
 import threading
-import time
 from collections.abc import Callable
 
 import cv2
@@ -17,7 +16,7 @@ import numpy as np
 from pipeline.capture.decode.pictures import ArrayPicture
 from pipeline.capture.health.stall import StallTimeouts
 from pipeline.capture.source import Sample
-from pipeline.clock import Clock
+from pipeline.clock import PROCESS, Clock
 from pipeline.config.cameras import Capture
 from pipeline.errors import SourceError
 from pipeline.frames import Packet
@@ -84,18 +83,18 @@ class WebcamSource:
         camera.set(cv2.CAP_PROP_BUFFERSIZE, 1)
         self._camera = camera
         self._describe(camera)
-        self._stall.opened(time.monotonic(), self.fps)
+        self._stall.opened(PROCESS.monotonic(), self.fps)
 
     def read(self) -> Sample | None:
         """Return the next picture; SourceError after read_timeout without one, or as soon as the camera is gone."""
         if self._camera is None:
             raise RuntimeError("read before open")
-        self._stall.data(time.monotonic())
+        self._stall.data(PROCESS.monotonic())
         limit = self._stall.deadline()
         allowed_s = limit - self._stall.last
         while not self._stopping.is_set():
             if self._camera.grab():
-                begun = time.monotonic()
+                begun = PROCESS.monotonic()
                 if self.wanted is not None and self._stall.started and not self.wanted():
                     stamp = self._stamp()
                     self._stall.picture(begun, stamp)
@@ -103,12 +102,12 @@ class WebcamSource:
                 good, pixels = self._camera.retrieve()
                 if good and pixels is not None and pixels.size:
                     stamp = self._stamp()
-                    self._stall.picture(time.monotonic(), stamp)
-                    return Sample(ArrayPicture(np.asarray(pixels, np.uint8)), stamp, time.monotonic() - begun)
+                    self._stall.picture(PROCESS.monotonic(), stamp)
+                    return Sample(ArrayPicture(np.asarray(pixels, np.uint8)), stamp, PROCESS.monotonic() - begun)
                 self.corrupt += 1
             elif self._linux and self._error_of_opening() in (errno.ENOENT, errno.ENODEV, errno.ENXIO):
                 raise SourceError(f"{self._path}: the camera was unplugged", "unplugged")
-            if time.monotonic() >= limit:
+            if PROCESS.monotonic() >= limit:
                 raise SourceError(f"{self._path}: no picture for {allowed_s:.2g} s", "timed out")
             self._stopping.wait(0.01)
         raise SourceError(f"{self._path}: stopped", "ended")

@@ -30,6 +30,9 @@ class StreamTime:
     def monotonic(self) -> float:
         return time.monotonic() if self._now is None else self._now
 
+    def paused(self) -> float:
+        return 0.0
+
     def now(self) -> datetime:
         return datetime.now(UTC)
 

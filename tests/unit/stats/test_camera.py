@@ -20,6 +20,9 @@ class HandClock:
     def monotonic(self) -> float:
         return self.time
 
+    def paused(self) -> float:
+        return 0.0
+
     def now(self) -> datetime:
         return datetime.fromtimestamp(1_700_000_000 + self.time, UTC)
 

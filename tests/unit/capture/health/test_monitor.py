@@ -51,6 +51,14 @@ def test_a_stream_that_falls_behind_is_late_after_three_seconds_and_opened_anew_
     assert again_at == pytest.approx(17.1, abs=0.2)
 
 
+def test_pictures_that_were_kept_while_the_process_was_paused_are_late() -> None:
+    watch = LiveHealthMonitor(Capture())
+    watch.opened(0.0)
+    states = [watch.judge(sample(n), n / 10, n / 10)[0] for n in range(100)]
+    states += [watch.judge(sample(n), n / 10, n / 10, paused=20.0)[0] for n in range(100, 140)]
+    assert list(dict.fromkeys(states)) == [State.LIVE, State.LATE]
+
+
 def test_a_stream_that_catches_up_is_live_again() -> None:
     held = [(20 + n / 10, 10 + n / 10) for n in range(40)]
     caught_up = [(24 + n / 1000, 14 + n / 10) for n in range(100)]

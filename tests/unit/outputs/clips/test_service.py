@@ -408,6 +408,9 @@ class HandClock:
     def monotonic(self) -> float:
         return 8.0
 
+    def paused(self) -> float:
+        return 0.0
+
     def now(self) -> datetime:
         return datetime(2026, 1, 1, tzinfo=UTC)
 
