@@ -132,6 +132,9 @@ def text_of(written: str, place: Place, key: tuple[str, ...], problems: list[Pro
 
     text = _VARIABLE.sub(replaced, written)
     remember(text)
+    if text.startswith("~/") and os.path.expanduser(text) == text and not (key and _PRIVATE.search(key[-1])):
+        good = False
+        problems.append(Problem(place, key, "must not begin with ~/: this user has no home; write the whole path"))
     control = _CONTROL.search(text)
     if control:
         good = False

@@ -10,8 +10,6 @@ from pipeline.concurrency.threads import ThreadGroup
 from pipeline.config.cameras import Detect
 from pipeline.config.models import Infer, Model
 from pipeline.frames import Detections, Frame, Result, Timing
-from pipeline.infer.backends.openvino.detector import load
-from pipeline.infer.backends.openvino.devices import devices, successors
 from pipeline.infer.detector import Detector
 from pipeline.infer.failover import Failover
 from pipeline.infer.models.catalogue import locate
@@ -77,6 +75,10 @@ class Inference:
         hint = self._infer.hint
         if hint == "auto":
             hint = "latency" if any(map(live, self._detect)) else "throughput"
+        # Only here, for it takes long and whoever only watches needs none of it.
+        from pipeline.infer.backends.openvino.detector import load
+        from pipeline.infer.backends.openvino.devices import devices, successors
+
         located = locate(self._model)
         mark("model_found")
         first = load(located, self._infer, hint)

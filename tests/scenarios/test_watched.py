@@ -222,7 +222,8 @@ def test_a_watched_camera_does_not_wait_for_the_model_of_others(
 ) -> None:
     there = threading.Event()
     monkeypatch.setattr(
-        "pipeline.runtime.detection.load", lambda *args, **more: there.wait(HANG_S) and real(*args, **more)
+        "pipeline.infer.backends.openvino.detector.load",
+        lambda *args, **more: there.wait(HANG_S) and real(*args, **more),
     )
     model = {"name": str(write_ir(rows_model(), tmp_path / "two.xml"))}
     camera = {"source": server.url("live"), "detect": {"enabled": False}, "overlay": {"enabled": False}}

@@ -26,6 +26,7 @@ log = logging.getLogger(__name__)
 AUTO = "auto"
 OFFICIAL = "person-detection-0202"
 BUNDLED = "lookout-person"
+_HOMELESS = "not fetched because this user has no home to keep it in; set XDG_CACHE_HOME"
 _PACKAGE = Path(__file__).parent
 _PATIENT_LIMITS = TimeLimits(connect=5, read=15, whole=900)
 _QUICK_LIMITS = TimeLimits(connect=2, read=4, whole=8)
@@ -113,7 +114,10 @@ def fetch(name: str, precision: str) -> Located:
     releases = _releases(model, precision)
     if model.bundled:
         return _obtain(model, Model(name=name), _PATIENT_LIMITS)
-    folder = _cache() / name / precision
+    kept = _cache()
+    if kept is None:
+        raise ModelError(f"model {name} {precision}: {_HOMELESS}")
+    folder = kept / name / precision
     if _fault(folder, releases) != "":
         _download(model, precision, folder, _PATIENT_LIMITS)
     return Located(name, precision, folder / f"{name}.xml", model.labels, "cache")
@@ -203,11 +207,12 @@ def _obtain(model: Known, settings: Model, limits: TimeLimits) -> Located:
     if model.bundled:
         raise ModelError(f"{title}: not in {looked}; install Lookout again")
     if "LOOKOUT_MODELS" not in os.environ:
-        looked += ", LOOKOUT_MODELS (not set)"
+        looked = ", ".join(filter(None, (looked, "LOOKOUT_MODELS (not set)")))
     source = releases[0][0].url.rpartition("/")[0]
-    remedy = f"put {model.name}.xml and {model.name}.bin from {source} into {places[0][1]}"
-    reason = "not fetched because model.download is false"
-    if settings.download:
+    into = places[0][1] if places else "a folder that LOOKOUT_MODELS names, below NAME/PRECISION"
+    remedy = f"put {model.name}.xml and {model.name}.bin from {source} into {into}"
+    reason = _HOMELESS if _cache() is None else "not fetched because model.download is false"
+    if settings.download and _cache() is not None:
         try:
             _download(model, precision, places[-1][1], limits)
             return Located(model.name, precision, places[-1][1] / f"{model.name}.xml", labels, "download")
@@ -224,10 +229,11 @@ def _download(model: Known, precision: str, folder: Path, limits: TimeLimits) ->
 
 
 def _places(model: Known, precision: str, settings: Model) -> list[tuple[str, Path]]:
-    """Give origin and folder of every place to look into, in this order; the last can be written to."""
+    """Give origin and folder of every place to look into, in this order; the cache, if there is one, comes last."""
     if model.bundled:
         return [("bundled", _PACKAGE / "bundled")]
-    roots = [("cache", _cache())]
+    kept = _cache()
+    roots = [] if kept is None else [("cache", kept)]
     if os.environ.get("LOOKOUT_MODELS"):
         roots.insert(0, ("LOOKOUT_MODELS", Path(os.environ["LOOKOUT_MODELS"]).expanduser()))
     if settings.folder:
@@ -235,8 +241,14 @@ def _places(model: Known, precision: str, settings: Model) -> list[tuple[str, Pa
     return [(origin, root / model.name / precision) for origin, root in roots]
 
 
-def _cache() -> Path:
-    return Path(platformdirs.user_cache_dir("lookout", appauthor=False)) / "models"
+def _cache() -> Path | None:
+    """Return the folder that fetched models are kept in; None for a user who has no place of his own."""
+    try:
+        folder = Path(platformdirs.user_cache_dir("lookout", appauthor=False))
+    except RuntimeError:
+        return None
+    # Older versions give a path that begins with ~, which is none.
+    return folder / "models" if folder.is_absolute() else None
 
 
 def _fault(folder: Path, releases: tuple[tuple[File, File], ...]) -> str | None:

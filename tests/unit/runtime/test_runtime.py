@@ -232,7 +232,7 @@ def test_boxes_are_back_on_the_next_device_when_one_fails_in_the_midst(
             monkeypatch.setattr(detector, "request", lambda: Lost(make()))
         return detector
 
-    monkeypatch.setattr("pipeline.runtime.detection.load", failing)
+    monkeypatch.setattr("pipeline.infer.backends.openvino.detector.load", failing)
     seen = []
     with pipeline.open(config({"a": camera("demo")})) as results:
         for result in results:
