@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Callable, Mapping
 
 from pipeline.concurrency.queues import Funnel, Lane
@@ -53,6 +54,7 @@ class Inference:
         self._replay = replay
         self._intake: Funnel[Frame] = Funnel()
         self._past: Funnel[Frame] = Funnel()
+        self._stopping = threading.Event()
 
     def lane(self, camera: str, *, live: bool, dropped: Callable[[Frame, str], None]) -> Lane[Frame]:
         """Return the way in for a camera's frames; `dropped(frame, reason)` hears of each that will not be inferred."""
@@ -79,7 +81,7 @@ class Inference:
         from pipeline.infer.backends.openvino.detector import load
         from pipeline.infer.backends.openvino.devices import devices, successors
 
-        located = locate(self._model)
+        located = locate(self._model, self._stopping)
         mark("model_found")
         first = load(located, self._infer, hint)
         detect = {name: each for name, each in self._detect.items() if each.enabled}
@@ -123,7 +125,8 @@ class Inference:
             self._deliver(Result(frame, Detections.empty(), Timing(frame.decode), detected=False))
 
     def close(self) -> None:
-        """Take nothing in any more, and forget what waits."""
+        """Take nothing in any more, forget what waits, and wait for no model."""
+        self._stopping.set()
         self._intake.close(discard=True)
         self._past.close(discard=True)
 

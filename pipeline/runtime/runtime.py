@@ -14,7 +14,7 @@ from pipeline.analyze.analysis import Analysis
 from pipeline.concurrency.queues import Lane
 from pipeline.concurrency.threads import ThreadGroup
 from pipeline.config.root import Config, Output
-from pipeline.errors import StageStuckError
+from pipeline.errors import PipelineError, StageStuckError
 from pipeline.frames import Frame, Result
 from pipeline.infer.detector import Detector
 from pipeline.outputs.clips.service import Clips
@@ -33,7 +33,11 @@ from .replay import Replay
 
 _STATUS_INTERVAL_S = 1.0
 _STOP_CHECK_S = 0.1
+_START_CHECK_S = 0.02
 _WINDOW_WAIT_S = 0.01
+
+LOADER = "load-model"
+"""The thread that fetches, reads and compiles the model: foreign code, which takes as long as it likes."""
 
 
 class Runtime:
@@ -85,7 +89,7 @@ class Runtime:
     def run(self) -> None:
         """Run until the sources end, a limit is reached, `stop()` is called or something fails: then raise it."""
         try:
-            self.start(self.config.outputs)
+            self._begin(self.config.outputs)
             ends = self.began + self._duration if self._duration else float("inf")
             window = self._outputs.on_main_thread
             while not self._stopped and (left := ends - self._clock.monotonic()) > 0:
@@ -99,7 +103,18 @@ class Runtime:
         self.finish()
 
     def start(self, outputs: tuple[Output, ...] | None, reader: OutputWorker | None = None) -> None:
-        """Open the outputs and start every thread; `reader` is a queue of results that the caller reads itself."""
+        """Open the outputs, start every thread and wait for the model; raises what went wrong.
+
+        `reader` is a queue of results that the caller reads itself.
+        """
+        self._begin(outputs, reader)
+        while not self.started and not self._stopped:
+            self._clock.wait(self._threads.stopping, _START_CHECK_S)
+        if self._threads.error is not None:
+            raise self._threads.error
+
+    def _begin(self, outputs: tuple[Output, ...] | None, reader: OutputWorker | None = None) -> None:
+        """Open the outputs and start every thread; one of them makes the model ready, which nobody can interrupt."""
         self._sources.check()
         self._outputs.open(outputs, self._sources, self.clips)
         if reader is not None:
@@ -114,8 +129,9 @@ class Runtime:
             if worker is not reader and not worker.output.main_thread:
                 self._flow.start(f"output-{worker.output.name}", worker.run)
         if self._inference.detects:
-            self._start_inference()
-        self.started = True
+            self._flow.start(LOADER, self._start_inference)
+        else:
+            self.started = True
         self._flow.complete()
 
     def stop(self) -> None:
@@ -130,7 +146,8 @@ class Runtime:
             self._outputs.end()
         if self._threads.join(limit_s * 0.6):
             self._outputs.end(discard=True)
-        stuck = [name for name in self._threads.join(limit_s * 0.4) if not name.startswith("capture-")]
+        left = self._threads.join(limit_s * 0.4)
+        stuck = [name for name in left if name != LOADER and not name.startswith("capture-")]
         for error in self._outputs.close():
             self._threads.stop(error)
         if self._threads.error is not None:
@@ -200,13 +217,19 @@ class Runtime:
             self._flow.start(f"capture-{name}", loop.run, after=lane.close)
 
     def _start_inference(self) -> None:
-        # Whoever watches other cameras need not wait until the model is there.
         try:
             collect = self._inference.prepare(self._mark, self._threads, self._sources.live)
-        except BaseException:
+        except BaseException as error:
             self._collected()
+            # Of a run that was asked to end meanwhile, nobody wants to know what the model lacks.
+            if self._stopped and isinstance(error, PipelineError):
+                return
             raise
+        if self._threads.stopping.is_set():
+            self._collected()
+            return
         self._flow.start("infer-collect", collect, after=self._collected)
+        self.started = True
 
     def _deliver(self, result: Result) -> None:
         camera = result.frame.camera

@@ -6,6 +6,7 @@ import difflib
 import json
 import logging
 import os
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
@@ -95,21 +96,25 @@ def known() -> list[Known]:
     return [registry()[name] for name in sorted(registry())]
 
 
-def locate(settings: Model) -> Located:
+def locate(settings: Model, stopping: threading.Event | None = None) -> Located:
     """Return the model that the settings ask for, its files checked; fetched if it has to be.
 
     `auto` is person-detection-0202, or the bundled model where that cannot be had within a few seconds.
-    What is fetched, and why, is logged. Raises ModelError: unknown, damaged, or nowhere to be found.
+    What is fetched, and why, is logged; fetching ends once `stopping` is set. Raises ModelError: unknown, damaged, or
+    nowhere to be found.
     """
     if settings.name == AUTO:
-        return _automatic(settings)
+        return _automatic(settings, _QUICK_LIMITS._replace(stopping=stopping))
     if settings.name.lower().endswith((".xml", ".onnx")):
         return _given(Path(settings.name).expanduser(), settings.labels)
-    return _obtain(_named(settings.name), settings, _PATIENT_LIMITS)
+    return _obtain(_named(settings.name), settings, _PATIENT_LIMITS._replace(stopping=stopping))
 
 
-def fetch(name: str, precision: str) -> Located:
-    """Return the model in the user's cache, fetched if it is not there whole; raises ModelError."""
+def fetch(name: str, precision: str, stopping: threading.Event | None = None) -> Located:
+    """Return the model in the user's cache, fetched if it is not there whole; raises ModelError.
+
+    Fetching ends once `stopping` is set.
+    """
     model = _named(name)
     releases = _releases(model, precision)
     if model.bundled:
@@ -119,7 +124,7 @@ def fetch(name: str, precision: str) -> Located:
         raise ModelError(f"model {name} {precision}: {_HOMELESS}")
     folder = kept / name / precision
     if _fault(folder, releases) != "":
-        _download(model, precision, folder, _PATIENT_LIMITS)
+        _download(model, precision, folder, _PATIENT_LIMITS._replace(stopping=stopping))
     return Located(name, precision, folder / f"{name}.xml", model.labels, "cache")
 
 
@@ -148,15 +153,15 @@ def _entry(name: str, entry: dict[str, Any], address: str) -> Known:
     return Known(name, tuple(entry["labels"]), width, height, releases, entry.get("bundled", False))
 
 
-def _automatic(settings: Model) -> Located:
+def _automatic(settings: Model, limits: TimeLimits) -> Located:
     try:
-        return _obtain(_named(OFFICIAL), settings, _QUICK_LIMITS)
+        return _obtain(_named(OFFICIAL), settings, limits)
     except ModelError as error:
         bundled = registry().get(BUNDLED)
         if bundled is None:
             raise
         precision = next(iter(bundled.releases))
-        located = _obtain(bundled, settings.model_copy(update={"precision": precision}), _QUICK_LIMITS)
+        located = _obtain(bundled, settings.model_copy(update={"precision": precision}), limits)
         reason = error.reason if isinstance(error, _AbsentError) else str(error)
         notify(log, f"{OFFICIAL} is not at hand ({reason}); using the bundled {BUNDLED}")
         return located

@@ -14,10 +14,12 @@ from urllib.parse import urlsplit
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
+from pipeline.clock import PROCESS
 from pipeline.concurrency.threads import ThreadGroup
 from pipeline.errors import ModelError
 
 _CHUNK_BYTES = 1 << 16
+_WAIT_S = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,11 +54,17 @@ class File:
 
 
 class TimeLimits(NamedTuple):
-    """Seconds to wait for a connection, for data on it, and for all files together."""
+    """Seconds to wait for a connection, for data on it, and for all files together, and what ends all waiting."""
 
     connect: float
     read: float
     whole: float
+    stopping: threading.Event | None = None
+
+    @property
+    def given_up(self) -> bool:
+        """Whether nobody waits for the files any more."""
+        return self.stopping is not None and self.stopping.is_set()
 
 
 def fetch(files: tuple[File, ...], folder: Path, limits: TimeLimits) -> None:
@@ -65,30 +73,53 @@ def fetch(files: tuple[File, ...], folder: Path, limits: TimeLimits) -> None:
     A file that is there and good is kept. Raises ModelError naming the server and the reason.
     """
     threads = ThreadGroup(stop_first=lambda: None)
-    threads.start("fetch-model", lambda: _fetch_all(files, folder, limits, threads.stopping))
+    begun: list[Path] = []
+    threads.start("fetch-model", lambda: _fetch_all(files, folder, limits, threads.stopping, begun))
+    ends = PROCESS.monotonic() + limits.whole
     try:
-        late = threads.join(limits.whole)
+        late = threads.join(_WAIT_S)
+        while late and PROCESS.monotonic() < ends and not limits.given_up:
+            late = threads.join(_WAIT_S)
     finally:
         threads.stop()
     server = urlsplit(files[0].url).hostname
+    for part in begun if late else ():
+        part.unlink(missing_ok=True)
+    if late and limits.given_up:
+        raise ModelError(f"fetching from {server} was given up")
     if late:
         raise ModelError(f"{server} did not deliver within {limits.whole:g} s")
     if threads.error is not None:
         raise ModelError(_reason(threads.error, server or "", folder, limits)) from threads.error
 
 
-def _fetch_all(files: tuple[File, ...], folder: Path, limits: TimeLimits, stopping: threading.Event) -> None:
+def _fetch_all(
+    files: tuple[File, ...], folder: Path, limits: TimeLimits, stopping: threading.Event, begun: list[Path]
+) -> None:
     import pooch
 
     pooch.get_logger().setLevel("ERROR")
     for file in files:
-        receive = partial(_receive, size=file.size, limits=limits, stopping=stopping)
+        receive = partial(_receive, size=file.size, limits=limits, stopping=stopping, begun=begun)
         pooch.retrieve(file.url, f"sha384:{file.sha384}", fname=file.name, path=folder, downloader=receive)
 
 
-def _receive(url: str, target: str, _pooch: None, size: int, limits: TimeLimits, stopping: threading.Event) -> None:
-    """Write what the address sends into `target`; stops at too many bytes, or when nobody waits any more."""
+def _receive(
+    url: str,
+    target: str,
+    _pooch: None,
+    size: int,
+    limits: TimeLimits,
+    stopping: threading.Event,
+    begun: list[Path],
+) -> None:
+    """Write what the address sends into `target`; stops at too many bytes, or when nobody waits any more.
+
+    Before that, it adds `target` to the files that are begun.
+    """
     import requests
+
+    begun.append(Path(target))
 
     with (
         requests.get(url, stream=True, timeout=(limits.connect, limits.read)) as answer,

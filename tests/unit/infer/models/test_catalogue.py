@@ -6,6 +6,7 @@ import hashlib
 import json
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -18,7 +19,7 @@ from pipeline.infer.models import catalogue as zoo
 from pipeline.infer.models.catalogue import Known, Located, locate
 from pipeline.infer.models.download import TimeLimits
 from tests.support.model_shop import Shop, put
-from tests.support.wait import HANG_S
+from tests.support.wait import HANG_S, until
 
 UNHURRIED = TimeLimits(connect=HANG_S, read=HANG_S, whole=HANG_S)
 """Limits that no busy machine meets, so that only the one in question can be."""
@@ -314,6 +315,29 @@ def test_a_bad_server_costs_bounded_time_and_leaves_nothing_behind(
         f"put {NAME}.xml and {NAME}.bin from {shop.address}/{habit} into {cache}"
     )
     assert not (cache / f"{NAME}.xml").exists()
+
+
+def test_fetching_that_is_given_up_ends_at_once_and_leaves_nothing_behind(
+    shop: Shop, stock: Stock, places: Path, notices: list[str]
+) -> None:
+    stock(shop.known(NAME, "dripping"))
+    stopping = threading.Event()
+    failures: list[ModelError] = []
+
+    def fetch() -> None:
+        try:
+            zoo.fetch(NAME, "FP16-INT8", stopping)
+        except ModelError as error:
+            failures.append(error)
+
+    fetching = threading.Thread(target=fetch)
+    fetching.start()
+    cache = places / NAME / "FP16-INT8"
+    assert until(lambda: cache.exists() and any(cache.iterdir()))
+    stopping.set()
+    fetching.join(HANG_S)
+    assert [str(each) for each in failures] == ["fetching from 127.0.0.1 was given up"]
+    assert until(lambda: not any(cache.iterdir()))
 
 
 def test_no_network_is_one_line(shop: Shop, stock: Stock, notices: list[str]) -> None:
