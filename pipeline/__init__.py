@@ -9,20 +9,17 @@ with pipeline.open("config/minimal.yaml") as results:
 
 from __future__ import annotations
 
+from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from .runtime import built_in_outputs as _built_in_outputs  # noqa: F401
-
-# isort: split
-# The model of the configuration is made of the outputs that are known by now.
-from pipeline.config.root import Config
-
-from .errors import ConfigError, PipelineError, SourceError
-from .frames import Detection, Detections, Frame, Result
 from .version import __version__
 
 if TYPE_CHECKING:
+    from pipeline.config.root import Config
+
+    from .errors import ConfigError, PipelineError, SourceError
+    from .frames import Detection, Detections, Frame, Result
     from .results import Results
 
 __all__ = [
@@ -39,6 +36,25 @@ __all__ = [
     "open",
     "run",
 ]
+
+_HOMES = {
+    "Config": "config.root",
+    "ConfigError": "errors",
+    "Detection": "frames",
+    "Detections": "frames",
+    "Frame": "frames",
+    "PipelineError": "errors",
+    "Result": "frames",
+    "SourceError": "errors",
+}
+"""The module of each name that is imported only when it is asked for: the program hears signals before that."""
+
+
+def __getattr__(name: str) -> Any:
+    """Return one of the names of the package."""
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f".{_HOMES[name]}", __name__), name)
 
 
 def load(path: str | Path, *overrides: str) -> Config:
@@ -72,8 +88,12 @@ def run(config: str | Path | Config | None = None, *overrides: str) -> dict[str,
 
 
 def _config(config: str | Path | Config | None, overrides: tuple[str, ...]) -> Config:
+    from pipeline.config.root import Config
+
     if isinstance(config, Config):
         if overrides:
+            from .errors import ConfigError
+
             raise ConfigError("overrides go with a file; give a Config the values itself")
         return config
     from pipeline.config.load import load as read

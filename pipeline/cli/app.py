@@ -1,15 +1,16 @@
-"""The command line. Exit codes: 0 good, 1 other, 2 configuration, 3 source, 4 model or device, 5 output, 130 Ctrl-C."""
+"""The commands and their options; what they end with stands in docs/architecture.md."""
 
 from __future__ import annotations
 
 import base64
 import difflib
+import errno
 import json
 import logging
-import os
 import secrets
 import signal
 import sys
+import threading
 import traceback
 from collections.abc import Sequence
 from pathlib import Path, PurePath
@@ -19,22 +20,24 @@ import typer
 from typer import Argument, Option
 
 from pipeline.address.parse import kind
+from pipeline.concurrency.signals import Interrupt
 from pipeline.config.load import load
 from pipeline.config.models import Model
 from pipeline.config.overrides import Override
 from pipeline.config.root import Config
-from pipeline.errors import ConfigError, PipelineError, SourceError
+from pipeline.errors import ConfigError, ModelError, PipelineError, SourceError, unwritable
 from pipeline.redaction import guard_logs, guarded_tracebacks, redacted, scrub
 from pipeline.version import __version__
 
+from . import COMMANDS
 from .log_format import JsonLines, LogFormat, logging_to
 from .options import overrides
 from .run import watch
 from .status_line import Terminal
+from .streams import silence
 
 # Typer hides its copy of click; the root of its usage errors is still reachable from this one.
 _USAGE_ERROR: type[BaseException] = typer.BadParameter.__bases__[0]
-COMMANDS = ("run", "check", "doctor", "devices", "models", "play", "schema", "token", "version")
 _VIDEOS = (".mp4", ".mkv", ".avi", ".mov", ".webm", ".ts", ".m4v", ".h264", ".mjpg")
 
 app = typer.Typer(
@@ -228,9 +231,14 @@ def fetch_model(name: str, precision: str = "FP16-INT8", verbose: Verbose = Fals
     """Fetch a known model into the cache, so that no network is needed later."""
     from pipeline.infer.models.catalogue import fetch
 
-    with logging_to(_complain, LogFormat.TEXT):
-        _say(str(fetch(name, precision).xml))
-    return 0
+    stopping = threading.Event()
+    with logging_to(_complain, LogFormat.TEXT), Interrupt(stopping.set) as interrupt:
+        try:
+            _say(str(fetch(name, precision, stopping).xml))
+        except ModelError:
+            if not interrupt.number:
+                raise
+    return 128 + interrupt.number if interrupt.number else 0
 
 
 @models.command("verify")
@@ -245,15 +253,21 @@ def verify_models(folder: str | None = None, verbose: Verbose = False) -> int:
     return 4 if faults else 0
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line; returns the exit code, after one line for each problem and never a traceback unasked."""
-    given = list(sys.argv[1:] if arguments is None else arguments)
+def main(arguments: Sequence[str]) -> int:
+    """Run a command line; returns the exit code, after one line for each problem and never a traceback unasked."""
+    given = list(arguments)
     program = "run.py" if Path(sys.argv[0]).name == "run.py" else "lookout"
     guard_logs()
     _note_format(LogFormat.TEXT)
     with guarded_tracebacks():
         try:
-            return int(app(_with_command(given), prog_name=program, standalone_mode=False) or 0)
+            code = int(app(_with_command(given), prog_name=program, standalone_mode=False) or 0)
+            sys.stdout.flush()
+            return code
+        except (SystemExit, BrokenPipeError):
+            # Nobody reads the rest of our output; Typer exits where that is a help page.
+            silence(sys.stdout)
+            return 0
         except (Exception, KeyboardInterrupt) as error:
             if {"-v", "--verbose"} & set(given):
                 _complain("".join(traceback.format_exception(error)).rstrip())
@@ -262,6 +276,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _report(error: BaseException, program: str) -> int:
     """Print what a person needs to know of an error; returns the exit code."""
+    if isinstance(error, OSError) and not isinstance(error, PipelineError) and _is_of_a_stream(error):
+        silence(sys.stdout)
+        error = unwritable("standard output", error)
     if isinstance(error, PipelineError):
         _complain(str(error), error.exit_code)
         return error.exit_code
@@ -278,18 +295,26 @@ def _say(text: str) -> None:
     try:
         print(text, flush=True)
     except BrokenPipeError:
-        # Whoever read our output has seen enough; the flush at exit must not complain of it again.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        # Whoever read our output has seen enough.
+        silence(sys.stdout)
+
+
+def _is_of_a_stream(error: OSError) -> bool:
+    """Tell whether standard output cannot be written: all that write files say so themselves, and which."""
+    return error.filename is None and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 
 
 def _complain(text: str, exit_code: int | None = None) -> None:
-    if _format is LogFormat.TEXT:
-        print(scrub(text), file=sys.stderr)
-        return
-    for line in text.splitlines():
-        record = logging.LogRecord(__name__, logging.ERROR, __file__, 0, "%s", (line,), None)
-        record.exit_code = exit_code
-        print(JsonLines().format(record), file=sys.stderr)
+    lines = text.splitlines() if _format is LogFormat.JSON else [scrub(text)]
+    if _format is LogFormat.JSON:
+        records = [logging.LogRecord(__name__, logging.ERROR, __file__, 0, "%s", (line,), None) for line in lines]
+        for record in records:
+            record.exit_code = exit_code
+        lines = [JsonLines().format(record) for record in records]
+    try:
+        print("\n".join(lines), file=sys.stderr, flush=True)
+    except OSError:
+        silence(sys.stderr)
 
 
 def _with_command(arguments: list[str]) -> list[str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from types import TracebackType
@@ -14,6 +13,8 @@ from rich.live import Live
 from rich.text import Text
 
 from pipeline.stats.camera import CameraFigures, State
+
+from .streams import silence
 
 log = logging.getLogger(__name__)
 
@@ -33,7 +34,7 @@ class Terminal(Console):
 
     def on_broken_pipe(self) -> None:
         self.quiet = True
-        os.dup2(os.open(os.devnull, os.O_WRONLY), self.file.fileno())
+        silence(self.file)
 
 
 class Status:

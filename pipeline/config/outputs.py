@@ -14,6 +14,9 @@ from pipeline.errors import ConfigError
 
 from .section import Section
 
+BUILT_IN = "pipeline.runtime.built_in_outputs"
+"""The module that makes the outputs known that the program comes with; named, because it stands on this one."""
+
 
 class OutputSettings(Section):
     """The keys of one kind of output; the class attributes say how a configuration may write them."""

@@ -6,18 +6,20 @@ camera overrides it key by key. `load.py` reads YAML into these classes.
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field, SerializeAsAny, WrapValidator, field_validator, model_validator
 
 from .cameras import Camera, Capture, Detect, Overlay
 from .models import Infer, Model
-from .outputs import OutputEntry, checked_entry, output_model, settings_of
+from .outputs import BUILT_IN, OutputEntry, checked_entry, output_model, settings_of
 from .section import Seconds, Section
 
 if TYPE_CHECKING:
     Output = OutputEntry
 else:
+    import_module(BUILT_IN)
     Output = output_model()
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")]

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.cli.app import COMMANDS
+from pipeline.cli import COMMANDS
 from pipeline.config.load import parse
 from tests.support.wait import HANG_S
 

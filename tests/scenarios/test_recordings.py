@@ -185,7 +185,8 @@ def test_a_recording_plays_with_the_boxes_that_were_found(tmp_path: Path) -> Non
 
 STATUS_EACH_SECOND = """
 import sys
-from pipeline.cli import main, status_line
+from pipeline.cli import status_line
+from pipeline.cli.app import main
 
 status_line._LOG_EVERY_COUNT = 1
 sys.exit(main(sys.argv[1:]))

@@ -20,7 +20,7 @@ from urllib.parse import quote
 import pytest
 
 from pipeline import redaction
-from pipeline.cli import main
+from pipeline.cli.app import main
 from pipeline.config.root import Config
 from tests.support.clips import Clip, encode, street
 from tests.support.models import rows_model, write_ir

@@ -18,7 +18,8 @@ import av
 import numpy as np
 import pytest
 
-from pipeline.cli.app import COMMANDS, main
+from pipeline.cli import COMMANDS
+from pipeline.cli.app import main
 from pipeline.cli.options import camera_names, overrides
 from pipeline.config.cameras import Camera
 from pipeline.config.load import load

@@ -71,3 +71,64 @@ def test_a_model_that_a_user_without_a_home_cannot_keep_is_told(tmp_path: Path) 
     code, said = homeless("models", "fetch", "person-detection-0202", cwd=tmp_path)
     reason = "not fetched because this user has no home to keep it in; set XDG_CACHE_HOME"
     assert (code, said[:-1]) == (4, [f"model person-detection-0202 FP16-INT8: {reason}"])
+
+
+def shell(command: str, cwd: Path, **environment: str) -> tuple[int, str, str]:
+    """The exit code, standard output and standard error of a line for the shell, where LOOKOUT is the program."""
+    done = subprocess.run(
+        ["sh", "-c", command.replace("LOOKOUT", f"{sys.executable} {ROOT / 'run.py'}")],
+        cwd=cwd,
+        env=os.environ | {"DISPLAY": ""} | environment,
+        capture_output=True,
+        timeout=HANG_S,
+    )
+    return done.returncode, done.stdout.decode(errors="replace"), done.stderr.decode(errors="replace")
+
+
+GOOD, BAD = "cameras: {a: demo}\n", "cameras: {a: demo}\ncapture: {transport: 'Tür'}\n"
+REFUSED = "b.yaml:2:22: capture.transport: must be tcp or udp, got 'T\\xfcr'\n"
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> Path:
+    """A folder with a good and a bad configuration."""
+    (tmp_path / "Tür 東京.yaml").write_text(GOOD)
+    (tmp_path / "b.yaml").write_text(BAD, encoding="utf-8")
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("command", "closed", "code"),
+    [
+        ("check 'Tür 東京.yaml'", ">&-", 0),
+        ("check b.yaml", "2>&-", 2),
+        ("--help", "<&- >&- 2>&-", 0),
+        ("chekc", "<&- >&- 2>&-", 2),
+        ("schema", "<&- >&- 2>&-", 0),
+        ("doctor nothing.mp4", "<&- >&- 2>&-", 3),
+        ("run -i demo --set detect=false --frames 1 --events e.jsonl", "<&- >&- 2>&-", 0),
+    ],
+)
+def test_closed_streams_change_no_exit_code(command: str, closed: str, code: int, files: Path) -> None:
+    assert shell(f"LOOKOUT {command} {closed}", files)[0] == code
+    left = {each.name: each.read_text() for each in files.iterdir()}
+    assert left.pop("e.jsonl", "{").startswith("{")
+    assert left == {"Tür 東京.yaml": GOOD, "b.yaml": BAD}
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "cp1252", "latin-1"])
+def test_streams_that_cannot_encode_a_name_show_it_in_another_way(encoding: str, files: Path) -> None:
+    code, out, err = shell("LOOKOUT check 'Tür 東京.yaml'", files, PYTHONIOENCODING=encoding)
+    assert (code, err) == (0, "")
+    assert "r \\u6771\\u4eac.yaml: good: 1 camera" in out
+    code, out, err = shell("LOOKOUT check b.yaml", files, PYTHONIOENCODING=encoding)
+    assert (code, out, err.replace("\N{REPLACEMENT CHARACTER}", "\\xfc")) == (2, "", REFUSED)
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="there is no /dev/full")
+def test_a_full_disk_behind_a_stream_is_told_or_nothing_is(files: Path) -> None:
+    full = "cannot write standard output: the disk is full; free some space or choose another place\n"
+    for command in ("version", "schema", "--help", "check 'Tür 東京.yaml'"):
+        assert shell(f"LOOKOUT {command} > /dev/full", files) == (5, "", full), command
+    assert shell("LOOKOUT check b.yaml 2> /dev/full", files) == (2, "", "")
+    assert shell("LOOKOUT --help | head -c 1 > x; cat x", files)[2] == ""

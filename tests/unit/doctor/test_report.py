@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.cli import main
+from pipeline.cli.app import main
 from pipeline.config.cameras import Camera
 from pipeline.config.load import parse
 from pipeline.doctor.diagnosis import Diagnosis
@@ -124,7 +124,7 @@ NOTED = """
 import sys
 from pathlib import Path
 from pipeline.doctor.packet_probe import PacketProbe
-from pipeline.cli import main
+from pipeline.cli.app import main
 
 reads = []
 read = PacketProbe.read

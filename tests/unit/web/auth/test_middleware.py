@@ -29,7 +29,7 @@ from websockets.protocol import State
 from websockets.sync.client import ClientConnection, connect
 
 from pipeline import redaction
-from pipeline.cli import main
+from pipeline.cli.app import main
 from pipeline.clock import SystemClock
 from pipeline.config.load import parse
 from pipeline.errors import ConfigError
