@@ -11,6 +11,7 @@ from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route, WebSocketRoute
 
 from pipeline.web.routes.api import ApiRoutes
+from pipeline.web.routes.base_path import based
 from pipeline.web.routes.hls import HlsRoutes
 
 from .responses import too_many_viewers, unknown_camera
@@ -52,7 +53,7 @@ class WebApp:
             for file in files("pipeline.web").joinpath("static").iterdir()
         }
         self._assets["/"] = self._assets.pop("/index.html")
-        self._index_logged_in = self._assets["/"][0].replace(b'action="/logout" hidden', b'action="/logout"')
+        self._index = self._assets["/"][0].decode()
 
     def app(self) -> Starlette:
         """Return the application for a server to run."""
@@ -68,8 +69,9 @@ class WebApp:
 
     async def _asset(self, request: Request) -> Response:
         body, media_type = self._assets[request.url.path]
-        if request.url.path == "/" and request.scope.get("logged_in"):
-            body = self._index_logged_in
+        if request.url.path == "/":
+            shown = self._index.replace('action="logout" hidden', 'action="logout"')
+            body = based(shown if request.scope.get("logged_in") else self._index, request.scope).encode()
         return Response(body, media_type=media_type)
 
     async def _mjpeg(self, request: Request) -> Response:

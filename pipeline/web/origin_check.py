@@ -19,7 +19,7 @@ from .settings import Web
 _HEADERS = {
     "content-security-policy": (
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; media-src 'self'; "
-        "connect-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'self'"
+        "connect-src 'self'; frame-ancestors 'none'; base-uri 'self'; form-action 'self'"
     ),
     "x-content-type-options": "nosniff",
     "referrer-policy": "same-origin",
@@ -35,6 +35,9 @@ _SHARED_HEADERS = _HEADERS | {
     "access-control-expose-headers": "*",
 }
 """For what its secret address alone opens: players stand on pages of their own, and no cookie goes with them."""
+
+_FORWARDED_HOST = "x-forwarded-host"
+"""What browsers call this server by where a proxy says another name as Host; no page can make a browser send it."""
 
 
 class HostOriginCheck:
@@ -62,7 +65,9 @@ class HostOriginCheck:
         host = headers.get("host", "")
         known = len(headers.getlist("host")) == 1 and self._is_own(host_name(host))
         origins = headers.getlist("origin")
-        foreign = any(origin not in (f"http://{host}", f"https://{host}") for origin in origins)
+        hosts = {host, *(each for each in headers.getlist(_FORWARDED_HOST) if self._is_own(host_name(each)))}
+        own = {f"{scheme}://{each}" for scheme in ("http", "https") for each in hosts}
+        foreign = any(origin not in own for origin in origins)
         target = len(scope["raw_path"]) + len(scope["query_string"])
         size = sum(len(name) + len(value) for name, value in scope["headers"])
         if scope["type"] == "websocket":

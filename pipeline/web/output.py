@@ -17,6 +17,7 @@ from pipeline.web.auth.login_code import LoginCode
 from pipeline.web.auth.middleware import POST_PATHS, TokenAuth
 from pipeline.web.auth.stream_keys import StreamKeys, stream_path
 from pipeline.web.routes.api import ApiRoutes
+from pipeline.web.routes.base_path import BasePath
 from pipeline.web.routes.clips import ClipEndpoint
 from pipeline.web.routes.hls import HlsRoutes
 
@@ -27,7 +28,7 @@ from .latest_frames import LatestFrames
 from .listener import Listener, Standing, affordable, listen, reachable_host, server_context
 from .origin_check import HostOriginCheck, own_names
 from .passthrough import Passthrough
-from .settings import Web
+from .settings import Web, normal_path
 from .status import StatusReporter
 from .viewers import ViewerRegistry
 from .websocket import LiveEndpoint
@@ -152,10 +153,11 @@ class WebOutput(Output):
         hls = HlsRoutes(stats.cameras, self._hls_streams, viewers, status.health)
         app: ASGIApp = WebApp(stats.cameras, viewers, status, live, api, hls).app()
         if settings.token is None or self._stream_keys is None:
-            return HostOriginCheck(_for_all(app, listener), own_names(settings))
+            return BasePath(HostOriginCheck(_for_all(app, listener), own_names(settings)), normal_path(settings.path))
         token = settings.token.get_secret_value()
         app = TokenAuth(app, token, listener, stats.clock, self._login_code, self._stream_keys)
-        return HostOriginCheck(app, own_names(settings), POST_PATHS, self._stream_keys.guards)
+        app = HostOriginCheck(app, own_names(settings), POST_PATHS, self._stream_keys.guards)
+        return BasePath(app, normal_path(settings.path))
 
     @staticmethod
     def _serving(app: ASGIApp) -> uvicorn.Config:

@@ -13,6 +13,16 @@ LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _TOKEN = "put what `lookout token` prints into the environment, and set outputs.web.token to ${LOOKOUT_TOKEN}"
 _PORT = re.compile(r"(?:(?P<host>.+):)?(?P<port>[^:]*)")
 
+_SEGMENT = re.compile(r"[A-Za-z0-9._~-]+")
+
+
+def normal_path(text: str) -> str:
+    """Return a path as it stands before what it holds: /lookout; empty for the root. ValueError: it is none."""
+    path = text.strip("/")
+    if path and not all(_SEGMENT.fullmatch(each) and each not in (".", "..") for each in path.split("/")):
+        raise ValueError("must be a path such as /lookout: letters, digits and . _ ~ - between slashes")
+    return f"/{path}" if path else ""
+
 
 class Web(OutputSettings):
     """A page with all cameras."""
@@ -35,6 +45,8 @@ class Web(OutputSettings):
     """What viewers must know, such as ${LOOKOUT_TOKEN}; `lookout token` makes one."""
     names: tuple[str, ...] = ()
     """Further names that clients reach this machine by, such as [lookout.example.org]; they need a token too."""
+    path: str = "/"
+    """Path under which a reverse proxy serves the page, such as /lookout; not needed where the proxy takes it off."""
     certificate: str | None = None
     """File with the certificate chain (PEM) to serve https with."""
     key: str | None = None
@@ -64,6 +76,11 @@ class Web(OutputSettings):
         if token is not None and re.fullmatch(r"[!-~]{16,256}", token.get_secret_value()) is None:
             raise ValueError(f"must be 16 to 256 letters and signs without spaces; {_TOKEN}")
         return token
+
+    @field_validator("path")
+    @classmethod
+    def _plain(cls, path: str) -> str:
+        return normal_path(path) or "/"
 
     @model_validator(mode="after")
     def _closed(self) -> Web:

@@ -113,7 +113,8 @@ def visit(browser: Any, allowed: list[str]) -> Iterator[Callable[..., Any]]:
     yield start
     for each in opened:
         each.close()
-    assert [text for text in troubles if not any(part in text for part in allowed)] == []
+    untold = [text for text in troubles if not any(part in text for part in allowed)]
+    assert untold == [], untold
 
 
 @pytest.fixture

@@ -23,6 +23,7 @@ from pipeline.clock import Clock
 from pipeline.redaction import conceal
 from pipeline.web import limits
 from pipeline.web.listener import Listener, Standing, network_of
+from pipeline.web.routes.base_path import based, cookie_path, page_address
 
 from .guesses import Guesses
 from .login_code import LoginCode
@@ -40,7 +41,7 @@ _NEEDED = (
     "(http://lookout:TOKEN@...), or log in at /login."
 )
 _WRONG_CODE = "This code is wrong, used up or too old; log in with the token."
-_REDIRECT_PAGE = '<!doctype html><meta http-equiv="refresh" content="0;url=/"><title>Lookout</title>'
+_REDIRECT_PAGE = '<!doctype html><meta http-equiv="refresh" content="0;url={}"><title>Lookout</title>'
 
 
 class TokenAuth:
@@ -79,7 +80,7 @@ class TokenAuth:
                 await self._app(scope, receive, send)
             else:
                 posted = scope["method"] == "POST"
-                response = await self._post(scope, receive) if posted else self._form(path)
+                response = await self._post(scope, receive) if posted else self._form(scope)
                 await response(scope, receive, send)
             return
         if scope["type"] == "http" and self._stream_keys.guards(path):
@@ -123,7 +124,9 @@ class TokenAuth:
             if "text/html" in headers.get("accept", "") and scope["method"] == "GET":
                 # A browser that follows another site's link sends no cookie, but does when the page itself goes on.
                 linked = headers.get("sec-fetch-site") in ("cross-site", "same-site")
-                return HTMLResponse(_REDIRECT_PAGE) if linked else RedirectResponse("/login", 303)
+                if linked:
+                    return HTMLResponse(_REDIRECT_PAGE.format(page_address(scope, "")))
+                return RedirectResponse(page_address(scope, "login"), 303)
             return _unauthorized(_NEEDED, headers)
         network = _client_network(scope)
         if before < Standing.MEMBER and (wait := await self._guesses.turn(network)):
@@ -137,7 +140,7 @@ class TokenAuth:
 
     async def _post(self, scope: Scope, receive: Receive) -> Response:
         if scope["path"] == "/logout":
-            response, session = RedirectResponse("/login", 303), self._sessions.of(scope)
+            response, session = RedirectResponse(page_address(scope, "login"), 303), self._sessions.of(scope)
             self._sessions.end(response, session, **_crumb(scope))
             if session is not None:
                 self._listener.dismiss(session.name)
@@ -151,19 +154,19 @@ class TokenAuth:
             return PlainTextResponse("The form is too long.\n", 413, {"connection": "close"})
         network, code = _client_network(scope), _field(form, "code")
         if wait := await self._guesses.turn(network):
-            return self._form("/login", _too_many(wait), 429, wait)
+            return self._form(scope, _too_many(wait), 429, wait)
         if not (self._login_code.accepts(code) if code else self._is_token(_field(form, "token"))):
             await asyncio.sleep(limits.WRONG_TOKEN_DELAY_S)
-            return self._form("/login", _WRONG_CODE if code else _WRONG_TOKEN, 401)
+            return self._form(scope, _WRONG_CODE if code else _WRONG_TOKEN, 401)
         self._guesses.forgive(network)
-        response = RedirectResponse("/", 303)
+        response = RedirectResponse(page_address(scope, ""), 303)
         self._sessions.begin(response, **_crumb(scope))
         return response
 
-    def _form(self, path: str, problem: str = "", status: int = 200, wait: int = 0) -> Response:
-        if path == "/logout":
+    def _form(self, scope: Scope, problem: str = "", status: int = 200, wait: int = 0) -> Response:
+        if scope["path"] == "/logout":
             return PlainTextResponse("Log out with POST.\n", 405, {"allow": "POST"})
-        page = self._login_page.replace('role="alert"></p>', f'role="alert">{problem}</p>')
+        page = based(self._login_page, scope).replace('role="alert"></p>', f'role="alert">{problem}</p>')
         return HTMLResponse(page, status, {"retry-after": str(wait)} if wait else None)
 
     def _is_token(self, given: str) -> bool:
@@ -188,7 +191,7 @@ class TokenAuth:
 def _crumb(scope: Scope) -> dict[str, Any]:
     """Return where a cookie is good; a browser that reached us through a proxy with TLS says so itself."""
     secure = scope["scheme"] == "https" or Headers(scope=scope).get("origin", "").startswith("https://")
-    return {"secure": secure, "path": "/"}
+    return {"secure": secure, "path": cookie_path(scope)}
 
 
 def _too_many(wait: int) -> str:

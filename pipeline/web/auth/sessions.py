@@ -75,7 +75,7 @@ class Sessions:
         return session.expires - self._clock.now().timestamp() <= limits.SESSION_S / 2
 
     def _set(self, response: Response, value: str, age: int, secure: bool, path: str) -> None:
-        response.set_cookie(self._cookie_name, value, age, path, httponly=True, samesite="strict", secure=secure)
+        response.set_cookie(self._cookie_name, value, age, path=path, httponly=True, samesite="strict", secure=secure)
 
     def _signature(self, session: Session) -> str:
         signed = hmac.digest(self._key, f"{session.expires}.{session.name}".encode(), "sha256")

@@ -48,7 +48,7 @@ export class Card {
     const [clip, trouble] = ['.clip', '.trouble'].map((each) => this.element.querySelector(each))
     this.clip = new ClipButton(clip, trouble, name, speak)
     const save = this.element.querySelector('.save')
-    save.href = `/api/cameras/${encodeURIComponent(name)}/snapshot.jpg`
+    save.href = `api/cameras/${encodeURIComponent(name)}/snapshot.jpg`
     save.download = `${name}.jpg`
     save.setAttribute('aria-label', `Save a snapshot of ${name}`)
     this.stream = this.element.querySelector('.stream')
@@ -144,7 +144,7 @@ export class Card {
     this.numbers = numbers
     this.numbersAt = performance.now()
     this.stream.hidden = numbers.hls === null
-    if (numbers.hls !== null) this.stream.href = numbers.hls
+    if (numbers.hls !== null) this.stream.href = numbers.hls.slice(1)
     this.clip.offer(numbers.clip_s)
     if (numbers.direct) {
       this.player.expect(numbers.direct.hold_ms, numbers.fps_in)

@@ -38,8 +38,8 @@ export class ClipButton {
     const counting = setInterval(count, 250)
     this.speak(`${this.name}: saving a clip, ready in about ${AFTER} seconds`)
     try {
-      const answer = await fetch(`/api/cameras/${encodeURIComponent(this.name)}/clip.mp4?before=${this.before}&after=${AFTER}`)
-      if (answer.status === 401) location.assign('/login')
+      const answer = await fetch(`api/cameras/${encodeURIComponent(this.name)}/clip.mp4?before=${this.before}&after=${AFTER}`)
+      if (answer.status === 401) location.assign('login')
       if (!answer.ok) throw new Error(reason(await answer.text()))
       save(await answer.blob(), /filename="(.+?)"/.exec(answer.headers.get('content-disposition'))[1])
       this.speak(`${this.name}: clip saved`)

@@ -2,7 +2,7 @@
 function enter() {
   const code = location.hash.slice(1)
   if (!code) return
-  history.replaceState(null, '', '/login')
+  history.replaceState(null, '', location.pathname)
   const form = document.getElementById('invited')
   form.elements.code.value = code
   form.submit()

@@ -108,7 +108,9 @@ function take(data) {
 }
 
 function connect() {
-  const own = new WebSocket(`${location.protocol === 'https:' ? 'wss' : 'ws'}://${location.host}/live`)
+  const address = new URL('live', document.baseURI)
+  address.protocol = address.protocol.replace('http', 'ws')
+  const own = new WebSocket(address)
   socket = own
   own.binaryType = 'arraybuffer'
   page.openedAt = performance.now()
@@ -129,8 +131,8 @@ function connect() {
 
 function logInIfAsked() {
   // The session has ended, or the token is another one: no retry can help.
-  fetch('/api/cameras', { method: 'HEAD' }).then(({ status }) => {
-    if (status === 401) location.assign('/login')
+  fetch('api/cameras', { method: 'HEAD' }).then(({ status }) => {
+    if (status === 401) location.assign('login')
   }, () => {})
 }
 

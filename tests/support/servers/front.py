@@ -29,6 +29,10 @@ class Front:
         self._thread = threading.Thread(target=lambda: asyncio.run(self._serve()), name="front")
         self._ready = threading.Event()
 
+    def use(self, headers: Mapping[str, str]) -> None:
+        """Send those headers from now on."""
+        self._headers = headers
+
     def __enter__(self) -> Front:
         self._thread.start()
         assert self._ready.wait(HANG_S)

@@ -98,9 +98,9 @@ def test_the_token_as_a_bearer_opens_everything(serve: Callable[..., Serving]) -
 def test_a_browser_is_sent_to_the_login_page_and_from_there_home_with_a_cookie(serve: Callable[..., Serving]) -> None:
     served = serve()
     status, headers, _ = served.ask("/", accept="text/html,*/*")
-    assert (status, headers["location"]) == (303, "/login")
+    assert (status, headers["location"]) == (303, "./login")
     answer = served.log_in()
-    assert (answer[0], answer[1]["location"]) == (303, "/")
+    assert (answer[0], answer[1]["location"]) == (303, "./")
     marks = {mark.strip().lower() for mark in answer[1]["set-cookie"].split(";")[1:]}
     assert {"httponly", "samesite=strict", "path=/", "max-age=2592000"} <= marks
     assert "secure" not in marks
@@ -109,7 +109,7 @@ def test_a_browser_is_sent_to_the_login_page_and_from_there_home_with_a_cookie(s
     assert cookie.startswith(f"lookout-{served.port}=")
     assert served.ask("/api/cameras", cookie=cookie)[0] == 200
     status, headers, _ = served.ask("/logout", "POST", cookie=cookie)
-    assert (status, headers["location"]) == (303, "/login")
+    assert (status, headers["location"]) == (303, "./login")
     assert "max-age=0" in headers["set-cookie"].lower()
 
 
@@ -671,7 +671,7 @@ def test_a_code_lets_one_browser_in_and_is_of_no_use_the_second_time(serve: Call
     served = serve()
     code = code_of(served)
     answer = use(served, code.upper())
-    assert (answer[0], answer[1]["location"]) == (303, "/")
+    assert (answer[0], answer[1]["location"]) == (303, "./")
     assert served.ask("/api/cameras", cookie=cookie_of(answer))[0] == 200
     again = use(served, code)
     assert again[0] == 401
