@@ -36,8 +36,9 @@ _STOP_CHECK_S = 0.1
 _START_CHECK_S = 0.02
 _WINDOW_WAIT_S = 0.01
 
-LOADER = "load-model"
-"""The thread that fetches, reads and compiles the model: foreign code, which takes as long as it likes."""
+LOADER = "infer-load"
+LOADERS = (LOADER, "infer-return")
+"""The threads that fetch, read and compile the model: foreign code, which takes as long as it likes."""
 
 
 class Runtime:
@@ -147,7 +148,7 @@ class Runtime:
         if self._threads.join(limit_s * 0.6):
             self._outputs.end(discard=True)
         left = self._threads.join(limit_s * 0.4)
-        stuck = [name for name in left if name != LOADER and not name.startswith("capture-")]
+        stuck = [name for name in left if name not in LOADERS and not name.startswith("capture-")]
         for error in self._outputs.close():
             self._threads.stop(error)
         if self._threads.error is not None:
