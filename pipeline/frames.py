@@ -13,21 +13,50 @@ from numpy.typing import NDArray
 Image = NDArray[np.uint8]
 
 
+MAX_PICTURE_PIXELS = 8192 * 8192
+"""No picture may be larger, whatever a stream says of itself."""
+_MAX_PIXEL_ASPECT_RATIO = 10
+"""A pixel that is more times wider than high, or higher than wide, is a mistake of whoever says so."""
+
+
 @dataclass(frozen=True, slots=True)
 class Presentation:
-    """The way in which a stream asks for its coded pictures to be shown."""
+    """The way in which coded pictures are to be shown: left and right change places, then they are turned.
+
+    Pixels that are not square are made so by stretching the shorter side, before anything is turned.
+    """
 
     rotation: int = 0
     """Degrees counterclockwise: 0, 90, 180 or 270."""
     mirrored: bool = False
-    """Whether left and right are to change places."""
+    """Whether left and right change places, before the rotation."""
     pixel_aspect: Fraction = Fraction(1)
-    """Width of a pixel to its height."""
+    """Width of a pixel to its height, as it is coded."""
 
     @property
     def turned(self) -> bool:
-        """Whether there is a rotation, so that the packets alone show the picture the wrong way up."""
-        return self.rotation != 0
+        """Whether whoever decodes the packets alone sees the picture the wrong way round."""
+        return self.rotation != 0 or self.mirrored
+
+    def then(self, other: Presentation) -> Presentation:
+        """Return what turns a picture by this one and by another one after it; the pixels keep their shape."""
+        before = -self.rotation if other.mirrored else self.rotation
+        return Presentation((other.rotation + before) % 360, self.mirrored != other.mirrored, self.pixel_aspect)
+
+    def shown_size(self, width: int, height: int) -> tuple[int, int]:
+        """Return width and height in square pixels, turned, of a picture of `width` x `height` coded pixels."""
+        aspect = self.pixel_aspect
+        if aspect != 1 and 1 / _MAX_PIXEL_ASPECT_RATIO <= aspect <= _MAX_PIXEL_ASPECT_RATIO:
+            wide, tall = (round(width * aspect), height) if aspect > 1 else (width, round(height / aspect))
+            width, height = (wide, tall) if wide * tall <= MAX_PICTURE_PIXELS else (width, height)
+        return (height, width) if self.rotation % 180 else (width, height)
+
+    def turn(self, pixels: Image) -> Image:
+        """Return pixels, height x width x 3, mirrored and turned; the same array where there is nothing to do."""
+        if not self.turned:
+            return pixels
+        mirrored = pixels[:, ::-1] if self.mirrored else pixels
+        return np.ascontiguousarray(np.rot90(mirrored, self.rotation // 90))
 
 
 AS_CODED = Presentation()
@@ -49,12 +78,7 @@ class Picture(Protocol):
 
     @property
     def presentation(self) -> Presentation:
-        """What the stream asks for; of that, only the rotation is already done in `width`, `height` and the pixels."""
-        ...
-
-    @property
-    def turned(self) -> bool:
-        """Whether the stream asks for a rotation, so that its packets alone show it the wrong way up."""
+        """What was asked for and is done: `width`, `height` and the pixels are those that a person sees."""
         ...
 
     def bgr(self) -> Image:
@@ -106,11 +130,21 @@ class Packet:
     captured: float
     """Monotonic seconds when it was read."""
     width: int
-    """Pixels."""
+    """Pixels as they are coded."""
     height: int
-    """Pixels."""
+    """Pixels as they are coded."""
     presentation: Presentation = AS_CODED
-    """What the stream asks for; rotation and mirroring only once a picture has been decoded since opening."""
+    """How it is to be shown; of that, the shape of the pixels stands in H.264, H.265 and JPEG data as well."""
+
+    @property
+    def shown_size(self) -> tuple[int, int]:
+        """Width and height, in square pixels, of the picture as a person sees it."""
+        return self.presentation.shown_size(self.width, self.height)
+
+    @property
+    def kind(self) -> tuple[str, int, int, Presentation]:
+        """What all packets of one file or connection have in common."""
+        return self.codec, self.width, self.height, self.presentation
 
 
 class Detection(NamedTuple):

@@ -8,17 +8,21 @@ from typing import Any, cast
 
 import av
 
-from pipeline.frames import AS_CODED, Packet, Presentation
+from pipeline.frames import AS_CODED, MAX_PICTURE_PIXELS, Packet
 from pipeline.media.nal import (
     PARAMETER_SETS,
     PICTURES,
     avc_record,
     hevc_record,
     joined,
+    length_prefix,
     prefixed_units,
     unit_type,
     units,
 )
+from pipeline.media.presentation import with_pixel_aspect
+
+from .decode.presentation_tracker import PresentationTracker
 
 _REORDERED_COUNT = 4
 """Pictures that may overtake another one where B-frames are sent."""
@@ -33,11 +37,13 @@ class AnnexBRepacker:
         extradata: bytes = b"",
         *,
         live: bool = False,
-        presentation: Presentation = AS_CODED,
+        presentations: PresentationTracker | None = None,
     ) -> None:
-        """Take FFmpeg's name of the codec and what the container or description says of it."""
-        self.presentation = presentation
-        """What every packet is given; may be set anew as soon as more is known."""
+        """Take FFmpeg's name of the codec, what the container or description says of it, and how packets are shown.
+
+        Whoever has seen a packet in `presentations` then gives it here.
+        """
+        self._presentations = presentations or PresentationTracker()
         self._codec = codec
         self._live = live
         self._reorders = False
@@ -45,11 +51,11 @@ class AnnexBRepacker:
         self._decoded = 0.0
         self._sets = b""
         self._size = (0, 0)
-        self._prefix = 0
-        """Bytes of the length in front of each unit; 0 where start codes separate them."""
-        if codec in PARAMETER_SETS and extradata[:1] == b"\1":
-            self._prefix, sets = avc_record(extradata) if codec == "h264" else hevc_record(extradata)
-            self._sets = joined(sets)
+        self._pixel_aspect = AS_CODED.pixel_aspect
+        """What the pictures themselves say."""
+        self._prefix = length_prefix(codec, extradata)
+        if self._prefix:
+            self._sets = joined((avc_record(extradata) if codec == "h264" else hevc_record(extradata))[1])
         elif codec in PARAMETER_SETS:
             self._sets = joined(self._parameter_sets(extradata))
 
@@ -72,7 +78,16 @@ class AnnexBRepacker:
         )
         if self._live and pts is not None:
             dts = self._decoding_time(pts) if self._reorders else pts
-        return Packet("", self._codec, data, key, pts, dts, captured, *self._size, self.presentation)
+        presentation = self._presentations.of_packet(*self._size)
+        if key and presentation.pixel_aspect != self._pixel_aspect:
+            data = with_pixel_aspect(data, self._codec, presentation.pixel_aspect)
+        return Packet("", self._codec, data, key, pts, dts, captured, *self._size, presentation)
+
+    def learn(self, frame: av.VideoFrame, decoder: av.VideoCodecContext) -> None:
+        """Take the size, and whether there are B-frames, from the first keyframe's picture and what has decoded it."""
+        self._size = frame.width, frame.height
+        self._reorders = decoder.has_b_frames
+        self._pixel_aspect = decoder.sample_aspect_ratio or AS_CODED.pixel_aspect
 
     def _decoding_time(self, pts: float) -> float:
         """Return when to decode a picture: as those before it are shown, for streams with B-frames do not say it."""
@@ -103,9 +118,9 @@ class AnnexBRepacker:
         with suppress(av.FFmpegError, ValueError):
             decoder = cast(av.VideoCodecContext, av.CodecContext.create(self._codec, "r"))
             decoder.thread_count = 1
+            decoder.options = {"max_pixels": str(MAX_PICTURE_PIXELS)}
             for frame in [*decoder.decode(av.Packet(keyframe)), *decoder.decode(None)]:
-                self._size = frame.width, frame.height
-            self._reorders = decoder.has_b_frames
+                self.learn(frame, decoder)
 
     def _parameter_sets(self, data: bytes) -> list[bytes]:
         """Return the parameter sets in front of the picture."""

@@ -32,7 +32,10 @@ class Source(Protocol):
     local: bool
     """Whether it is on this machine, so that failing at the first opening is a mistake to report, not to retry."""
     gives_packets: bool
-    """Whether it reads compressed pictures that can be kept and passed on as they are."""
+    """Whether it reads compressed pictures that can be kept and passed on as they are.
+
+    One that does turns and stretches them itself as the configuration asks; the pictures of others are turned later.
+    """
     fps: float
     """Declared frames a second, or 0 where unknown."""
     description: str

@@ -13,10 +13,12 @@ from pipeline.clock import Clock
 from pipeline.concurrency.backoff import Backoff
 from pipeline.config.cameras import Camera
 from pipeline.errors import SourceError
-from pipeline.frames import Frame, Packet
+from pipeline.frames import AS_CODED, Frame, Packet, Picture
 from pipeline.stats.camera import CameraStats, State
 
 from . import open_source
+from .decode.pictures import TurnedPicture
+from .decode.presentation_tracker import by_hand, pixel_aspect
 from .source import Sample, Source
 
 _STATES = {"timed out": State.STALLED, "late": State.LATE, "frozen": State.FROZEN}
@@ -155,7 +157,15 @@ class CaptureWorker:
             self._stats.dropped("corrupt")
         if sample.damaged or sample.picture is None:
             return not self._lane.closed
-        return self._lane.put(Frame(self.name, seq, pts, captured, sample.picture, sample.decode))
+        return self._lane.put(Frame(self.name, seq, pts, captured, self._shown(sample.picture), sample.decode))
+
+    def _shown(self, picture: Picture) -> Picture:
+        """Return a picture as the configuration asks, where the source has not done so beside its packets."""
+        if self.source.gives_packets:
+            return picture
+        aspect = pixel_aspect(self._settings, picture.width, picture.height) or AS_CODED.pixel_aspect
+        asked = replace(by_hand(self._settings), pixel_aspect=aspect)
+        return picture if asked == AS_CODED else TurnedPicture(picture, asked)
 
     def _tapped(self, packet: Packet) -> None:
         assert self._tap is not None

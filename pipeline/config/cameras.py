@@ -36,6 +36,12 @@ class Capture(Section):
     """How fast a file plays: realtime, fast, or auto (realtime where a window or page shows it)."""
     loop: bool = False
     """Whether a file starts again at its end."""
+    rotate: Literal[0, 90, 180, 270] = 0
+    """Degrees clockwise to turn the picture by, beside what it asks for itself: 0, 90, 180 or 270."""
+    mirror: bool = False
+    """Whether left and right change places, after the turn."""
+    aspect: Annotated[str, Field(pattern=r"^(auto|[1-9]\d{0,3}:[1-9]\d{0,3})$")] = "auto"
+    """Width to height of the whole picture before it is turned, such as 16:9; auto as the stream says."""
     width: Annotated[int, Field(ge=0, le=16384)] = 0
     """Width in pixels to ask a webcam for; 0 leaves it to the camera."""
     height: Annotated[int, Field(ge=0, le=16384)] = 0

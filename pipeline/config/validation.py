@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import re
 from types import UnionType
-from typing import Annotated, Any, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 
@@ -41,6 +41,7 @@ RULES = {
 PATTERNS = {
     "cameras": "must be 1 to 64 letters, digits, _ or -",
     "fourcc": "must be four letters",
+    "aspect": "must be auto or WIDTH:HEIGHT, such as 16:9",
     "address": "must be an rtsp://, rtsps://, rtmp:// or rtmps:// address",
     "device": "must be a device such as CPU, GPU.1 or AUTO:GPU,CPU",
 }
@@ -83,7 +84,7 @@ def _value(node: Node, kind: Any) -> Any:
     value = node.resolved()
     if value is None:
         return {} if section else None
-    if get_origin(kind) in (Union, UnionType):
+    if get_origin(kind) in (Union, UnionType, Literal):
         return value
     if kind in (int, float, bool):
         fits = isinstance(value, int | float) and isinstance(value, bool) == (kind is bool)

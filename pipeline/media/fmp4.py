@@ -5,16 +5,14 @@ from __future__ import annotations
 import io
 import struct
 from collections.abc import Sequence
-from fractions import Fraction
 from typing import NamedTuple
 
 import av
 
 from pipeline.frames import Packet
 
-from .muxer import readable
+from .muxer import add_stream, readable
 from .nal import DELIMITERS, PARAMETER_SETS, joined, unit_type, units
-from .timestamps import TICKS_PER_S
 
 _TRACK_ID = 1
 # ISO/IEC 14496-12: the file's own offsets count from this piece; every sample has duration, size, flags and offset.
@@ -54,8 +52,7 @@ def head(keyframe: Packet) -> bytes:
     file = io.BytesIO()
     options = {"movflags": "empty_moov+default_base_moof+frag_custom", "use_editlist": "0"}
     with readable(keyframe) as sample, av.open(file, "w", format="mp4", options=options) as container:
-        stream = container.add_stream_from_template(sample.streams.video[0], opaque=True)
-        stream.time_base = Fraction(1, TICKS_PER_S)
+        add_stream(container, sample.streams.video[0], keyframe.presentation)
         container.start_encoding()
         return file.getvalue()
 

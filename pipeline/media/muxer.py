@@ -10,11 +10,12 @@ from types import TracebackType
 from typing import Any, NamedTuple
 
 import av
-from av.container import InputContainer
+from av.container import InputContainer, OutputContainer
 
 from pipeline.errors import OutputError, unwritable
-from pipeline.frames import Packet
+from pipeline.frames import AS_CODED, MAX_PICTURE_PIXELS, Packet, Presentation
 
+from .presentation import to_matrix
 from .timestamps import TICKS_PER_S, PacketTimeline
 
 # Half-second fragments, each complete in the file as soon as it ends, bound what a kill can take.
@@ -38,13 +39,25 @@ class DamagedError(Exception):
 def readable(keyframe: Packet) -> InputContainer:
     """Return a stream of that one picture, as a model for the stream of a file; DamagedError if it cannot be read."""
     try:
-        sample = av.open(io.BytesIO(keyframe.data), "r", format=keyframe.codec)
+        limit = {"max_pixels": str(MAX_PICTURE_PIXELS)}
+        sample = av.open(io.BytesIO(keyframe.data), "r", format=keyframe.codec, options=limit)
     except (av.FFmpegError, ValueError) as error:
         raise DamagedError(str(error)) from error
     if not sample.streams.video or not sample.streams.video[0].width:
         sample.close()
         raise DamagedError("no size")
     return sample
+
+
+def add_stream(
+    container: OutputContainer, model: av.VideoStream, presentation: Presentation = AS_CODED
+) -> av.VideoStream:
+    """Give a container a stream for pictures such as those of `model`, which are to be shown in that way."""
+    stream = container.add_stream_from_template(model, opaque=True)
+    stream.time_base = Fraction(1, TICKS_PER_S)
+    if presentation.turned:
+        stream.set_display_matrix(to_matrix(presentation, model.width, model.height))
+    return stream
 
 
 class Segment:
@@ -61,8 +74,7 @@ class Segment:
         try:
             with sample:
                 self._container = av.open(str(path), "w", options=MUXERS[path.suffix.lower()])
-                self._stream = self._container.add_stream_from_template(sample.streams.video[0], opaque=True)
-            self._stream.time_base = Fraction(1, TICKS_PER_S)
+                self._stream = add_stream(self._container, sample.streams.video[0], first.presentation)
         except (OSError, ValueError, av.FFmpegError) as error:
             raise unwritable(path, error) from error
 
@@ -134,20 +146,22 @@ class Remuxer:
         """Whether no kind of pictures was chosen yet."""
         return self._stream is None
 
-    def takes(self, stream: av.VideoStream) -> bool:
-        """Return whether pictures of this stream fit behind those that are there; the first decides."""
+    def takes(self, stream: av.VideoStream, presentation: Presentation) -> bool:
+        """Return whether pictures of this stream, shown so, fit behind those that are there; the first decides."""
         context = stream.codec_context
-        kind = (context.name, context.width, context.height, context.extradata)
+        kind = (context.name, context.width, context.height, context.extradata, presentation)
         if self._stream is None:
             self._kind = kind
-            self._stream = self._container.add_stream_from_template(stream, opaque=True)
-            self._stream.time_base = Fraction(1, TICKS_PER_S)
+            self._stream = add_stream(self._container, stream, presentation)
         return kind == self._kind
 
     def takes_like(self, packet: Packet) -> bool:
         """Do the same for a stream that begins with this keyframe."""
-        with av.open(io.BytesIO(packet.data), format=packet.codec) as sample:
-            return self.takes(sample.streams.video[0])
+        try:
+            with readable(packet) as sample:
+                return self.takes(sample.streams.video[0], packet.presentation)
+        except DamagedError as error:
+            raise OutputError("its first picture is damaged; try again in a few seconds") from error
 
     def add(self, piece: MuxPacket) -> None:
         """Add the next picture of a stream that it takes; raises OutputError where a file in memory grows too large."""

@@ -51,6 +51,13 @@ def prefixed_units(data: bytes, prefix: int) -> Iterator[bytes]:
         at += length
 
 
+def length_prefix(codec: str, extradata: bytes) -> int:
+    """Return the bytes of the length in front of each unit by what a container says; 0 where start codes part them."""
+    if codec not in PARAMETER_SETS or extradata[:1] != b"\1":
+        return 0
+    return (avc_record(extradata) if codec == "h264" else hevc_record(extradata))[0]
+
+
 def joined(parts: Iterable[bytes]) -> bytes:
     """Put a start code in front of every unit."""
     return b"".join(_LONG_START_CODE + unit for unit in parts)

@@ -87,9 +87,9 @@ class PassthroughStream:
         self.awaits_boxes = False
         """Whether anything has been looked for in its pictures, so that pages wait for a word on each."""
         self.turned = False
-        """Whether pictures have to be turned, which browsers do not do with what they decode."""
+        """Whether pictures have to be turned or mirrored, which browsers do not do with what they decode."""
         self.size: tuple[int, int] | None = None
-        """Width and height of the newest compressed picture."""
+        """Width and height of the newest compressed picture as it is shown."""
         self.captured: float | None = None
         """Monotonic seconds of its capture."""
         self.number = 0
@@ -130,7 +130,7 @@ class Passthrough:
         """Take a camera's next compressed picture."""
         with self._lock:
             stream = self._streams[packet.camera]
-            stream.size = packet.width, packet.height
+            stream.size, stream.turned = packet.shown_size, packet.presentation.turned
             if packet.codec != "h264":
                 stream.codec, stream.recent = "", []
                 return
@@ -152,7 +152,6 @@ class Passthrough:
         with self._lock:
             stream = self._streams[frame.camera]
             width, height = frame.picture.width, frame.picture.height
-            stream.turned = frame.picture.turned
             if not result.detected:
                 if stream.awaits_boxes:
                     self._miss(frame)
@@ -193,7 +192,7 @@ class Passthrough:
             return stream.codec, stream.hold(), max(0.0, self._clock.monotonic() - stream.captured)
 
     def size(self, camera: str) -> tuple[int, int] | None:
-        """Return width and height of a camera's newest compressed picture; None where it gives none."""
+        """Return width and height of a camera's newest compressed picture as shown; None where it gives none."""
         with self._lock:
             return self._streams[camera].size
 

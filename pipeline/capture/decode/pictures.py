@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import heapq
 import threading
-from fractions import Fraction
-from typing import Any
 
 import av
 import cv2
 import numpy as np
 from av.video.reformatter import Interpolation, VideoReformatter
 
-from pipeline.frames import AS_CODED, Image, Presentation
+from pipeline.frames import AS_CODED, Image, Picture, Presentation
 
 
 class ArrayPicture:
@@ -38,11 +36,6 @@ class ArrayPicture:
         """Nothing: the array is as it is to be shown."""
         return AS_CODED
 
-    @property
-    def turned(self) -> bool:
-        """Never."""
-        return False
-
     def bgr(self) -> Image:
         """Return the array itself."""
         return self._pixels
@@ -65,33 +58,28 @@ INTERPOLATION = Interpolation.AREA
 class YuvPicture:
     """A decoded frame as a Picture: converted to BGR, and scaled in the same step, only when somebody asks."""
 
-    def __init__(self, frame: av.VideoFrame, scalers: Scalers, pixel_aspect: Fraction = AS_CODED.pixel_aspect) -> None:
-        """Take a frame, and the pixel aspect of its stream, which the frame does not tell."""
+    def __init__(self, frame: av.VideoFrame, scalers: Scalers, presentation: Presentation = AS_CODED) -> None:
+        """Take a frame, and how it is to be shown."""
         self._frame = frame
         self._scalers = scalers
-        self._pixel_aspect = pixel_aspect
-        self._turns = round(frame.rotation / 90) % 4
+        self._presentation = presentation
+        self._size = presentation.shown_size(frame.width, frame.height)
         self._bgr: Image | None = None
 
     @property
     def width(self) -> int:
-        """Pixels, after the rotation that the stream asks for."""
-        return self._frame.height if self._turns % 2 else self._frame.width
+        """Pixels, square and turned."""
+        return self._size[0]
 
     @property
     def height(self) -> int:
-        """Pixels, after the rotation that the stream asks for."""
-        return self._frame.width if self._turns % 2 else self._frame.height
+        """Pixels, square and turned."""
+        return self._size[1]
 
     @property
     def presentation(self) -> Presentation:
-        """The presentation that the stream asks for, read from the frame now."""
-        return Presentation(self._turns * 90, _mirrored(self._frame), self._pixel_aspect)
-
-    @property
-    def turned(self) -> bool:
-        """Whether the stream asks for a rotation."""
-        return self._turns != 0
+        """What the stream, or somebody by hand, asks for."""
+        return self._presentation
 
     def bgr(self) -> Image:
         """Return the picture at full size, converted by the first caller."""
@@ -110,21 +98,52 @@ class YuvPicture:
         return lines[::8, : self._frame.width : 8].tobytes()
 
     def _converted(self, width: int, height: int) -> Image:
-        size = (height, width) if self._turns % 2 else (width, height)
-        pixels = self._scalers.convert(self._frame, *size)
-        if self._turns:
-            pixels = np.ascontiguousarray(np.rot90(pixels, self._turns))
+        size = (height, width) if self._presentation.rotation % 180 else (width, height)
+        pixels = self._presentation.turn(self._scalers.convert(self._frame, *size))
         pixels.flags.writeable = False
         return pixels
 
 
-def _mirrored(frame: av.VideoFrame) -> bool:
-    """Tell whether the frame's display matrix, nine numbers in rows of three, turns the picture inside out."""
-    matrix: Any = frame.side_data.get("DISPLAYMATRIX")
-    if matrix is None:
-        return False
-    (a, b), (c, d) = np.frombuffer(matrix, np.int32).astype(float).reshape(3, 3)[:2, :2]
-    return bool(a * d - b * c < 0)
+class TurnedPicture:
+    """Another picture, shown in another way than it came."""
+
+    def __init__(self, picture: Picture, presentation: Presentation) -> None:
+        self._picture = picture
+        self._presentation = presentation
+        self._size = presentation.shown_size(picture.width, picture.height)
+        self._bgr: Image | None = None
+
+    @property
+    def width(self) -> int:
+        """Pixels, square and turned."""
+        return self._size[0]
+
+    @property
+    def height(self) -> int:
+        """Pixels, square and turned."""
+        return self._size[1]
+
+    @property
+    def presentation(self) -> Presentation:
+        """What is done to the other picture."""
+        return self._presentation
+
+    def bgr(self) -> Image:
+        """Return the picture at full size, turned by the first caller."""
+        if self._bgr is None:
+            self._bgr = self.resized(self.width, self.height)
+        return self._bgr
+
+    def resized(self, width: int, height: int) -> Image:
+        """Return the picture scaled to `width` x `height`, aspect not kept."""
+        size = (height, width) if self._presentation.rotation % 180 else (width, height)
+        pixels = self._presentation.turn(self._picture.resized(*size))
+        pixels.flags.writeable = False
+        return pixels
+
+    def glance(self) -> bytes:
+        """Return what the other picture gives."""
+        return self._picture.glance()
 
 
 class Scalers:

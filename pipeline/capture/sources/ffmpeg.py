@@ -14,13 +14,14 @@ from pipeline.address.parse import kind
 from pipeline.capture.bitstream import AnnexBRepacker
 from pipeline.capture.decode.on_demand import OnDemandDecoder
 from pipeline.capture.decode.pictures import Scalers, Timeline, YuvPicture
+from pipeline.capture.decode.presentation_tracker import PresentationTracker
 from pipeline.capture.health.corruption import Complaints, CorruptionTracker, listen
 from pipeline.capture.health.stall import StallTimeouts
 from pipeline.capture.source import Sample
 from pipeline.clock import PROCESS, Clock
 from pipeline.config.cameras import Capture
 from pipeline.errors import SourceError
-from pipeline.frames import AS_CODED, Packet, Presentation
+from pipeline.frames import Packet
 
 from .ffmpeg_connection import FfmpegConnection, check_file
 
@@ -50,7 +51,7 @@ class FfmpegSource:
         self._packets = _nothing()
         self._frames: deque[tuple[av.VideoFrame, float]] = deque()
         self._scalers = Scalers()
-        self._pixel_aspect = AS_CODED.pixel_aspect
+        self._presentations = PresentationTracker()
         self._in_pieces = False
         self._stall = StallTimeouts(settings)
         self._corruption = CorruptionTracker()
@@ -91,6 +92,7 @@ class FfmpegSource:
                     raise SourceError(f"{self._connection.name}: the stream ended", "ended")
                 return None
             left_out = self.corrupt
+            self._presentations.packet(packet)
             self._tap_packet(packet)
             if self.wanted is not None and not self._on_demand.decodes(packet, wanted=self.wanted()):
                 if (sample := self._undecoded(packet)) is not None:
@@ -101,9 +103,7 @@ class FfmpegSource:
                 return Sample(None, None, 0.0, damaged=True)
         frame, spent = self._frames.popleft()
         seconds = frame.time if frame.pts is not None else None
-        picture = YuvPicture(frame, self._scalers, self._pixel_aspect)
-        if not self._stall.started:
-            self._repacker.presentation = picture.presentation
+        picture = YuvPicture(frame, self._scalers, self._presentations.of_picture(frame))
         if self.live and self._corruption.judge(frame):
             self.corrupt += 1
             return Sample(picture, seconds, spent, damaged=True)
@@ -121,10 +121,9 @@ class FfmpegSource:
     def _prepare(self, stream: av.VideoStream, decoder: av.VideoCodecContext) -> None:
         """Begin anew with what follows the packets of this connection."""
         assert self._connection.container is not None
-        self._pixel_aspect = stream.sample_aspect_ratio or AS_CODED.pixel_aspect
-        presentation = Presentation(pixel_aspect=self._pixel_aspect)
+        self._presentations = PresentationTracker(self._settings, stream, decoder)
         self._repacker = AnnexBRepacker(
-            decoder.name, decoder.extradata or b"", live=self.live, presentation=presentation
+            decoder.name, decoder.extradata or b"", live=self.live, presentations=self._presentations
         )
         # Such a stream comes in files of some seconds each, with silence between them.
         self._in_pieces = self._connection.format in ("hls", "dash")
@@ -163,7 +162,15 @@ class FfmpegSource:
         return listen() if self.live and self._connection.scheme.startswith("rtsp") else nullcontext(())
 
     def _tap_packet(self, packet: av.Packet[Any]) -> None:
-        if self.tap is not None and (repacked := self._repacker.take(packet, PROCESS.monotonic())) is not None:
+        if self.tap is None:
+            return
+        if packet.is_keyframe and packet.size and not self._presentations.declared:
+            # What the container says of how packets are shown is told by nothing but a picture of its decoder.
+            with suppress(av.FFmpegError, ValueError):
+                for frame in self._on_demand.alone(packet):
+                    self._presentations.picture(frame)
+                    self._repacker.learn(frame, packet.stream.codec_context)
+        if (repacked := self._repacker.take(packet, PROCESS.monotonic())) is not None:
             self.tap(repacked)
 
     def _undecoded(self, packet: av.Packet[Any]) -> Sample | None:
@@ -176,8 +183,7 @@ class FfmpegSource:
             with suppress(av.FFmpegError, ValueError):
                 frame = next(iter(self._on_demand.alone(packet)), None)
                 if frame is not None:
-                    picture = YuvPicture(frame, self._scalers, self._pixel_aspect)
-                    self._repacker.presentation = picture.presentation
+                    picture = YuvPicture(frame, self._scalers, self._presentations.of_picture(frame))
         damaged = self.live and self._corruption.judge_packet(packet)
         if damaged:
             self.corrupt += 1

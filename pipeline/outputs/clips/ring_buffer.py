@@ -35,7 +35,7 @@ class PacketRingBuffer:
         """Take the camera's next packet and forget those that are too old, or too many."""
         with self._lock:
             groups = self._groups
-            if groups and packet.key and _kind(packet) != _kind(groups[-1][0]):
+            if groups and packet.key and packet.kind != groups[-1][0].kind:
                 self._clear()
             if packet.codec not in CODECS:
                 self.refusal = f"{packet.codec} cannot be copied; record it with boxes: burnt"
@@ -107,7 +107,7 @@ class BufferedClip:
         """Take what comes until the end; pictures of another kind, and the first after an outage, begin anew."""
         if packet.captured > self._end or self._bytes > MAX_CLIP_BYTES or self._refused:
             return
-        if packet.key and self._packets and (self._early or _kind(packet) != _kind(self._packets[0])):
+        if packet.key and self._packets and (self._early or packet.kind != self._packets[0].kind):
             self._packets, self._bytes = [], 0
         if self._packets or packet.key:
             self._refused = not self._take(len(packet.data))
@@ -141,7 +141,3 @@ class BufferedClip:
         """Let go of the packets."""
         self._forget(self)
         self._packets = []
-
-
-def _kind(packet: Packet) -> tuple[str, int, int]:
-    return packet.codec, packet.width, packet.height

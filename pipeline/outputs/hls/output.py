@@ -23,7 +23,6 @@ class HlsOutput(Output):
         self._stats = context.stats
         self._streams = context.hls_streams
         self._feeds = {name: EncodedFeed(name, settings.bitrate, overlay=burnt) for name in self._streams}
-        self._turned: set[str] = set()
         self._polled = float("-inf")
 
     def needs_frames(self, camera: str) -> bool:
@@ -34,10 +33,6 @@ class HlsOutput(Output):
         """Encode one picture, where players want it and its own packet does not go out; True if they do."""
         frame = view.result.frame
         stream, feed = self._streams[frame.camera], self._feeds[frame.camera]
-        if frame.picture.turned:
-            # Players do not turn what they decode as the stream asks.
-            self._turned.add(frame.camera)
-            feed.encodes = True
         if not feed.encodes or not stream.players:
             feed.rest()
             return stream.players > 0
@@ -45,9 +40,10 @@ class HlsOutput(Output):
         return True
 
     def packet(self, packet: Packet) -> None:
-        """Take one packet of any camera; where it is not H.264, pictures are encoded without overlay."""
+        """Take one packet of any camera; pictures are encoded where it is not H.264, or has to be turned."""
         feed = self._feeds[packet.camera]
-        feed.encodes = packet.codec != "h264" or packet.camera in self._turned
+        # Not every player turns what it decodes as the stream asks.
+        feed.encodes = packet.codec != "h264" or packet.presentation.turned
         if not feed.encodes:
             self._streams[packet.camera].put(packet)
 

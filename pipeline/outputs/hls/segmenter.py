@@ -77,7 +77,7 @@ class Segmenter:
         """Segments that a slow player may still ask for."""
         self.init_segments: dict[int, bytes] = {}
         self.size = (0, 0)
-        """Width and height of the newest pictures, in pixels."""
+        """Width and height of the newest pictures as they are shown, in pixels."""
         self.target = 0
         """Longest segment in whole seconds, once promised; 0 before."""
         self.part_target = _PART_S
@@ -167,7 +167,7 @@ class Segmenter:
         self._sets, self._init = sets, self._next()
         self.init_segments[self._init] = made
         self.keyframe = keyframe.data
-        self.size = keyframe.width, keyframe.height
+        self.size = keyframe.shown_size
         return True
 
     def _next(self) -> int:

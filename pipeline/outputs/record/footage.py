@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import av
 
 from pipeline.errors import OutputError
+from pipeline.frames import Presentation
 from pipeline.media.muxer import MuxPacket, Remuxer
 from pipeline.media.timestamps import TICKS_PER_S
 
@@ -31,6 +32,8 @@ class RecordingFile(NamedTuple):
     path: Path
     began: datetime
     """Wall time of its first picture."""
+    presentation: Presentation
+    """How its pictures are to be shown."""
 
 
 class RecordedClip:
@@ -83,11 +86,11 @@ class RecordedClip:
 
     def _copy(self, file: RecordingFile, recorded: av.container.InputContainer, remuxer: Remuxer) -> None:
         stream = recorded.streams.video[0]
-        if not remuxer.empty and not remuxer.takes(stream):
+        if not remuxer.empty and not remuxer.takes(stream, file.presentation):
             return
         for packet in self._wanted(file, recorded, stream):
             if self._zero is None:
-                remuxer.takes(stream)
+                remuxer.takes(stream, file.presentation)
                 self._zero = file.began + _seconds(packet.dts, packet)
             shift = file.began - self._zero
             shown, decoded = (_ticks(shift + _seconds(each, packet)) for each in (packet.pts, packet.dts))

@@ -199,7 +199,7 @@ class RecordOutput(Output):
         drift = abs(packet.captured - known.captured - segment.seconds)
         if drift > _MAX_DRIFT_S and packet.camera not in self._file_cameras:
             return True
-        return bool(grown) or (packet.codec, packet.width, packet.height) != (known.codec, known.width, known.height)
+        return bool(grown) or packet.kind != known.kind
 
     def _begin(self, packet: Packet) -> _OpenRecording:
         age = self._clock.monotonic() - packet.captured
@@ -209,7 +209,7 @@ class RecordOutput(Output):
         boxes = BoxesFile(segment.path) if packet.camera in self._boxed else None
         recording = self._open_recordings[packet.camera] = _OpenRecording(segment, boxes, began)
         files = self._recorded_files[packet.camera]
-        files.append(RecordingFile(segment.path, began))
+        files.append(RecordingFile(segment.path, began, packet.presentation))
         del files[:-_MAX_FILE_COUNT]
         return recording
 

@@ -62,8 +62,11 @@ class StreamOutput(Output):
         return self._feeds[camera].encodes and self._publishers[camera].wanted
 
     def packet(self, packet: Packet) -> None:
-        """Take one packet of any camera, untouched."""
-        if not self._feeds[packet.camera].encodes:
+        """Take one packet of any camera, untouched; pictures that have to be turned are encoded."""
+        feed = self._feeds[packet.camera]
+        # No server learns how the pictures of a stream are to be turned.
+        feed.encodes = packet.presentation.turned
+        if not feed.encodes:
             self._publishers[packet.camera].put(packet)
 
     def close(self) -> None:

@@ -123,12 +123,11 @@ class Publisher:
         order = {"address": connectable(self._address), "codec": first.codec, "patience": STEP_TIMEOUT_S}
         packet: Packet | None = first
         timeline = PacketTimeline()
-        kind = (first.codec, first.width, first.height)
         try:
             good = self._send(child, json.dumps(order).encode() + b"\n")
             while good and child.poll() is None:
                 if packet is not None:
-                    if (packet.codec, packet.width, packet.height) != kind:
+                    if packet.kind != first.kind:
                         self._reason = "new format"
                         break
                     head = HEAD.pack(packet.key, *timeline.place(packet), len(packet.data))

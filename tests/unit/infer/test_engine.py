@@ -21,7 +21,7 @@ from tests.support.wait import HANG_S
 class Plain:
     """A picture that carries its number in every pixel."""
 
-    width, height, turned, presentation = 64, 48, False, AS_CODED
+    width, height, presentation = 64, 48, AS_CODED
 
     def __init__(self, value: int) -> None:
         self.value = value % 256

@@ -5,15 +5,16 @@ from __future__ import annotations
 import asyncio
 import json
 from dataclasses import replace
+from fractions import Fraction
 from typing import Any
 
 import pytest
 
-from pipeline.frames import Packet
+from pipeline.frames import Packet, Presentation
 from pipeline.media.nal import codec_name
 from pipeline.web.client_queue import ClientQueue
 from pipeline.web.passthrough import Passthrough, TimestampMap
-from tests.support.scenes import ArrayPicture, HandClock, Scene
+from tests.support.scenes import HandClock, Scene
 
 KEY = b"\0\0\0\1\x67\x42\xc0\x1e\xda\0\0\0\1\x68\xce\0\0\0\1\x65data"
 
@@ -162,23 +163,18 @@ def test_boxes_of_a_picture_without_a_time_are_those_of_one_that_came_after_the_
     assert words == [(0, False), (1, False), (2, True), (3, True)]
 
 
-class Turned(ArrayPicture):
-    """A picture that its stream asks to be turned."""
-
-    turned = True
-
-
 def test_pictures_that_browsers_would_not_turn_are_not_offered(joined: Joined) -> None:
     passthrough, clock = joined.passthrough, joined.clock
     passthrough.packet(packet(0.0, clock.seconds, True))
     assert passthrough.size("door") == (640, 360)
     clock.seconds += 2
     assert passthrough.offer("door") == ("avc1.42C01E", pytest.approx(0.15), pytest.approx(2))
-    upright = joined.scene.result(pts=1.0)
-    turned = replace(upright, frame=replace(upright.frame, picture=Turned(upright.frame.picture.bgr())), detected=False)
-    passthrough.on_result(turned)
-    assert passthrough.offer("door") is None
-    passthrough.on_result(replace(upright, detected=False))
+    for asked, size in ((Presentation(90), (360, 640)), (Presentation(0, True), (640, 360))):
+        passthrough.packet(replace(packet(0.1, clock.seconds), presentation=asked))
+        assert passthrough.offer("door") is None
+        assert passthrough.size("door") == size
+    passthrough.packet(replace(packet(0.2, clock.seconds), presentation=Presentation(pixel_aspect=Fraction(2))))
     assert passthrough.offer("door") is not None
+    assert passthrough.size("door") == (1280, 360)
     passthrough.follow(joined.queue, ["door"])
     assert [each for each in joined.told() if "at" not in each] == []

@@ -22,7 +22,7 @@ from jsonschema import Draft202012Validator
 
 from pipeline.clock import SystemClock
 from pipeline.draw.primitives import colour
-from pipeline.frames import Packet
+from pipeline.frames import Packet, Presentation
 from pipeline.outputs.hls.live_stream import HlsStream
 from pipeline.redaction import scrub
 from pipeline.stats.camera import State
@@ -247,9 +247,14 @@ class _Later:
         return self._clock.now()
 
 
-def test_a_camera_that_does_not_send_h264_is_encoded_without_boxes(air: Callable[..., Airing]) -> None:
+@pytest.mark.parametrize(
+    ("codec", "asked"), [("mjpeg", Presentation()), ("h264", Presentation(90)), ("h264", Presentation(0, True))]
+)
+def test_a_camera_that_does_not_send_h264_or_is_to_be_turned_is_encoded_without_boxes(
+    air: Callable[..., Airing], codec: str, asked: Presentation
+) -> None:
     served = air(token=None, boxes="no")
-    served.output.packet(Packet("door", "mjpeg", b"x", True, 0.0, 0.0, 0.0, WIDTH, HEIGHT))
+    served.output.packet(Packet("door", codec, b"x", True, 0.0, 0.0, 0.0, WIDTH, HEIGHT, asked))
     served.burst(100)
     status, _, index = served.ask("/hls/door/index.m3u8")
     assert status == 200

@@ -24,7 +24,7 @@ import pytest
 from pipeline.clock import Clock
 from pipeline.draw.primitives import colour
 from pipeline.errors import ConfigError, OutputError
-from pipeline.frames import Packet
+from pipeline.frames import AS_CODED, Packet
 from pipeline.media.muxer import Remuxer, Segment
 from pipeline.outputs.clips.service import Clips
 from pipeline.outputs.record import footage as clip_module
@@ -445,10 +445,10 @@ def test_a_clip_reads_only_its_own_part_of_a_recording(
     store = RecordingStore(str(tmp_path / "{time}.mp4"), ("door",), 0)
     span = began + timedelta(seconds=100.2), began + timedelta(seconds=102)
     with Remuxer(tmp_path / "clip.mp4") as remuxer:
-        RecordedClip("door", [RecordingFile(path, began)], store, *span).write_to(remuxer)
+        RecordedClip("door", [RecordingFile(path, began, AS_CODED)], store, *span).write_to(remuxer)
     assert [number for _, number in played(tmp_path / "clip.mp4")] == [each % 90 for each in range(3000, 3061)]
     assert len(read) < 600
-    gone = RecordedClip("door", [RecordingFile(path, began)], store, *span)
+    gone = RecordedClip("door", [RecordingFile(path, began, AS_CODED)], store, *span)
     remuxer = Remuxer(tmp_path / "gone.mp4")
     monkeypatch.setattr(remuxer, "add", lambda piece: gone.release())
     with pytest.raises(OutputError, match="nobody waits"), remuxer:

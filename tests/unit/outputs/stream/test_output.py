@@ -20,7 +20,7 @@ import pytest
 
 from pipeline.draw.primitives import colour
 from pipeline.errors import ConfigError
-from pipeline.frames import Image, Packet
+from pipeline.frames import Image, Packet, Presentation
 from pipeline.outputs.stream import publisher
 from pipeline.outputs.stream.child import HEAD
 from pipeline.outputs.stream.output import StreamOutput
@@ -123,6 +123,23 @@ def test_boxes_are_burnt_in_and_a_keyframe_comes_each_second(crew: Start, scene:
     assert share(pictures[-1][60:150, 80:81], colour("person"), 60) > 0.7
     keys = [at for at, data in enumerate(sink.pictures) if START + b"\x65" in data or b"\0\0\1\x65" in data]
     assert keys[:3] == [0, 10, 20]
+
+
+def test_pictures_that_are_to_be_turned_are_encoded_upright(crew: Start, scene: Scene, sink: RtspSink) -> None:
+    turned = Packet("door", "h264", b"data", True, 0.0, 0.0, 0.0, 180, 320, Presentation(90))
+    with streaming(crew, sink.address) as output:
+        output.packet(turned)
+        assert output.needs_frames("door")
+
+        def more() -> bool:
+            output.show(scene.view(scene.result(320, 180)))
+            output.packet(turned)
+            scene.clock.seconds += 0.1
+            return len(sink.pictures) >= 5
+
+        assert until(more)
+    assert decoded(sink.pictures)[-1].shape == (180, 320, 3)
+    assert scene.drawn == 0
 
 
 @pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="there is no ffmpeg to read the stream back")
