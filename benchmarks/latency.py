@@ -2,8 +2,8 @@
 
     python -m benchmarks.latency [--seconds 20] [--rounds 3] [--model person-detection-0202] [--show auto]
 
-With `--show exact` every picture waits for its own boxes, with `live` none does. Arrival is the moment FFmpeg hands over
-the compressed picture; the time to unpack it counts.
+With `--show exact` every picture waits for its own boxes, with `live` none does. Arrival is the moment FFmpeg hands
+over the compressed picture; the time to unpack it counts.
 """
 
 from __future__ import annotations

@@ -35,6 +35,10 @@ class _Flight(NamedTuple):
     """Why it could not be started."""
 
 
+class _StoppedError(Exception):
+    """The end of the run while a request was being waited for."""
+
+
 class _BadPictureError(Exception):
     """What the device cannot do with one picture, while it can with others."""
 
@@ -44,7 +48,7 @@ class Engine:
 
     Two threads run it: one in `feed`, one in `collect`. `deliver` is called in `collect`'s thread, in the order of
     each camera's frames; when it blocks, feeding stops as soon as all requests are used. `first` are frames to begin
-    with, before those of the intake.
+    with, before those of the intake. Once `stopping` is set nobody wants the results that are still to come.
     """
 
     def __init__(
@@ -56,6 +60,7 @@ class Engine:
         stats: Stats,
         timeout: float,
         first: Iterable[Frame] = (),
+        stopping: threading.Event | None = None,
     ) -> None:
         self._detector = detector
         self._intake = intake
@@ -66,10 +71,11 @@ class Engine:
         self._timeout = timeout
         self._first = list(first)
         self._leaving = threading.Event()
+        self._stopping = stopping or threading.Event()
         self._idle: Channel[Request] = Channel(detector.requests)
         self._in_flight: Channel[_Flight] = Channel(detector.requests)
         self.unfinished: list[Frame] = []
-        """After DeviceError: the frames that were taken in and have no result, in their order."""
+        """After DeviceError or the stop: the frames that were taken in and have no result, in their order."""
         try:
             for _ in range(detector.requests):
                 self._idle.put(detector.request())
@@ -135,6 +141,8 @@ class Engine:
                 failed = None
                 self._idle.put(request)
                 self._deliver(result)
+        except _StoppedError:
+            pass
         finally:
             self._leaving.set()
             self._idle.close(discard=True)
@@ -172,6 +180,8 @@ class Engine:
     def _wait(self, request: Request, started: float) -> None:
         deadline = started + self._timeout
         while not request.wait_for(int(_POLL_S * 1000)):
+            if self._stopping.is_set():
+                raise _StoppedError
             if self._clock.monotonic() > deadline:
                 # Whoever frees or cancels a request that hangs waits for it, so nobody may ever.
                 for each in (self._detector, request):
@@ -190,7 +200,7 @@ class Engine:
             request = self._detector.request()
             self._detector.fill(request, frame.picture)
             self._run(request)
-        except DeviceError:
+        except (DeviceError, _StoppedError):
             raise
         except Exception:
             try:

@@ -81,14 +81,23 @@ class Failover:
                     notify(log, following[1].report())
         finally:
             for frame in self._pending:
-                self._stats.cameras[frame.camera].dropped("failed")
+                self._stats.cameras[frame.camera].dropped("stopped" if self._threads.stopping.is_set() else "failed")
 
     def _serve(self, device: str, detector: Detector) -> tuple[str, Detector] | None:
         """Infer with a detector for as long as it answers; return the next one and its device, None at the end."""
         began = self._clock.monotonic()
         first, self._pending = self._pending, []
         try:
-            engine = Engine(detector, self._intake, self._take, self._detect, self._stats, self._timeout, first)
+            engine = Engine(
+                detector,
+                self._intake,
+                self._take,
+                self._detect,
+                self._stats,
+                self._timeout,
+                first,
+                self._threads.stopping,
+            )
         except DeviceError as error:
             return self._replace(device, detector, error, first, 0.0)
         way_back = _WayBack(self._load, self._devices[0], engine, self._clock)

@@ -295,6 +295,19 @@ def test_a_failure_is_told_though_no_further_picture_comes() -> None:
     rig.end()
 
 
+def test_the_stop_waits_for_no_answer_and_counts_what_was_under_way() -> None:
+    device = Device("CPU")
+    rig = Rig(device)
+    rig.put_and_see()
+    device.hangs = lambda: True
+    rig.put()
+    until(lambda: rig.stats.cameras["door"].figures().in_flight == 1)
+    rig.threads.stop()
+    rig.end()
+    assert rig.threads.error is None
+    assert rig.stats.cameras["door"].figures().dropped == {"stopped": 1}
+
+
 def test_the_run_can_end_while_a_device_is_being_made_ready() -> None:
     first = Device("GPU")
     rig = Rig(first, Device("CPU"))
