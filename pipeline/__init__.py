@@ -9,6 +9,7 @@ with pipeline.open("config/minimal.yaml") as results:
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,9 +21,10 @@ if TYPE_CHECKING:
 
     from .errors import ConfigError, PipelineError, SourceError
     from .frames import Detection, Detections, Frame, Result
-    from .results import Results
+    from .results import CameraChange, Results
 
 __all__ = [
+    "CameraChange",
     "Config",
     "ConfigError",
     "Detection",
@@ -38,6 +40,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "CameraChange": "results",
     "Config": "config.root",
     "ConfigError": "errors",
     "Detection": "frames",
@@ -57,28 +60,31 @@ def __getattr__(name: str) -> Any:
     return getattr(import_module(f".{_HOMES[name]}", __name__), name)
 
 
-def load(path: str | Path, *overrides: str) -> Config:
-    """The configuration in a YAML file; each override is `key.path=value`. Raises ConfigError with every problem."""
-    from pipeline.config.load import load as read
+def load(config: str | Path | Mapping[str, Any], *overrides: str) -> Config:
+    """Return the configuration in a YAML file, of one source, or in a mapping with the keys of a file.
 
-    return read(path, overrides)
+    Each override is `key.path=value`. Raises ConfigError with every problem.
+    """
+    return _config(config, overrides)
 
 
-def open(config: str | Path | Config | None = None, *overrides: str) -> Results:
-    """Start the pipeline and iterate over its results.
+def open(config: str | Path | Mapping[str, Any] | Config | None = None, *overrides: str) -> Results:
+    """Return the results of all cameras, to iterate over; the cameras start when the first result is asked for.
 
-    `config` is a YAML file, a Config, or nothing for the drawn demo. Outputs that the configuration names
-    work beside the iteration; a window does not. Raises PipelineError: see pipeline.errors.
+    `config` is a YAML file, a source (camera number, address or video file), a mapping with the keys of a file, a
+    Config, or nothing for the drawn demo. Outputs that the configuration names work beside the iteration; a window does
+    not. Raises PipelineError: see pipeline.errors.
     """
     from .results import Results
 
     return Results(_config(config, overrides))
 
 
-def run(config: str | Path | Config | None = None, *overrides: str) -> dict[str, object]:
+def run(config: str | Path | Mapping[str, Any] | Config | None = None, *overrides: str) -> dict[str, object]:
     """Run the configured outputs until the sources end, on the main thread; returns the summary.
 
-    Without outputs in the configuration it opens a window, or a page where there is no display.
+    `config` is as for `open`. Without outputs in the configuration it opens a window, or a page where there is no
+    display.
     """
     from pipeline.runtime.runtime import Runtime
 
@@ -87,7 +93,7 @@ def run(config: str | Path | Config | None = None, *overrides: str) -> dict[str,
     return runtime.summary()
 
 
-def _config(config: str | Path | Config | None, overrides: tuple[str, ...]) -> Config:
+def _config(config: str | Path | Mapping[str, Any] | Config | None, overrides: tuple[str, ...]) -> Config:
     from pipeline.config.root import Config
 
     if isinstance(config, Config):
@@ -96,6 +102,6 @@ def _config(config: str | Path | Config | None, overrides: tuple[str, ...]) -> C
 
             raise ConfigError("overrides go with a file; give a Config the values itself")
         return config
-    from pipeline.config.load import load as read
+    from pipeline.config.load import of_any
 
-    return read(config, overrides)
+    return of_any(config, overrides)

@@ -58,9 +58,10 @@ class Fault:
 
 def parse(address: str) -> tuple[tuple[Fault, ...], str]:
     """Return the faults in front of an address, and the address itself; ValueError says what is wrong with them."""
-    if not address.startswith("fault:"):
+    front, first, rest = address.partition(":")
+    if not first or front.lower() != "fault":
         return (), address
-    written, colon, real = address.removeprefix("fault:").partition(":")
+    written, colon, real = rest.partition(":")
     if not colon or not real:
         raise ValueError(f"must be {_FORM}, such as fault:stall=10@20/60:demo")
     if inner(real) != real:

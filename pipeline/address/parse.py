@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
+import stat
 from typing import Literal
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 Kind = Literal["demo", "webcam", "network", "plugin", "file"]
 
@@ -12,10 +14,14 @@ NAMED_SECRET = re.compile(r"(?i)((?:pass(?:word|wd)?|pwd|token|secret|credential
 """A value whose name says that it is a secret: the name with its equals sign, and the value."""
 
 _SCHEME = re.compile(r"^([a-zA-Z][a-zA-Z0-9+.-]+)://")
-_FAULTS = re.compile(r"^(fault:[^:]*:)+")
+_FAULTS = re.compile(r"^((?i:fault):[^:]*:)+")
 _FILE_SCHEMES = frozenset({"", "file"})
 _NETWORK = frozenset({"rtsp", "rtsps", "rtmp", "rtmps", "http", "https", "udp", "tcp", "rtp", "srt"})
 _PATH = re.compile(r"^(/(?!/)|\.|~|[A-Za-z]:[\\/])")
+_DEVICE = re.compile(r"/dev/(v4l/.*|video.*|[^/]*(cam|video)[^/]*)", re.IGNORECASE)
+"""Paths of cameras' devices that are not there: the kernel's, those of udev, and what people call them by rules."""
+_V4L2_MAJOR_ID = 81
+"""The number by which Linux knows the devices of V4L2, whatever they are called."""
 _PLAIN_HOST = re.compile(r"^(\[[^]]*\]|[^:]*)(:\d*)?$")
 _ASKED = re.compile(r"[?&;]\w[\w.-]*=")
 
@@ -23,16 +29,35 @@ _ASKED = re.compile(r"[?&;]\w[\w.-]*=")
 def kind(address: str) -> Kind:
     """Tell which sort of source an address names.
 
-    `demo`, a camera number or /dev/video* (`webcam`), a `network` address, a scheme that only another distribution
-    can know (`plugin`), or a `file`.
+    `demo`, a camera number or the path of a camera's device (`webcam`), a `network` address, a scheme that only another
+    distribution can know (`plugin`), or a `file`.
     """
     address = inner(address)
-    if address == "demo":
+    if address.lower() == "demo":
         return "demo"
-    if address.isdigit() or address.startswith(("/dev/video", "/dev/v4l/")):
+    if (address.isascii() and address.isdigit()) or _is_camera_device(address):
         return "webcam"
     named = scheme(address)
     return "network" if named in _NETWORK else "file" if named in _FILE_SCHEMES else "plugin"
+
+
+def _is_camera_device(path: str) -> bool:
+    """Tell whether a path is that of a V4L2 device, whatever it is called; one that is missing goes by its folder."""
+    if not path.startswith("/"):
+        return False
+    try:
+        status = os.stat(path)
+    except (OSError, ValueError):
+        return _DEVICE.match(path) is not None
+    return stat.S_ISCHR(status.st_mode) and os.major(status.st_rdev) == _V4L2_MAJOR_ID
+
+
+def local_path(address: str) -> str:
+    """Return the path that the address of a file means: without file://, and with the user's home in the place of ~/."""
+    match = _SCHEME.match(address)
+    if match and match[1].lower() == "file":
+        return unquote(re.sub(r"^localhost(?=/)", "", address[match.end() :]), errors="surrogateescape")
+    return os.path.expanduser(address) if address.startswith("~/") else address
 
 
 def scheme(address: str) -> str:
@@ -53,15 +78,20 @@ def login(address: str) -> tuple[str, str]:
 
 
 def connectable(address: str) -> str:
-    """Return a network address with the letters of its password encoded that would end the host's name too early."""
+    """Return a network address as FFmpeg wants it.
+
+    Its scheme is in small letters, and letters of its password are encoded that would end the host's name too early.
+    """
     match = _SCHEME.match(address)
-    rest = address[match.end() :] if match else ""
-    host = authority(rest)
-    if match is None or "@" in host or "@" not in rest or has_plain_host(host):
+    if match is None:
         return address
+    front, rest = match[0].lower(), address[match.end() :]
+    host = authority(rest)
+    if "@" in host or "@" not in rest or has_plain_host(host):
+        return front + rest
     given, _, tail = rest.rpartition("@")
-    user, _, password = given.partition(":")
-    return f"{match[0]}{quote(user, safe='%')}:{quote(password, safe='%')}@{tail}"
+    user, _, password = (quote(each, safe="%", errors="surrogateescape") for each in given.partition(":"))
+    return f"{front}{user}:{password}@{tail}"
 
 
 def prefix(address: str) -> str:

@@ -19,12 +19,12 @@ from typing import Annotated
 import typer
 from typer import Argument, Option
 
-from pipeline.address.parse import kind
 from pipeline.concurrency.signals import Interrupt
-from pipeline.config.load import load
+from pipeline.config.load import of_any
 from pipeline.config.models import Model
 from pipeline.config.overrides import Override
 from pipeline.config.root import Config
+from pipeline.config.sources import is_source
 from pipeline.errors import ConfigError, ModelError, PipelineError, SourceError, unwritable
 from pipeline.redaction import guard_logs, guarded_tracebacks, redacted, scrub
 from pipeline.version import __version__
@@ -38,7 +38,6 @@ from .streams import silence
 
 # Typer hides its copy of click; the root of its usage errors is still reachable from this one.
 _USAGE_ERROR: type[BaseException] = typer.BadParameter.__bases__[0]
-_VIDEOS = (".mp4", ".mkv", ".avi", ".mov", ".webm", ".ts", ".m4v", ".h264", ".mjpg")
 
 app = typer.Typer(
     add_completion=False,
@@ -49,7 +48,10 @@ app = typer.Typer(
 models = typer.Typer(help="The models that Lookout knows by name.")
 app.add_typer(models, name="models")
 
-ConfigFile = Annotated[str | None, Argument(metavar="CONFIG", help="YAML file; without one, a drawn demo.")]
+ConfigFile = Annotated[
+    str | None,
+    Argument(metavar="CONFIG", help="YAML file, or a camera number, address or video; without one, a drawn demo."),
+]
 Verbose = Annotated[bool, Option("--verbose", "-v", help="Show where in the program an error came from.")]
 Settings = Annotated[
     list[str] | None, Option("--set", metavar="KEY.PATH=VALUE", help="Any other key; may be repeated.")
@@ -335,9 +337,8 @@ def _no_such(word: str) -> ConfigError:
 
 
 def _loaded(config: str | None, changes: tuple[Override | str, ...]) -> Config:
-    if config is not None and not config.lower().endswith((".yaml", ".yml")):
-        if config.lower().endswith(_VIDEOS) or kind(config) in ("demo", "webcam", "network"):
-            raise ConfigError(f"{redacted(config)}: is a source, not a configuration; put -i in front of it")
-        if not Path(config).exists() and PurePath(config).name == config:
-            raise _no_such(config)
-    return load(config, changes)
+    if config is None or is_source(config):
+        return of_any(config, changes)
+    if not Path(config).exists() and PurePath(config).name == config and not PurePath(config).suffix:
+        raise _no_such(config)
+    return of_any(config, changes)

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import difflib
 import os
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from pipeline.errors import ConfigError
 
 from .nodes import Block, Node, Place, Problem, Text, brief, visible
-from .overrides import Override, apply
+from .overrides import Override, apply, node_of
 from .root import Config
 from .shorthand import complete
+from .sources import given_sources, is_source
 from .validation import build
 from .yaml_reader import Composer, place_in
 
@@ -30,6 +33,23 @@ def load(path: str | os.PathLike[str] | None, overrides: tuple[Override | str, .
         return _config(Block(Place("configuration")), [], overrides)
     name = os.fspath(path)
     return parse(_read(name), name, overrides)
+
+
+def of_values(values: Mapping[str, Any], overrides: tuple[Override | str, ...] = ()) -> Config:
+    """Return the configuration in a mapping, as a file has it: short forms and `${NAME}` included."""
+    problems: list[Problem] = []
+    return _config(node_of(values, Place("configuration"), (), problems, python=True), problems, overrides)
+
+
+def of_any(given: Any, overrides: tuple[Override | str, ...] = ()) -> Config:
+    """Return the configuration that something given in its place means: a file, a source, a mapping, or None."""
+    if isinstance(given, Mapping):
+        return of_values(given, overrides)
+    if given is not None and not isinstance(given, str | os.PathLike):
+        raise ConfigError(f"configuration: must be a file, an address, a mapping or a Config, got {brief(repr(given))}")
+    if given is None or not is_source(text := os.fspath(given)):
+        return load(given, overrides)
+    return load(None, (*given_sources([text]), *overrides))
 
 
 def parse(text: str, name: str = "configuration", overrides: tuple[Override | str, ...] = ()) -> Config:

@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import PurePath
 from typing import Any
+
+from pydantic import SecretStr
+
+from pipeline.redaction import MASK, conceal
 
 from .nodes import Block, Entry, Node, Place, Problem, Sequence, Text, brief, text_of
 from .outputs import registered
+from .section import Section
 from .validation import SECTIONS
+
+_NOT_FINITE = {"inf": ".inf", "-inf": "-.inf", "nan": ".nan"}
+"""How YAML writes the numbers that are none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +43,7 @@ def apply(root: Block, override: Override, problems: list[Problem]) -> None:
         return
     node = override.value
     if not isinstance(node, Node):
-        node = _node(node, place, override.path, problems)
+        node = node_of(node, place, override.path, problems)
     wrong = _assign(root, override.path, node)
     if wrong:
         problems.append(Problem(place, override.path, wrong))
@@ -45,13 +55,28 @@ def apply(root: Block, override: Override, problems: list[Problem]) -> None:
                 section.node.entries.pop(override.path[1], None)
 
 
-def _node(value: Any, place: Place, key: tuple[str, ...], problems: list[Problem]) -> Node:
-    if isinstance(value, dict):
-        entries = {name: Entry(place, _node(each, place, (*key, name), problems)) for name, each in value.items()}
+def node_of(value: Any, place: Place, key: tuple[str, ...], problems: list[Problem], *, python: bool = False) -> Node:
+    """Return a value as if it had been written in a file; a text of `python` is text, and never a number or nothing."""
+    if isinstance(value, Section):
+        value = value.model_dump(exclude_unset=True)
+    if isinstance(value, Mapping):
+        entries = {
+            str(name): Entry(place, node_of(each, place, (*key, str(name)), problems, python=python))
+            for name, each in value.items()
+        }
         return Block(place, entries)
-    if isinstance(value, list):
-        return Sequence(place, [_node(each, place, (*key, str(i)), problems) for i, each in enumerate(value)])
-    return text_of(value, place, key, problems)
+    if isinstance(value, list | tuple):
+        nodes = [node_of(each, place, (*key, str(i)), problems, python=python) for i, each in enumerate(value)]
+        return Sequence(place, nodes)
+    if isinstance(value, str | PurePath):
+        return text_of(str(value), place, key, problems, plain=not python)
+    if isinstance(value, SecretStr):
+        conceal(value.get_secret_value())
+        return Text(place, value.get_secret_value(), MASK, plain=False)
+    if value is None:
+        return Text(place, "", "")
+    written = str(value).lower() if isinstance(value, bool) else str(value)
+    return Text(place, _NOT_FINITE.get(written, written), written)
 
 
 def _assign(root: Block, path: tuple[str, ...], node: Node) -> str:

@@ -18,6 +18,7 @@ from pipeline.capture.source import Source
 from pipeline.capture.sources import source_class
 from pipeline.capture.sources.deadline import Deadline, resolve
 from pipeline.capture.sources.ffmpeg import FfmpegSource
+from pipeline.capture.sources.ffmpeg_errors import REFUSED
 from pipeline.clock import Clock
 from pipeline.config.cameras import Capture
 from pipeline.errors import SourceError
@@ -163,7 +164,7 @@ def _ask(address: str, measurement: Measurement, stopping: threading.Event, cloc
             resolve(host, deadline)
     measurement.said = describe(address, _DESCRIBE_S)
     if measurement.said.protocol == "rtsp" and measurement.said.status in (401, 403):
-        raise SourceError(f"{name}: user or password are wrong or missing", "unauthorized")
+        raise SourceError(f"{name}: {REFUSED}", "unauthorized")
     if measurement.said.protocol == "rtsp" and measurement.said.status == 404:
         raise SourceError(f"{name}: there is no such stream", "not found")
     if measurement.said.protocol in ("http", "other"):

@@ -9,6 +9,7 @@ import pipeline
 
 def test_the_public_names_are_these_and_no_others() -> None:
     assert pipeline.__all__ == [
+        "CameraChange",
         "Config",
         "ConfigError",
         "Detection",

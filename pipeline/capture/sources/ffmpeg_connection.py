@@ -22,10 +22,11 @@ from .ffmpeg_errors import explain
 MAX_PICTURE_PIXELS = 8192 * 8192
 """No picture may be larger, whatever a stream says of itself."""
 
-_FINISHED = (".mp4", ".mkv", ".webm", ".avi", ".mov", ".m4v", ".ts", ".mpg", ".mpeg", ".flv")
-
 _NET_US = "2000000000"
 """The limit that FFmpeg itself is given, in microseconds: its longest, for only Deadline leaves pauses out."""
+
+_SIZELESS = frozenset({"hls", "dash", "mpjpeg"})
+"""Formats whose size says nothing: that of a playlist is its own, and cameras that send pictures for ever invent one."""
 
 # See deadline.py; PyAV has no public way to end a wait.
 setattr(av.container.core, "time", DeadlineClock())  # noqa: B010
@@ -37,7 +38,6 @@ class FfmpegConnection:
     def __init__(self, address: str, settings: Capture, stopping: threading.Event | None) -> None:
         """Take an address or a path; once `stopping` is set, a call into FFmpeg ends within 0.2 s."""
         remember(address)
-        self._address = address
         self._settings = settings
         self.name = redacted(address)
         """The address as it may be shown."""
@@ -45,8 +45,9 @@ class FfmpegConnection:
         """Empty for a file."""
         self.local = not self.scheme
         """Whether it is a file of this machine."""
-        self.live = not self.local and not self._finished()
-        """Whether it goes on by itself; only once it is open is that certain."""
+        self._address = addresses.local_path(address) if self.local else address
+        self.live = not self.local
+        """Whether it goes on by itself; of a network address only an answer shows that it does not."""
         self.deadline = Deadline(stopping)
         self.container: av.container.InputContainer | None = None
         self.fps = 0.0
@@ -93,7 +94,7 @@ class FfmpegConnection:
             return SourceError(f"{self.name}: stopped", "ended")
         if error is None or self.deadline.passed:
             return SourceError(f"{self.name}: {silence}", "timed out")
-        reason, words = explain(error, playing=played)
+        reason, words = explain(error, playing=played, local=self.local)
         return SourceError(f"{self.name}: {words}", reason)
 
     @property
@@ -101,20 +102,21 @@ class FfmpegConnection:
         """FFmpeg's name of the container's format, such as rtsp, hls or avi; empty while closed."""
         return self.container.format.name if self.container is not None else ""
 
-    def _finished(self) -> bool:
-        return self.scheme in ("http", "https") and urlsplit(self.name).path.lower().endswith(_FINISHED)
-
     def _connect(self, *, thorough: bool, played: bool) -> av.VideoStream:
         # The prefix keeps a colon in a file's name from being read as a protocol.
         where = f"file:{self._address}" if self.local else addresses.connectable(self._address)
         chosen = options(self._settings, self.scheme, live=self.live, thorough=thorough)
-        limits = (self._settings.open_timeout, max(self._settings.start_timeout, self._settings.read_timeout))
+        silence = f"no answer within {self._settings.open_timeout:g} s"
         try:
-            container = av.open(where, options=chosen, timeout=limits)
+            # The limit of PyAV is as far away as FFmpeg's own: only Deadline knows how long each wait may be.
+            container = av.open(where, options=chosen, timeout=int(_NET_US) / 1e6)
         except (av.FFmpegError, OSError, ValueError) as error:
-            silence = f"no answer within {self._settings.open_timeout:g} s"
             raise self.failure(error, silence, played=played) from None
         self.container = container
+        if self.deadline.passed:
+            # What FFmpeg had learnt when it was cut off may be anything.
+            self.close()
+            raise self.failure(None, silence, played=played)
         if not container.streams.video:
             self.close()
             raise SourceError(f"{self.name}: there are no pictures in it", "unsupported")
@@ -133,13 +135,23 @@ class FfmpegConnection:
 
     def _tune(self, decoder: av.VideoCodecContext) -> None:
         assert self.container is not None
-        if self.live and (self.container.duration or 0) > 0 and self.scheme.startswith("http"):
+        if self.live and self._finished():
             self.live = False
         # Frame threads hold back one picture each, which only files can afford, and only with cores to spare.
         cores = os.cpu_count() or 1
         decoder.thread_type = "SLICE" if self.live or cores <= 4 else "AUTO"
         decoder.thread_count = min(2 if self.live else 4, cores)
         decoder.options = {"max_pixels": str(MAX_PICTURE_PIXELS)}
+
+    def _finished(self) -> bool:
+        """Tell whether the server has said where the stream ends: nothing but a file over HTTP has a length."""
+        assert self.container is not None
+        if not self.scheme.startswith("http"):
+            return False
+        has_size = self.container.size > 0 and self.format not in _SIZELESS
+        # That of MP4 is the sum of the pieces that came so far, of however many.
+        has_duration = (self.container.duration or 0) > 0 and "mp4" not in self.format
+        return has_size or has_duration
 
     def _describe(self, stream: av.VideoStream, decoder: av.VideoCodecContext) -> None:
         rate = float(stream.average_rate or stream.guessed_rate or 0)
@@ -184,6 +196,7 @@ def options(settings: Capture, scheme: str, *, live: bool, thorough: bool) -> di
 def check_file(source: str) -> None:
     """See at no cost whether a path can name a video; raises SourceError."""
     name = redacted(source)
+    source = addresses.local_path(source)
     try:
         status = os.stat(source)
     except FileNotFoundError:

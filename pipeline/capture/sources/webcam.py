@@ -1,4 +1,4 @@
-"""A camera on this machine, by number or /dev/video*: OpenCV."""
+"""A camera on this machine, by number or the path of its device: OpenCV."""
 
 from __future__ import annotations
 
@@ -136,7 +136,7 @@ class WebcamSource:
     def _check_device(self) -> None:
         error = self._error_of_opening()
         if error in (errno.ENOENT, errno.ENODEV, errno.ENXIO):
-            there = ", ".join(sorted(glob.glob("/dev/video*")))
+            there = ", ".join(sorted(glob.glob("/dev/video*")) + sorted(glob.glob("/dev/v4l/by-id/*")))
             known = f"there is {there}" if there else "none is connected"
             raise SourceError(f"{self._path}: no such camera; {known}", "not found")
         if error in (errno.EACCES, errno.EPERM):

@@ -20,10 +20,11 @@ import pytest
 
 from pipeline.cli import COMMANDS
 from pipeline.cli.app import main
-from pipeline.cli.options import camera_names, overrides
+from pipeline.cli.options import overrides
 from pipeline.config.cameras import Camera
 from pipeline.config.load import load
 from pipeline.config.root import Config, Output
+from pipeline.config.sources import camera_names
 from pipeline.outputs.events.settings import Events
 from pipeline.outputs.video.settings import Video
 from pipeline.outputs.window.settings import Window
@@ -101,10 +102,6 @@ MISTAKES = [
     (["run", "stret.yaml"], "stret.yaml: no such file; did you mean street.yaml?"),
     (["check", "stret.yml"], "stret.yml: no such file; did you mean street.yaml?"),
     (["check", "folder.yaml"], "folder.yaml: is a folder, not a configuration file"),
-    (["demo"], "demo: is a source, not a configuration; put -i in front of it"),
-    (["0"], "0: is a source, not a configuration; put -i in front of it"),
-    (["street.mp4"], "street.mp4: is a source, not a configuration; put -i in front of it"),
-    (["rtsp://me:hunter2@h/1"], "rtsp://***@h/1: is a source, not a configuration; put -i in front of it"),
     (["-t", "3"], "--threshold 3: detect.threshold: must be below 1, got 3"),
     (["-t", "high"], "--threshold high: detect.threshold: must be a number, got 'high'"),
     (["--web", "80:x"], "--web 80:x: outputs.0.web: must be PORT or HOST:PORT, got '80:x'"),

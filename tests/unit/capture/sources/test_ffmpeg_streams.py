@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import http.server
 import socket
 import threading
@@ -19,6 +20,7 @@ import numpy as np
 import pytest
 
 from pipeline.capture.sources.ffmpeg import FfmpegSource
+from pipeline.capture.sources.ffmpeg_errors import REFUSED
 from pipeline.config.cameras import Capture
 from pipeline.errors import SourceError
 from tests.support.cameras import picture_of
@@ -99,7 +101,7 @@ def test_a_wrong_password_is_said_without_the_password(clip: Clip, auth: Literal
     wrong = "not-" + SECRET
     with RtspServer({"live": clip}, user="cam", password=SECRET, auth=auth) as server:
         error, took = failure(server.url("live", password=wrong))
-        assert str(error) == f"rtsp://***@127.0.0.1:{server.port}/live: user or password are wrong or missing"
+        assert str(error) == f"rtsp://***@127.0.0.1:{server.port}/live: {REFUSED}"
     assert error.reason == "unauthorized"
     assert took < LIMIT_S
     said = "".join(traceback.format_exception(error))
@@ -299,6 +301,8 @@ def web(tmp_path: Path) -> Iterator[str]:
 
     class Handler(http.server.SimpleHTTPRequestHandler):
         def do_GET(self) -> None:
+            if self.path.startswith(("/live/", "/slow/")):
+                return self.go_on()
             if self.path != "/mjpeg":
                 return super().do_GET()
             self.send_response(200)
@@ -310,6 +314,19 @@ def web(tmp_path: Path) -> Iterator[str]:
                 self.wfile.write(head.encode() + data + b"\r\n")
                 time.sleep(0.02)
             return None
+
+        def go_on(self) -> None:
+            """Send a file without saying how long it is: all of it, or a bit again and again until nobody listens."""
+            self.send_response(200)
+            self.end_headers()
+            data = Path(str(tmp_path), self.path.partition("?")[0].split("/")[-1]).read_bytes()
+            if self.path.startswith("/live/"):
+                self.wfile.write(data)
+                return
+            with contextlib.suppress(OSError):
+                for at in range(0, len(data), 188):
+                    self.wfile.write(data[at : at + 188])
+                    time.sleep(0.05)
 
         def log_message(self, *anything: object) -> None:
             pass
@@ -348,6 +365,39 @@ def test_a_finished_file_over_http_ends_as_a_file(web: str, tmp_path: Path) -> N
     error, _ = failure(f"{web}/other.mp4?token=abcdefgh")
     assert error.reason == "not found"
     assert "abcdefgh" not in str(error)
+
+
+@pytest.mark.parametrize("name", ["cam.ts", "stream.mp4?src=door", "cam.flv", "cam.mkv", "cam.mjpeg"])
+def test_a_stream_of_no_known_length_is_live_whatever_it_is_called(web: str, tmp_path: Path, name: str) -> None:
+    path = tmp_path / name.partition("?")[0]
+    clip = street(30)
+    if path.suffix == ".mjpeg":
+        path.write_bytes(b"".join(cv2.imencode(".jpg", each)[1].tobytes() for each in clip))
+    else:
+        options = {"movflags": "frag_keyframe+empty_moov"} if path.suffix == ".mp4" else {}
+        with av.open(str(path), "w", options=options) as made:
+            stream = made.add_stream("libx264", rate=30, options={"g": "10", "preset": "ultrafast"})
+            stream.width, stream.height, stream.pix_fmt = 640, 360, "yuv420p"
+            for picture in clip:
+                made.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="bgr24")))
+            made.mux(stream.encode(None))
+    if path.suffix in (".ts", ".mp4", ".mjpeg"):
+        source = FfmpegSource(f"{web}/live/{name}", patient())
+        source.open()
+        assert source.live
+        assert drained(source)[0].reason == "ended"
+    source = FfmpegSource(f"{web}/{name}", patient())
+    source.open()
+    assert not source.live
+    while source.read() is not None:
+        pass
+    source.close()
+
+
+def test_an_opening_that_its_limit_cuts_off_has_failed_in_one_line(web: str, tmp_path: Path) -> None:
+    write_file(tmp_path / "cam.ts", street(60))
+    error, _ = failure(f"{web}/slow/cam.ts", open_timeout=0.5)
+    assert (error.reason, str(error)) == ("timed out", f"{web}/slow/cam.ts: no answer within 0.5 s")
 
 
 def test_a_finished_playlist_ends_and_a_growing_one_is_live(web: str, tmp_path: Path) -> None:

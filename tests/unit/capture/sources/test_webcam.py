@@ -90,11 +90,12 @@ def read(
     flag: str = "",
     error: int = 0,
     reader: str = READER,
+    device: str = "/dev/video77",
 ) -> list[str]:
     """What a program says that reads `count` pictures, then sets `flag` and reads on."""
     environment = os.environ | {
         "LD_PRELOAD": str(library),
-        "FAKE_CAMERA": "/dev/video77",
+        "FAKE_CAMERA": device,
         "FAKE_CAMERA_FRAMES": str(library.parent / "frames"),
         "FAKE_CAMERA_GONE": str(tmp_path / "gone"),
         "FAKE_CAMERA_MUTE": str(tmp_path / "mute"),
@@ -172,3 +173,17 @@ def test_a_camera_one_may_not_use_names_the_group(monkeypatch: pytest.MonkeyPatc
     with pytest.raises(SourceError, match="add the user to the group video and log in again") as caught:
         WebcamSource("0", Capture()).open()
     assert caught.value.reason == "unauthorized"
+
+
+@pytest.mark.parametrize("device", ["/dev/door-cam", "/dev/v4l/by-id/usb-046d_HD_Webcam_C920-video-index0"])
+def test_a_camera_may_have_another_name(library: Path, tmp_path: Path, device: str) -> None:
+    head, *pictures = read(library, tmp_path, device, count=3, device=device)
+    assert head == read(library, tmp_path)[0]
+    first, *later = (int(each.split()[2]) for each in pictures)
+    assert later == [first + 1, first + 2]
+
+
+@pytest.mark.parametrize("device", ["/dev/door-cam", "/dev/v4l/by-id/usb-none"])
+def test_a_camera_of_another_name_that_is_not_there_is_no_file(library: Path, tmp_path: Path, device: str) -> None:
+    (told,) = read(library, tmp_path, device)
+    assert told.startswith(f"not found | {device}: no such camera; ")
