@@ -6,6 +6,7 @@
     ├── ModelError                 4   a model file is missing, damaged or of another kind
     ├── DeviceError(RuntimeError)  4   the accelerator asked for is absent or fails
     ├── OutputError(OSError)       5   a window, port or file cannot be written
+    │   └── OutputGoneError        5   whoever read it has gone for good
     └── StageStuckError            1   a thread did not end within the deadline
     TrainingError                  2   lookout-train alone: its input cannot be used
 
@@ -74,6 +75,10 @@ class OutputError(PipelineError, OSError):
     """A window, a port or a file cannot be written."""
 
     exit_code = 5
+
+
+class OutputGoneError(OutputError):
+    """Nobody will take anything any more, so that no new try is of use."""
 
 
 class StageStuckError(PipelineError, RuntimeError):

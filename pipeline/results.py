@@ -234,7 +234,7 @@ class Results:
         if result is None:
             raise OutputError(f"{camera}: no snapshot: no picture came yet")
         stats = self._runtime.stats
-        return save(self._runtime.view(result), stats.cameras[camera], stats.clock, path)
+        return save(self._runtime.view(result), stats.cameras[camera], stats.clock, path, self._runtime.claims)
 
     def summary(self) -> dict[str, Any]:
         """Everything that was counted so far, with the keys of the summary file."""

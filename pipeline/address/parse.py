@@ -71,6 +71,17 @@ def inner(address: str) -> str:
     return _FAULTS.sub("", address)
 
 
+def file_of(address: str) -> str:
+    """Return the file or device on this machine that an address reads, without any `file:`; empty where it is none."""
+    address = inner(address)
+    if address.isdigit():
+        return f"/dev/video{int(address)}"
+    named = scheme(address)
+    if address == "demo" or (named and named not in _FILE_SCHEMES):
+        return ""
+    return address.removeprefix("file:")
+
+
 def login(address: str) -> tuple[str, str]:
     """Return user and password as they stand in an address; empty where it has none."""
     user, _, password = split_login(inner(address))[0].partition(":")

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from pipeline.concurrency.signals import Interrupt
 from pipeline.config.root import Config
-from pipeline.errors import PipelineError, SourceError
+from pipeline.errors import OutputError, PipelineError, SourceError
 from pipeline.stats.registry import Stats
 
 from .log_format import LogFormat, logging_to
@@ -60,6 +60,12 @@ def watch(
         with Interrupt(runtime.stop) as interrupt:
             try:
                 runtime.run()
+            except OutputError as error:
+                # Whoever stopped a run that went on after a loss gets the code of the stop.
+                if runtime.error is not None or not interrupt.number:
+                    raise
+                for line in str(error).splitlines():
+                    log.error("%s", line)
             finally:
                 status.close()
                 numbers = runtime.summary()

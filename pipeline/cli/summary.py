@@ -6,7 +6,8 @@ The keys of the file are stable; those that later versions add stand beside them
                       fps: shown frames a second; people: detections in the last result, null where the
                       camera is not detected; detected: whether it is; passed: frames that went on without;
                       latency_ms: from the capture of a frame until its first output showed it
-    outputs.NAME      shown, skipped: views; states: what is to be told of its parts, such as streams
+    outputs.NAME      shown, skipped: views; lost: pictures and lines that could not be written;
+                      states: what is to be told of its parts, such as streams
     stages.STAGE      what one frame took there, in milliseconds
     model             name and precision of the detector
     device            devices that executed it, requests, streams

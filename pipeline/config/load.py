@@ -32,7 +32,7 @@ def load(path: str | os.PathLike[str] | None, overrides: tuple[Override | str, .
     if path is None:
         return _config(Block(Place("configuration")), [], overrides)
     name = os.fspath(path)
-    return parse(_read(name), name, overrides)
+    return parse(_read(name), name, overrides, file=name)
 
 
 def of_values(values: Mapping[str, Any], overrides: tuple[Override | str, ...] = ()) -> Config:
@@ -52,8 +52,13 @@ def of_any(given: Any, overrides: tuple[Override | str, ...] = ()) -> Config:
     return load(None, (*given_sources([text]), *overrides))
 
 
-def parse(text: str, name: str = "configuration", overrides: tuple[Override | str, ...] = ()) -> Config:
-    """Return the configuration in a text; `name` stands in the place of the file's name in messages."""
+def parse(
+    text: str, name: str = "configuration", overrides: tuple[Override | str, ...] = (), *, file: str | None = None
+) -> Config:
+    """Return the configuration in a text; `name` stands in the place of the file's name in messages.
+
+    `file` is where the text was read, which no output may overwrite.
+    """
     problems: list[Problem] = []
     root = Composer(text, lambda line, column: Place(name, line, column), problems).document()
     if root is None and not problems and overrides:
@@ -65,10 +70,12 @@ def parse(text: str, name: str = "configuration", overrides: tuple[Override | st
     if root is not None and not isinstance(root, Block):
         problems.append(Problem(root.place, (), "must be a block of 'key: value' lines"))
         root = None
-    return _config(root, problems, overrides)
+    return _config(root, problems, overrides, file)
 
 
-def _config(root: Node | None, problems: list[Problem], overrides: tuple[Override | str, ...]) -> Config:
+def _config(
+    root: Node | None, problems: list[Problem], overrides: tuple[Override | str, ...], file: str | None = None
+) -> Config:
     config = None
     if isinstance(root, Block):
         complete(root, problems)
@@ -77,7 +84,7 @@ def _config(root: Node | None, problems: list[Problem], overrides: tuple[Overrid
             if override is not None:
                 apply(root, override, problems)
                 complete(root, problems)
-        config = build(root, problems)
+        config = build(root, problems, file)
     if config is None or problems:
         lines = [str(problem) for problem in sorted(problems, key=lambda each: each.place)]
         more = [f"and {len(lines) - MAX_PROBLEM_COUNT} more"] if len(lines) > MAX_PROBLEM_COUNT else []

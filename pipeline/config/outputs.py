@@ -48,6 +48,16 @@ class OutputSettings(Section):
         """Raise ValueError if it cannot stand among outputs of these kinds, of which at least one is its own."""
 
     @property
+    def files_written(self) -> Mapping[str, str]:
+        """The names of the files that it writes by their keys, {camera} and {time} in them."""
+        return {}
+
+    @property
+    def files_read(self) -> Mapping[str, str]:
+        """The names of the files that it needs by their keys."""
+        return {}
+
+    @property
     def prints(self) -> bool:
         """Whether it writes to standard output, so that nothing else may."""
         return False

@@ -9,7 +9,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Annotated, Any
 
-from pydantic import Field, SerializeAsAny, WrapValidator, field_validator, model_validator
+from pydantic import Field, PrivateAttr, SerializeAsAny, WrapValidator, field_validator, model_validator
 
 from .cameras import Camera, Capture, Detect, Overlay
 from .models import Infer, Model
@@ -44,6 +44,13 @@ class Config(Section):
     """Where results go; none given opens a window, or the page where there is no display."""
     stop_timeout: Seconds = 2.0
     """Seconds everything may take to end."""
+
+    _file: str | None = PrivateAttr(default=None)
+
+    @property
+    def file(self) -> str | None:
+        """The file that it was read from; None where it was made otherwise."""
+        return self._file
 
     @field_validator("outputs")
     @classmethod

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 from pydantic import BaseModel, ValidationError
 
 from .cameras import Camera
+from .file_claims import FileClaims
 from .nodes import Block, Node, Place, Problem, Sequence, Text, brief, shown
 from .outputs import OutputEntry, kinds, output_model
 from .root import Config, Output
@@ -53,10 +54,19 @@ SECTIONS = tuple(key for key in Camera.model_fields if key in Config.model_field
 _MISFIT = object()
 
 
-def build(root: Block, problems: list[Problem]) -> Config | None:
-    """Return the configuration that the nodes mean; None, with problems added, where they mean none."""
+def build(root: Block, problems: list[Problem], file: str | None = None) -> Config | None:
+    """Return the configuration that the nodes mean; None, with problems added, where they mean none.
+
+    `file` is the one that it was read from, if any.
+    """
     try:
-        return Config.model_validate(_value(root, Config))
+        config = Config.model_validate(_value(root, Config))
+        config._file = file
+        conflicts = FileClaims(config).conflicts
+        for key, rule in conflicts:
+            at, node, _ = _followed(root, [*key])
+            problems.append(Problem(at if node is None else node.place, key, rule))
+        return None if conflicts else config
     except ValidationError as failure:
         errors = failure.errors(include_url=False, include_input=False)
     reported = {(problem.place, problem.rule) for problem in problems}

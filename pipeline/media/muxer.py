@@ -13,6 +13,8 @@ import av
 from av.container import InputContainer, OutputContainer
 
 from pipeline.errors import OutputError, unwritable
+from pipeline.files.names import for_ffmpeg
+from pipeline.files.writing import WrittenFile
 from pipeline.frames import AS_CODED, MAX_PICTURE_PIXELS, Packet, Presentation
 
 from .presentation import to_matrix
@@ -28,6 +30,7 @@ MUXERS = {
     ".mkv": {"cluster_time_limit": "500", "flush_packets": "1"},
 }
 """Endings that a file may have, with the options of their muxers."""
+_FORMATS = {".mp4": "mp4", ".mkv": "matroska"}
 CODECS = ("h264", "hevc", "mjpeg")
 """What can be written without encoding it anew."""
 
@@ -63,20 +66,37 @@ def add_stream(
 class Segment:
     """A file that starts with a keyframe; OutputError once it cannot be written any more."""
 
-    def __init__(self, path: Path, first: Packet) -> None:
-        """Make the file for the kind of pictures that `first`, a keyframe, is; DamagedError if it cannot be read."""
-        self.path = path
+    def __init__(self, file: WrittenFile, first: Packet) -> None:
+        """Write anew, for the kind of pictures that `first`, a keyframe, is; DamagedError if it cannot be read.
+
+        The file belongs to the segment from now on: where it cannot be begun, it is closed and what is new removed.
+        """
+        self.path = file.path
         self.size = 0
         """Bytes of pictures so far."""
         self.first = first
+        self.readable_until = float("-inf")
+        """Monotonic seconds of the newest picture that stands in the file for sure, with all before it."""
+        self.newest = first.captured
+        """Monotonic seconds of the newest picture."""
+        self._file = file
         self._timeline = PacketTimeline()
-        sample = readable(first)
+        self._ended = self._failed = False
         try:
+            sample = readable(first)
+        except DamagedError:
+            file.discard()
+            raise
+        try:
+            file.clear()
             with sample:
-                self._container = av.open(str(path), "w", options=MUXERS[path.suffix.lower()])
+                ending = self.path.suffix.lower()
+                self._container = av.open(file, "w", format=_FORMATS[ending], options=MUXERS[ending])
                 self._stream = add_stream(self._container, sample.streams.video[0], first.presentation)
+            self._stream.time_base = Fraction(1, TICKS_PER_S)
         except (OSError, ValueError, av.FFmpegError) as error:
-            raise unwritable(path, error) from error
+            file.discard()
+            raise unwritable(self.path, error) from error
 
     def write(self, packet: Packet) -> float:
         """Add a packet; where it then stands in the file, in seconds. A jump of the camera's timeline is joined."""
@@ -85,12 +105,18 @@ class Segment:
         written.pts, written.dts = self._timeline.place(packet)
         written.is_keyframe = packet.key
         written.stream = self._stream
+        before = self._file.written
         try:
             self._container.mux_one(written)
         except (OSError, ValueError, av.FFmpegError) as error:
-            with suppress(OSError, av.FFmpegError):
-                self._container.close()
+            self._failed = True
+            with suppress(OutputError):
+                self.close()
             raise unwritable(self.path, error) from error
+        if self._file.written > before and self.size:
+            # A fragment is written when the picture behind it comes.
+            self.readable_until = self.newest
+        self.newest = packet.captured
         self.size += len(packet.data)
         return float(written.pts) / TICKS_PER_S
 
@@ -99,12 +125,32 @@ class Segment:
         """From the first picture to the end of the newest."""
         return self._timeline.seconds + self._timeline.interval
 
+    @property
+    def moved(self) -> bool:
+        """Whether somebody has renamed or deleted the file."""
+        return self._file.moved
+
     def close(self) -> None:
-        """End the file."""
+        """End the file, which is removed where an error left no picture in it; harmless when called twice."""
+        if self._ended:
+            return
+        self._ended = True
         try:
             self._container.close()
-        except (OSError, av.FFmpegError) as error:
+        except (OSError, ValueError, av.FFmpegError) as error:
+            self._failed = True
             raise unwritable(self.path, error) from error
+        finally:
+            if self._failed and not self._file.moved and not holds_pictures(self.path):
+                self._file.discard()
+            self._file.close()
+
+
+def holds_pictures(path: Path) -> bool:
+    """Tell whether a file has any picture that can be read."""
+    with suppress(OSError, ValueError, av.FFmpegError), av.open(for_ffmpeg(path)) as container:
+        return any(packet.size for stream in container.streams.video for packet in container.demux(stream))
+    return False
 
 
 MAX_CLIP_BYTES = 64_000_000
@@ -137,7 +183,7 @@ class Remuxer:
         self._dts = -1
         if isinstance(target, Path):
             options = {"movflags": "faststart"} if target.suffix.lower() == ".mp4" else {}
-            self._container = av.open(str(target), "w", options=options)
+            self._container = av.open(for_ffmpeg(target), "w", options=options)
         else:
             self._container = av.open(target, "w", format="mp4")
 

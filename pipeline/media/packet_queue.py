@@ -71,13 +71,20 @@ class Backlog:
                 self._bytes -= len(item.data)
             return item
 
-    def skip(self) -> None:
-        """Forget what waits and go on at the next keyframe of each camera."""
+    def skip(self, camera: str = "") -> None:
+        """Forget what waits of a camera, or of all, and go on at the next keyframe of each; it counts as lost."""
         with self._changed:
-            cameras = {item.camera for item in self._items}
-            for camera in cameras:
-                self._drop(camera)
+            cameras = {camera} if camera else {item.camera for item in self._items}
+            lost = sum(self._drop(each) for each in cameras)
             self._waiting |= cameras
+        for _ in range(lost):
+            self._lost()
+
+    @property
+    def empty(self) -> bool:
+        """Whether nothing waits."""
+        with self._changed:
+            return not self._items
 
     @property
     def ended(self) -> bool:

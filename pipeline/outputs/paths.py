@@ -1,17 +1,17 @@
-"""The paths of output files: {camera} filled in, folders made, and every failure said in one line."""
+"""The paths of output files: {camera} filled in, and what a name must have."""
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
-from pipeline.errors import ConfigError, unwritable
+from pipeline.errors import ConfigError
+from pipeline.files.names import named
 from pipeline.redaction import redacted
 
 
 def filled(template: str, camera: str) -> Path:
     """Return the path for one camera: {camera} becomes its name."""
-    return Path(template.replace("{camera}", camera)).expanduser()
+    return named(template.replace("{camera}", camera))
 
 
 def check_template(key: str, template: str, cameras: tuple[str, ...]) -> None:
@@ -27,12 +27,3 @@ def check_ending(key: str, template: str, endings: tuple[str, ...]) -> None:
     """Raise ConfigError if the name ends like no kind of file that can be written; `key` is such as `video.path`."""
     if Path(template).suffix.lower() not in endings:
         raise ConfigError(f"outputs.{key}: must end in {' or '.join(endings)}, got '{template}'")
-
-
-def make_room(path: Path) -> None:
-    """Make the folders above a file and see that it can be written; raises OutputError."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        os.close(os.open(path, os.O_WRONLY | os.O_CREAT, 0o644))
-    except OSError as error:
-        raise unwritable(path, error) from error

@@ -5,11 +5,13 @@ from __future__ import annotations
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, ClassVar, Protocol, runtime_checkable
 
 from pipeline.clock import Clock
+from pipeline.config.file_claims import FileClaims
 from pipeline.config.outputs import OutputSettings
 from pipeline.frames import Frame, Image, Packet, Result
 from pipeline.stats.registry import Stats
@@ -70,6 +72,10 @@ class OutputContext:
     """Names of the cameras that are files."""
     clips: Clips | None = None
     """Makes clips of all cameras."""
+    stopping: threading.Event = field(default_factory=threading.Event)
+    """Set as soon as the run is to end."""
+    claims: FileClaims = field(default_factory=FileClaims)
+    """The files that belong to somebody, such as the cameras' sources."""
     hls_streams: Mapping[str, HlsStream] = field(default_factory=dict)
     """The live streams for HLS players by the names of their cameras; empty where none are asked for."""
 
@@ -114,6 +120,12 @@ class Output(ABC):
 
     def close(self) -> None:  # noqa: B027
         """Finish files, let viewers go; harmless when called twice."""
+
+    def reopen(self) -> None:
+        """Take up work again some time after an error of any call: closed, and opened; raises what `open` does."""
+        with suppress(Exception):
+            self.close()
+        self.open()
 
     def announcements(self) -> Iterable[str]:
         """Return the lines that say where to look, for whoever has started the run; called once, after `open`."""

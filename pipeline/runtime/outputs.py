@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from datetime import timedelta
 from functools import partial
 
 from pipeline.config.cameras import Camera
+from pipeline.config.file_claims import FileClaims
 from pipeline.config.outputs import OutputSettings, output_class
 from pipeline.config.root import Output
 from pipeline.draw.overlay import OverlayPainter
@@ -65,7 +67,14 @@ class Outputs:
         self._start = start
         self._invite = invite
 
-    def open(self, outputs: tuple[Output, ...] | None, sources: Sources, clips: Clips) -> None:
+    def open(
+        self,
+        outputs: tuple[Output, ...] | None,
+        sources: Sources,
+        clips: Clips,
+        claims: FileClaims,
+        stopping: threading.Event,
+    ) -> None:
         """Open them one after the other; raises OutputError."""
         settings = chosen(outputs)
         context = OutputContext(
@@ -75,10 +84,13 @@ class Outputs:
             packet_cameras=sources.giving_packets,
             file_cameras=sources.files,
             clips=clips,
+            claims=claims,
+            stopping=stopping,
             hls_streams=self._hls_streams(settings),
         )
         for each in settings:
-            self.workers.append(OutputWorker(self._opened(each, context, asked_for=outputs is not None), self._stats))
+            output = self._opened(each, context, asked_for=outputs is not None)
+            self.workers.append(OutputWorker(output, self._stats, self.workers))
 
     @property
     def on_main_thread(self) -> OutputWorker | None:

@@ -13,8 +13,9 @@ import cv2  # noqa: F401
 from pipeline.analyze.analysis import Analysis
 from pipeline.concurrency.queues import Lane
 from pipeline.concurrency.threads import ThreadGroup
+from pipeline.config.file_claims import FileClaims
 from pipeline.config.root import Config, Output
-from pipeline.errors import PipelineError, StageStuckError
+from pipeline.errors import OutputError, PipelineError, StageStuckError
 from pipeline.frames import Frame, Result
 from pipeline.infer.detector import Detector
 from pipeline.outputs.clips.service import Clips
@@ -67,7 +68,9 @@ class Runtime:
         self._clock = self.stats.clock
         self._over = threading.Event()
         self._sources = Sources(config.cameras)
-        self.clips = Clips(self._sources.kept, self._clock, self._over)
+        self.claims = FileClaims(config)
+        """The files that belong to a source or an output."""
+        self.clips = Clips(self._sources.kept, self._clock, self._over, self.claims)
         self.marks: dict[str, float] = {}
         self.started = False
         """Whether every thread runs, with the model if one is needed."""
@@ -116,8 +119,9 @@ class Runtime:
 
     def _begin(self, outputs: tuple[Output, ...] | None, reader: OutputWorker | None = None) -> None:
         """Open the outputs and start every thread; one of them makes the model ready, which nobody can interrupt."""
+        self.claims.check()
         self._sources.check()
-        self._outputs.open(outputs, self._sources, self.clips)
+        self._outputs.open(outputs, self._sources, self.clips, self.claims, self._threads.stopping)
         if reader is not None:
             self._outputs.workers.append(reader)
         self.clips.recordings = self._outputs.recordings
@@ -140,7 +144,10 @@ class Runtime:
         self._stop_wanted = True
 
     def finish(self) -> None:
-        """End all threads within the configured time and raise the first error, if there was one."""
+        """End all threads within the configured time and raise the first error, if there was one.
+
+        OutputError says what was lost where outputs could not write everything.
+        """
         self._threads.stop()
         limit_s = self.config.stop_timeout
         if not {*COLLECTORS} & {*self._threads.working()}:
@@ -155,6 +162,8 @@ class Runtime:
             raise self._threads.error
         if stuck:
             raise StageStuckError(f"still running {limit_s:g} s after the end: {', '.join(stuck)}")
+        if losses := self.stats.losses():
+            raise OutputError("\n".join(losses))
 
     @property
     def _stopped(self) -> bool:

@@ -109,7 +109,12 @@ class _Collector(Collector):
 
     def _outputs(self) -> Iterator[Metric]:
         outputs = {name: output.summary() for name, output in dict(self._stats.outputs).items()}
-        for part, about in (("shown", "that went somewhere"), ("skipped", "that gave way to a newer one")):
+        parts = {
+            "shown": "that went somewhere",
+            "skipped": "that gave way to a newer one",
+            "lost": "that could not be written",
+        }
+        for part, about in parts.items():
             family = CounterMetricFamily(f"lookout_output_frames_{part}", f"Frames {about}.", labels=["output"])
             yield _filled(family, ((name, cast(int, counts[part])) for name, counts in outputs.items()))
 

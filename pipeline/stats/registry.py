@@ -53,6 +53,10 @@ class Stats:
         """Return the states of the parts of each output."""
         return {name: output.states for name, output in list(self.outputs.items())}
 
+    def losses(self) -> list[str]:
+        """Return what outputs could not write and why, a line for each of them."""
+        return [loss for output in list(self.outputs.values()) if (loss := output.loss)]
+
     def stages(self) -> dict[str, Spread]:
         """Return the distribution of the times of each stage."""
         with self._lock:
@@ -73,7 +77,8 @@ class OutputStats:
     def __init__(self, name: str) -> None:
         self._name = name
         self._lock = threading.Lock()
-        self._shown = self._skipped = 0
+        self._shown = self._skipped = self._lost = 0
+        self._reason = ""
         self._states: dict[str, str] = {}
 
     def tell(self, part: str, state: str) -> None:
@@ -102,8 +107,21 @@ class OutputStats:
         with self._lock:
             self._skipped += 1
 
+    def lost(self, reason: str) -> None:
+        """Count what could not be written, such as a picture or a line, and why."""
+        with self._lock:
+            self._lost += 1
+            self._reason = reason
+
+    @property
+    def loss(self) -> str:
+        """What was lost and why, in one line; empty where nothing was."""
+        with self._lock:
+            things = "picture or line was" if self._lost == 1 else "pictures or lines were"
+            return f"{self._name}: {self._lost} {things} lost: {self._reason}" if self._lost else ""
+
     def summary(self) -> dict[str, object]:
         """Return the stable keys of the summary file; `states` only where there is something to tell."""
         with self._lock:
             states = {"states": dict(self._states)} if self._states else {}
-            return {"shown": self._shown, "skipped": self._skipped, **states}
+            return {"shown": self._shown, "skipped": self._skipped, "lost": self._lost, **states}

@@ -82,6 +82,9 @@ class WebOutput(Output):
             self._start("web-server", lambda: self._serve(server, listener))
             unserved.pop_all()
 
+    def reopen(self) -> None:
+        """Go on: the server has a thread of its own, which the error of a picture does not end."""
+
     def announcements(self) -> Iterator[str]:
         """Return the lines that say where to look. Addresses that hold a secret stand on the page only."""
         yield f"watch on {self.address}"

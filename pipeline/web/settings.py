@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Annotated
 
 from pydantic import Field, SecretStr, field_validator, model_validator
@@ -69,6 +70,12 @@ class Web(OutputSettings):
     def local(self) -> bool:
         """Whether only this machine can connect."""
         return self.host in LOOPBACK
+
+    @property
+    def files_read(self) -> Mapping[str, str]:
+        """The names of the files that it needs by their keys."""
+        given = {"certificate": self.certificate, "key": self.key}
+        return {key: path for key, path in given.items() if path is not None}
 
     @field_validator("token")
     @classmethod

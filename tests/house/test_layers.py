@@ -16,7 +16,7 @@ PACKAGE = ROOT / "pipeline"
 
 ROWS = (
     {"errors", "notice", "version", "clock", "frames", "address", "plugins"},
-    {"redaction", "concurrency"},
+    {"redaction", "concurrency", "files"},
     {"media", "stats", "config"},
     {"capture", "infer", "analyze", "draw"},
     {"outputs", "doctor"},

@@ -12,10 +12,10 @@ from pipeline.frames import Packet
 from pipeline.media.muxer import CODECS, MAX_CLIP_BYTES, MuxPacket, Remuxer
 from pipeline.media.timestamps import PacketTimeline
 
+from .arrival import ClipArrival
 from .memory_budget import CROWDED
 
 _MAX_RING_BYTES = 24_000_000
-_UNTIL_READ_S = 0.1
 
 
 class PacketRingBuffer:
@@ -84,8 +84,8 @@ class PacketRingBuffer:
 class BufferedClip:
     """The seconds of one clip, as packets that are shared with everybody else."""
 
-    wait = _UNTIL_READ_S
-    """Seconds after its end when all of it is there."""
+    patience = 1.0
+    """Seconds after its end that the next picture may take, which says that all of it is there."""
 
     def __init__(
         self,
@@ -95,6 +95,7 @@ class BufferedClip:
         take: Callable[[int], bool],
         forget: Callable[[BufferedClip], None],
     ) -> None:
+        self.arrival = ClipArrival()
         self._packets = packets
         self._bytes = sum(len(packet.data) for packet in packets)
         self._take = take
@@ -106,6 +107,7 @@ class BufferedClip:
     def put(self, packet: Packet) -> None:
         """Take what comes until the end; pictures of another kind, and the first after an outage, begin anew."""
         if packet.captured > self._end or self._bytes > MAX_CLIP_BYTES or self._refused:
+            self.arrival.give()
             return
         if packet.key and self._packets and (self._early or packet.kind != self._packets[0].kind):
             self._packets, self._bytes = [], 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -12,12 +13,15 @@ from types import TracebackType
 from typing import Protocol
 
 from pipeline.clock import Clock
+from pipeline.config.file_claims import FileClaims
 from pipeline.errors import OutputError, unwritable
+from pipeline.files.names import named
+from pipeline.files.writing import WrittenFile, put_in_place
 from pipeline.frames import Packet
 from pipeline.media.muxer import MUXERS, Remuxer
-from pipeline.outputs.paths import make_room
 from pipeline.outputs.record.retention import BOXES
 
+from .arrival import ClipArrival
 from .ring_buffer import PacketRingBuffer
 
 MAX_SIDE_S = 3600.0
@@ -28,8 +32,10 @@ _ADVICE = "add an output such as record: out/{camera}-{time}.mp4"
 class ClipSource(Protocol):
     """The source of the seconds of one clip."""
 
-    wait: float
-    """Seconds after its end when all of it is there."""
+    arrival: ClipArrival
+    """Says when all of it is there, which is some time after its end."""
+    patience: float
+    """Seconds after its end for which that word is waited for, before it is made of what is there."""
 
     def write_to(self, remuxer: Remuxer) -> None:
         """Put all of it into a file; raises OutputError."""
@@ -60,7 +66,8 @@ class _FallbackSource:
     """The seconds in the recording, or those in memory where it has none of them: its disk may be full or gone."""
 
     def __init__(self, recorded: ClipSource, buffered: ClipSource) -> None:
-        self.wait = max(recorded.wait, buffered.wait)
+        self.arrival = recorded.arrival
+        self.patience = recorded.patience
         self._recorded = recorded
         self._buffered = buffered
 
@@ -83,27 +90,36 @@ class _FallbackSource:
 class Clip:
     """The seconds around the moment it was asked for; a context manager that lets go of them."""
 
-    def __init__(self, camera: str, footage: ClipSource, after: float) -> None:
-        self.wait = after + footage.wait
-        """Seconds until it can be written."""
+    def __init__(self, camera: str, footage: ClipSource, after: float, claims: FileClaims) -> None:
+        self.after = after
+        """Seconds from the asking until its end."""
+        self.arrival = footage.arrival
+        """Says after that when it can be written."""
+        self.patience = footage.patience
+        """Seconds after its end for which to wait for that word."""
         self._camera = camera
         self._footage = footage
+        self._claims = claims
 
     def save(self, path: str | Path | None = None) -> Path:
         """Write an .mp4 or .mkv file, beside the recordings if no path is given; raises OutputError."""
         with self._named():
-            target = self._footage.beside() if path is None else Path(path).expanduser()
+            target = self._footage.beside() if path is None else named(path)
             if target.suffix.lower() not in MUXERS:
                 raise OutputError(f"its file must end in {' or '.join(MUXERS)}, got {target}")
-            there = target.exists()
-            make_room(target)
+            for each in (target, target.with_suffix(BOXES)):
+                self._claims.check_free(each)
+            # Held meanwhile, so that neither a run nor another clip takes it.
+            place = WrittenFile(target)
             try:
-                self._put_in_place(target)
-                return target
+                if not place.regular:
+                    raise OutputError(f"cannot write {target}: it is a device; name a file")
+                self._put_in_place(Path(os.path.realpath(target)), target, there=bool(place.size))
             except BaseException:
-                if not there:
-                    target.unlink(missing_ok=True)
+                place.discard()
                 raise
+            place.close()
+            return target
 
     def data(self) -> bytes:
         """Return the same as the bytes of an MP4 file, without touching the disk; raises OutputError."""
@@ -112,26 +128,26 @@ class Clip:
             self._write_to(memory)
             return memory.getvalue()
 
-    def _put_in_place(self, target: Path) -> None:
-        """Write beside the target, and only a whole clip takes the place of what is there."""
+    def _put_in_place(self, real: Path, target: Path, *, there: bool) -> None:
+        """Write beside the file, whose name may be that of a link, and only a whole clip takes its place."""
+        boxes = real.with_suffix(BOXES)
         try:
-            with TemporaryDirectory(prefix=".clip-", dir=target.parent) as folder:
-                made = Path(folder) / target.name
+            with TemporaryDirectory(prefix=".clip-", dir=real.parent) as folder:
+                made = Path(folder) / real.name
                 try:
                     self._write_to(made)
                 except OutputError as error:
                     text = str(error).replace(str(made.with_suffix("")), str(target.with_suffix("")))
                     raise OutputError(text) from error
-                boxes = made.with_suffix(BOXES)
-                if boxes.exists():
-                    boxes.replace(target.with_suffix(BOXES))
-                elif target.stat().st_size:
+                if made.with_suffix(BOXES).exists():
+                    put_in_place(made.with_suffix(BOXES), boxes)
+                elif there:
                     # Boxes of the film that was there would be painted onto this one.
-                    target.with_suffix(BOXES).unlink(missing_ok=True)
-                made.replace(target)
+                    boxes.unlink(missing_ok=True)
+                made.replace(real)
         except OutputError:
             raise
-        except OSError as error:
+        except (OSError, ValueError) as error:
             raise unwritable(target, error) from error
 
     def _write_to(self, target: Path | io.BytesIO) -> None:
@@ -157,8 +173,18 @@ class Clip:
 class Clips:
     """Makes clips of all cameras; safe from any thread."""
 
-    def __init__(self, kept: Mapping[str, float], clock: Clock, ended: threading.Event | None = None) -> None:
-        """Take the seconds to keep of each camera that gives packets; `ended` says that none will give any more."""
+    def __init__(
+        self,
+        kept: Mapping[str, float],
+        clock: Clock,
+        ended: threading.Event | None = None,
+        claims: FileClaims | None = None,
+    ) -> None:
+        """Take the seconds to keep of each camera that gives packets; `ended` says that none will give any more.
+
+        `claims` are the files that no clip may take the place of.
+        """
+        self._claims = claims or FileClaims()
         self.recordings: Recordings | None = None
         """Where the recordings are, if there are any."""
         self._clock = clock
@@ -196,13 +222,14 @@ class Clips:
         recorded = None if self.recordings is None else self.recordings.footage(camera, before, after)
         footage = _FallbackSource(recorded, kept) if recorded and kept else recorded or kept
         assert footage is not None
-        return Clip(camera, footage, after)
+        return Clip(camera, footage, after, self._claims)
 
     def cut(self, camera: str, before: float, after: float, path: str | Path | None) -> Path:
         """Return the same as a file, for which it waits, though not for what comes no more."""
         with self.ask(camera, before, after) as clip:
-            self._clock.wait(self._ended, after)
-            self._clock.wait(threading.Event(), clip.wait - after)
+            ended = self._clock.wait(self._ended, after)
+            if self.recordings is not None or not ended:
+                self._clock.wait(clip.arrival.event, clip.patience)
             return clip.save(path)
 
     def _refusal(self, camera: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
@@ -27,3 +28,8 @@ class Events(OutputSettings):
     def prints(self) -> bool:
         """Whether the lines go to standard output."""
         return self.path == STDOUT
+
+    @property
+    def files_written(self) -> Mapping[str, str]:
+        """The names of the files that it writes by their keys."""
+        return {} if self.prints else {"path": self.path}

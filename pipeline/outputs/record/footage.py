@@ -11,16 +11,14 @@ from typing import Any, NamedTuple
 import av
 
 from pipeline.errors import OutputError
+from pipeline.files.names import for_ffmpeg
 from pipeline.frames import Presentation
 from pipeline.media.muxer import MuxPacket, Remuxer
 from pipeline.media.timestamps import TICKS_PER_S
+from pipeline.outputs.clips.arrival import ClipArrival
 
 from .retention import RecordingStore
 from .sidecar import BoxesFile, lines
-
-_UNTIL_WRITTEN_S = 1.0
-"""Seconds after which a picture stands in its file for sure: a fragment, and some more."""
-
 
 _MAX_REORDER_S = 1.0
 """Seconds, at most, that a picture is shown after its place in the file."""
@@ -30,8 +28,10 @@ class RecordingFile(NamedTuple):
     """One file of a recording."""
 
     path: Path
-    began: datetime
-    """Wall time of its first picture."""
+    began: float
+    """Monotonic seconds of its first picture, which no change of the wall clock moves."""
+    date: datetime
+    """UTC wall time of the same."""
     presentation: Presentation
     """How its pictures are to be shown."""
 
@@ -39,27 +39,29 @@ class RecordingFile(NamedTuple):
 class RecordedClip:
     """The seconds of one clip, in the files of a recording."""
 
-    wait = _UNTIL_WRITTEN_S
-    """Seconds after its end when all of it is there."""
+    patience = 10.0
+    """Seconds after its end that the writer may take to say that all of it is in the files."""
 
     def __init__(
-        self, camera: str, files: Sequence[RecordingFile], store: RecordingStore, start: datetime, end: datetime
+        self, camera: str, files: Sequence[RecordingFile], store: RecordingStore, start: float, end: float
     ) -> None:
-        """Take all files there are; more may be appended to `files` meanwhile."""
+        """Take all files there are, and the monotonic seconds; more may be appended to `files` meanwhile."""
+        self.arrival = ClipArrival()
+        self.end = end
+        """Monotonic seconds of its end."""
         self._camera = camera
         self._all = files
         self._store = store
         self._start = start
-        self._end = end
-        self._zero: datetime | None = None
+        self._zero: float | None = None
         self._files: list[RecordingFile] = []
         self._released = False
 
     def write_to(self, remuxer: Remuxer) -> None:
         """Put all that is there into a file, and the boxes beside it; raises OutputError where there is nothing."""
-        self._files = _covering(list(self._all), self._start, self._end)
+        self._files = _covering(list(self._all), self._start, self.end)
         for file in self._files:
-            with suppress(av.error.InvalidDataError), av.open(str(file.path)) as recorded:
+            with suppress(av.error.InvalidDataError), av.open(for_ffmpeg(file.path)) as recorded:
                 self._copy(file, recorded, remuxer)
         if self._zero is None:
             raise OutputError("nothing of that time was recorded")
@@ -70,15 +72,21 @@ class RecordedClip:
         """Return a name for its file beside the recordings, taken by no other file yet."""
         if self._store.missing:
             raise OutputError("the disk is as full as it may get; free some space")
-        chosen = _covering(list(self._all), self._start, self._end)
+        chosen = _covering(list(self._all), self._start, self.end)
         if not chosen:
             raise OutputError("nothing of that time was recorded")
-        plain = self._store.path(self._camera, max(self._start, chosen[0].began))
+        first = chosen[0]
+        plain = self._store.path(self._camera, first.date + timedelta(seconds=max(0.0, self._start - first.began)))
         path, count = plain.with_name(f"{plain.stem}-clip{plain.suffix}"), 1
         while path.exists():
             count += 1
             path = plain.with_name(f"{plain.stem}-clip-{count}{plain.suffix}")
         return path
+
+    @property
+    def released(self) -> bool:
+        """Whether nobody waits for it any more."""
+        return self._released
 
     def release(self) -> None:
         """Nothing is held, but what is being cut may be much."""
@@ -101,7 +109,7 @@ class RecordedClip:
     ) -> Iterator[av.Packet[Any]]:
         """Packets from the last keyframe before the start to the end."""
         held: list[av.Packet[Any]] = []
-        ahead = (self._start - file.began).total_seconds() - _MAX_REORDER_S
+        ahead = self._start - file.began - _MAX_REORDER_S
         if self._zero is None and ahead > 0 and stream.time_base:
             # Where that cannot be done, it is read from its beginning.
             with suppress(av.FFmpegError):
@@ -112,7 +120,7 @@ class RecordedClip:
             if packet.pts is None or packet.dts is None or not packet.size:
                 continue
             moment = file.began + _seconds(packet.pts, packet)
-            if moment > self._end:
+            if moment > self.end:
                 break
             if self._zero is None and moment < self._start:
                 held = [packet] if packet.is_keyframe else [*held, packet]
@@ -121,30 +129,30 @@ class RecordedClip:
             held = []
             yield packet
 
-    def _copy_boxes(self, target: Path, zero: datetime) -> None:
+    def _copy_boxes(self, target: Path, zero: float) -> None:
         events = [(file.began - zero, event) for file in self._files for event in lines(file.path)]
         if not events:
             return
         boxes = BoxesFile(target)
         try:
             for shift, event in events:
-                at = shift.total_seconds() + float(event.pop("t"))
-                if 0 <= at <= (self._end - zero).total_seconds():
+                at = shift + float(event.pop("t"))
+                if 0 <= at <= self.end - zero:
                     boxes.write(at, event)
         finally:
             boxes.close()
 
 
-def _covering(files: list[RecordingFile], start: datetime, end: datetime) -> list[RecordingFile]:
+def _covering(files: list[RecordingFile], start: float, end: float) -> list[RecordingFile]:
     """Return the files, oldest first, that hold something of the time between."""
     there = [file for file in files if file.path.exists() and file.began < end]
     first = max((at for at, file in enumerate(there) if file.began <= start), default=0)
     return there[first:]
 
 
-def _seconds(ticks: int | None, packet: av.Packet[Any]) -> timedelta:
-    return timedelta(seconds=float((ticks or 0) * packet.time_base))
+def _seconds(ticks: int | None, packet: av.Packet[Any]) -> float:
+    return float((ticks or 0) * packet.time_base)
 
 
-def _ticks(moment: timedelta) -> int:
-    return round(moment.total_seconds() * TICKS_PER_S)
+def _ticks(seconds: float) -> int:
+    return round(seconds * TICKS_PER_S)

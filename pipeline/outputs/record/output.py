@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import errno
 from collections import OrderedDict
+from collections.abc import Callable
 from contextlib import suppress
-from datetime import datetime, timedelta
+from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
-from pipeline.concurrency.backoff import Backoff
-from pipeline.errors import ConfigError, OutputError, unwritable
+from pipeline.errors import ConfigError
 from pipeline.frames import Packet
 from pipeline.media.muxer import CODECS, MUXERS, DamagedError, Segment
 from pipeline.media.packet_queue import Backlog, Boxes
 from pipeline.outputs.encoded_feed import EncodedFeed
 from pipeline.outputs.events.schema import frame_event
-from pipeline.outputs.paths import check_ending, check_template
+from pipeline.outputs.paths import check_ending, check_template, filled
 from pipeline.outputs.protocols import Output, OutputContext, View
+from pipeline.outputs.retry import Retry
 
 from .footage import RecordedClip, RecordingFile
 from .retention import RecordingStore
@@ -27,19 +30,57 @@ _DISK_CHECK_INTERVAL_S = 1.0
 _DISK_STALL_S = 3.0
 _MAX_TIME_COUNT = 1024
 _MAX_FILE_COUNT = 1000
+_SILENCE_S = 2.0
+"""Seconds after which a clip is not waited for any longer, where its camera sends nothing more."""
 _MAX_DRIFT_S = 2.0
 """Seconds by which a file's time may part from the clock: a camera that was away goes on in a new file."""
+_DISK_FAULTS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.ENODEV, errno.ESTALE})
+"""What hits all cameras of a disk alike."""
 
 
 class _OpenRecording:
     """The file that is being written of one camera."""
 
-    def __init__(self, segment: Segment, boxes: BoxesFile | None, began: datetime) -> None:
+    def __init__(self, segment: Segment, boxes: BoxesFile | None) -> None:
         self.segment = segment
         self.boxes = boxes
-        self.began = began
         self.times: OrderedDict[float, float] = OrderedDict()
         """Where the newest pictures stand in the file, by their pts."""
+
+
+class _Track:
+    """What is recorded of one camera; but for the retry, it belongs to the thread that writes."""
+
+    def __init__(self, feed: EncodedFeed, retry: Retry) -> None:
+        self.feed = feed
+        self.retry = retry
+        self.open: _OpenRecording | None = None
+        self.former: _OpenRecording | None = None
+        """The one before, for boxes that come late."""
+        self.files: list[RecordingFile] = []
+        self.refusal = ""
+        """Why nothing of the camera can be recorded."""
+        self.wanted: list[RecordedClip] = []
+        """Clips that wait for the rest of their pictures."""
+        self.readable_until = float("-inf")
+
+    def end(self) -> None:
+        """Finish the file; its boxes may still come until the next one ends. Raises OutputError."""
+        former, self.former = self.former, None
+        if former is not None and former.boxes is not None:
+            former.boxes.close()
+        recording, self.open = self.open, None
+        if recording is not None:
+            self.former = recording
+            self.readable_until = max(self.readable_until, recording.segment.newest)
+            recording.segment.close()
+
+    def end_all(self) -> None:
+        """Finish the file and the boxes, as far as can be."""
+        # The second time for the boxes of what the first time ended.
+        for _ in range(2):
+            with suppress(Exception):
+                self.end()
 
 
 class RecordOutput(Output):
@@ -58,33 +99,33 @@ class RecordOutput(Output):
             raise ConfigError(f"outputs.record.path: must contain {{time}} in the file's name, got '{settings.path}'")
         self._settings = settings
         self._stats = stats
+        self._counted = stats.outputs[self.name]
         self._clock = stats.clock
         self._start = context.start
         self._boxed = {name for name, camera in cameras.items() if camera.detect.enabled and settings.boxes == "beside"}
-        self._store = RecordingStore(settings.path, tuple(cameras), settings.free * 1_000_000)
+        floor = settings.free * 1_000_000
+        self._store = RecordingStore(settings.path, tuple(cameras), floor, context.claims.taken)
         burnt = settings.boxes == "burnt"
         self.takes_packets = not burnt
-        self._feeds = {
-            name: EncodedFeed(
-                name, settings.bitrate, overlay=burnt, encodes=burnt or name not in context.packet_cameras
-            )
-            for name in cameras
-        }
-        self.every_picture = any(feed.encodes for feed in self._feeds.values())
-        self._backlog = Backlog(stats.outputs[self.name].skipped)
-        self._open_recordings: dict[str, _OpenRecording] = {}
-        self._former: dict[str, _OpenRecording] = {}
+        self._tracks = {}
+        for name in cameras:
+            encodes = burnt or name not in context.packet_cameras
+            retry = Retry(self.name, str(filled(settings.path, name)), self._counted, self._clock)
+            self._tracks[name] = _Track(EncodedFeed(name, settings.bitrate, overlay=burnt, encodes=encodes), retry)
+        self._disk = Retry(self.name, settings.path, self._counted, self._clock)
+        self._backlog = self._new_backlog()
+        self.every_picture = any(track.feed.encodes for track in self._tracks.values())
         self._file_cameras = set(context.file_cameras)
-        self._recorded_files: dict[str, list[RecordingFile]] = {name: [] for name in cameras}
-        self._refusals: dict[str, str] = {}
-        self._backoff = Backoff(settings.path)
-        self._retry_at = self._checked_at = float("-inf")
+        self._checked_at = float("-inf")
         self._busy_since: float | None = None
+        self._writes = False
         self._reports_stall = False
 
     def open(self) -> None:
         """Make the folders and start writing; raises OutputError."""
         self._store.open()
+        self._backlog = self._new_backlog()
+        self._writes = True
         self._start("record-write", self._work)
 
     def show(self, view: View) -> bool:
@@ -93,37 +134,40 @@ class RecordOutput(Output):
         pts = frame.pts
         if not view.live:
             self._file_cameras.add(frame.camera)
-        if self._clock.monotonic() < self._retry_at:
+        track = self._tracks[frame.camera]
+        if track.feed.encodes and not self._disk.due:
+            self._disk.lost()
             return False
-        feed = self._feeds[frame.camera]
-        if feed.encodes:
-            packet = feed.encode(view)
+        if track.feed.encodes:
+            packet = track.retry.attempt(partial(track.feed.encode, view), track.feed.rest, settles=False)
+            if packet is None:
+                return False
             self._backlog.put(packet)
             pts = packet.pts
         if frame.camera in self._boxed and view.result.detected:
             event = frame_event(view.result, view.captured_at, 0.0)
             del event["timings_ms"]
             self._backlog.put(Boxes(frame.camera, pts, event))
-        return not self._failing
+        return not (self._disk.failing or track.retry.failing)
 
     def needs_frames(self, camera: str) -> bool:
         """Only what is encoded here has to be decoded first."""
-        return self._feeds[camera].encodes
+        return self._tracks[camera].feed.encodes
 
     def packet(self, packet: Packet) -> None:
         """Take one packet of any camera, untouched."""
-        if not self._feeds[packet.camera].encodes:
+        if not self._tracks[packet.camera].feed.encodes:
             self._backlog.put(packet)
 
     def poll(self) -> bool:
         """Tell where the disk takes nothing any more, although it reports no error."""
         busy = self._busy_since
         if busy is not None and (silent := self._clock.monotonic() - busy) > _DISK_STALL_S:
-            self._stats.outputs[self.name].tell(self._settings.path, f"the disk has taken nothing for {silent:.0f} s")
+            self._counted.tell(self._settings.path, f"the disk has taken nothing for {silent:.0f} s")
             self._reports_stall = True
-        elif self._reports_stall and not self._failing:
+        elif self._reports_stall and not self._disk.failing:
             self._reports_stall = False
-            self._stats.outputs[self.name].tell(self._settings.path, "")
+            self._counted.tell(self._settings.path, "")
         return True
 
     def close(self) -> None:
@@ -137,60 +181,106 @@ class RecordOutput(Output):
 
     def footage(self, camera: str, before: float, after: float) -> RecordedClip:
         """Return what a clip of the last `before` seconds of a camera and the next `after` is made of."""
-        now = self._clock.now()
-        span = now - timedelta(seconds=before), now + timedelta(seconds=after)
-        return RecordedClip(camera, self._recorded_files[camera], self._store, *span)
+        now, track = self._clock.monotonic(), self._tracks[camera]
+        clip = RecordedClip(camera, track.files, self._store, now - before, now + after)
+        track.wanted.append(clip)
+        if not self._writes:
+            clip.arrival.give()
+        return clip
 
     def refusal(self, camera: str) -> str:
         """Return why nothing of a camera can be recorded; empty where it can."""
-        return self._refusals.get(camera, "")
+        return self._tracks[camera].refusal
 
-    @property
-    def _failing(self) -> bool:
-        return self._retry_at > float("-inf")
+    def _new_backlog(self) -> Backlog:
+        slow = f"cannot write {self._settings.path}: the disk is too slow"
+        return Backlog(lambda: self._counted.lost(self._disk.error or slow))
 
     def _work(self) -> None:
+        backlog = self._backlog
         try:
-            while not self._backlog.ended:
+            while not backlog.ended:
                 self._busy_since = None
-                item = self._backlog.get(_POLL_INTERVAL_S)
-                self._busy_since = now = self._clock.monotonic()
-                try:
-                    if now - self._checked_at >= _DISK_CHECK_INTERVAL_S and now >= self._retry_at:
-                        self._checked_at = now
-                        self._store.check([recording.segment.path for recording in self._open_recordings.values()])
-                    if isinstance(item, Packet) and now >= self._retry_at:
-                        self._write(item)
-                    elif isinstance(item, Boxes):
-                        self._note(item)
-                except OSError as error:
-                    self._fail(error if isinstance(error, OutputError) else unwritable(self._settings.path, error))
+                item = backlog.get(_POLL_INTERVAL_S)
+                self._busy_since = self._clock.monotonic()
+                self._check_disk()
+                if isinstance(item, Packet):
+                    self._take(item)
+                elif isinstance(item, Boxes):
+                    self._guard(item.camera, partial(self._note, item))
+                self._tell_clips()
         finally:
-            self._end_all()
+            for track in self._tracks.values():
+                track.end_all()
+            self._writes = False
+            self._tell_clips(over=True)
+            self._store.close()
 
-    def _write(self, packet: Packet) -> None:
-        if packet.codec not in CODECS:
-            text = f"{packet.codec} cannot be copied; set boxes: burnt"
-            self._stats.outputs[self.name].tell(packet.camera, text)
-            self._refusals[packet.camera] = text
+    def _check_disk(self) -> None:
+        """Once a second, or when the time has come after an error, see whether the disk has room; or make it."""
+        now = self._clock.monotonic()
+        if not self._disk.due or (now - self._checked_at < _DISK_CHECK_INTERVAL_S and not self._disk.failing):
             return
-        recording = self._open_recordings.get(packet.camera)
+        self._checked_at = now
+        try:
+            self._store.check(self._open_paths())
+        except Exception as error:
+            self._end_all()
+            self._backlog.skip()
+            self._disk.failed(error)
+
+    def _take(self, packet: Packet) -> None:
+        track = self._tracks[packet.camera]
+        if packet.codec not in CODECS:
+            track.refusal = f"{packet.codec} cannot be copied; set boxes: burnt"
+            self._counted.tell(packet.camera, track.refusal)
+        elif not self._disk.due:
+            self._disk.lost()
+        elif not track.retry.due:
+            track.retry.lost()
+        elif self._guard(packet.camera, partial(self._write, packet)):
+            self._disk.worked()
+            track.retry.worked()
+        elif self._disk.failing or track.retry.failing:
+            # An error, or one before and no keyframe since.
+            (self._disk if self._disk.failing else track.retry).lost()
+
+    def _guard(self, camera: str, write: Callable[[], object]) -> bool:
+        """Do it; an error ends the files that it concerns, and is noted where it belongs."""
+        track = self._tracks[camera]
+        try:
+            return write() is not False
+        except Exception as error:
+            cause = error.__cause__ or error
+            if isinstance(cause, OSError) and cause.errno in _DISK_FAULTS:
+                self._end_all()
+                self._backlog.skip()
+                self._disk.failed(error)
+            else:
+                track.end_all()
+                self._backlog.skip(camera)
+                track.retry.failed(error)
+            return False
+
+    def _write(self, packet: Packet) -> bool:
+        """Add a packet; return whether it went into a file."""
+        track = self._tracks[packet.camera]
+        recording = track.open
         if packet.key and (recording is None or self._full(recording.segment, packet)):
-            self._end(packet.camera)
+            track.end()
             recording = None
             with suppress(DamagedError):
                 recording = self._begin(packet)
         if recording is None:
-            return
-        at = recording.segment.write(packet)
+            return False
+        segment = recording.segment
+        at = segment.write(packet)
+        track.readable_until = max(track.readable_until, segment.readable_until)
         if packet.pts is not None:
             recording.times[packet.pts] = at
             if len(recording.times) > _MAX_TIME_COUNT:
                 recording.times.popitem(last=False)
-        if self._failing:
-            self._retry_at = float("-inf")
-            self._backoff.losses = 0
-            self._stats.outputs[self.name].tell(self._settings.path, "")
+        return True
 
     def _full(self, segment: Segment, packet: Packet) -> bool:
         longest, largest = self._settings.seconds, self._settings.megabytes * 1_000_000
@@ -199,48 +289,48 @@ class RecordOutput(Output):
         drift = abs(packet.captured - known.captured - segment.seconds)
         if drift > _MAX_DRIFT_S and packet.camera not in self._file_cameras:
             return True
+        if segment.moved:
+            return True
         return bool(grown) or packet.kind != known.kind
 
     def _begin(self, packet: Packet) -> _OpenRecording:
         age = self._clock.monotonic() - packet.captured
-        began = self._clock.now() - timedelta(seconds=age)
-        self._store.check([recording.segment.path for recording in self._open_recordings.values()])
-        segment = Segment(self._store.path(packet.camera, began), packet)
-        boxes = BoxesFile(segment.path) if packet.camera in self._boxed else None
-        recording = self._open_recordings[packet.camera] = _OpenRecording(segment, boxes, began)
-        files = self._recorded_files[packet.camera]
-        files.append(RecordingFile(segment.path, began, packet.presentation))
-        del files[:-_MAX_FILE_COUNT]
-        return recording
+        date = self._clock.now() - timedelta(seconds=age)
+        self._store.check(self._open_paths())
+        segment = Segment(self._store.begin(packet.camera, date), packet)
+        track = self._tracks[packet.camera]
+        track.open = _OpenRecording(segment, None)
+        track.files.append(RecordingFile(segment.path, packet.captured, date, packet.presentation))
+        del track.files[:-_MAX_FILE_COUNT]
+        if packet.camera in self._boxed:
+            track.open.boxes = BoxesFile(segment.path)
+        return track.open
 
     def _note(self, boxes: Boxes) -> None:
         """Write boxes beside the picture they belong to, which may stand at the end of the file before."""
-        for recording in (self._open_recordings.get(boxes.camera), self._former.get(boxes.camera)):
+        track = self._tracks[boxes.camera]
+        for recording in (track.open, track.former):
             at = None if recording is None or boxes.pts is None else recording.times.get(boxes.pts)
             if recording is not None and recording.boxes is not None and at is not None:
                 recording.boxes.write(at, boxes.event)
                 return
 
-    def _end(self, camera: str) -> None:
-        """Finish a camera's file; its boxes may still come until the next one ends."""
-        former = self._former.pop(camera, None)
-        if former is not None and former.boxes is not None:
-            former.boxes.close()
-        recording = self._open_recordings.pop(camera, None)
-        if recording is not None:
-            self._former[camera] = recording
-            recording.segment.close()
+    def _tell_clips(self, *, over: bool = False) -> None:
+        """Give word to clips of which all is in the files, or will never be."""
+        now, idle = self._clock.monotonic(), self._backlog.empty
+        for track in self._tracks.values():
+            for clip in list(track.wanted):
+                silent = idle and now > clip.end + _SILENCE_S
+                if silent and track.open is not None and track.readable_until < track.open.segment.newest:
+                    # The last pictures get into the file with its end; the camera goes on in a new one.
+                    track.end_all()
+                if over or clip.released or silent or track.readable_until >= clip.end:
+                    track.wanted.remove(clip)
+                    clip.arrival.give()
+
+    def _open_paths(self) -> list[Path]:
+        return [track.open.segment.path for track in self._tracks.values() if track.open is not None]
 
     def _end_all(self) -> None:
-        for camera in self._recorded_files:
-            # The second time for the boxes of what the first time ended.
-            for _ in range(2):
-                with suppress(OutputError):
-                    self._end(camera)
-
-    def _fail(self, error: OutputError) -> None:
-        self._end_all()
-        self._backlog.skip()
-        delay = self._backoff.next()
-        self._retry_at = self._clock.monotonic() + delay
-        self._stats.outputs[self.name].tell(self._settings.path, str(error))
+        for track in self._tracks.values():
+            track.end_all()

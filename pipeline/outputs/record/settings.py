@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
@@ -29,3 +30,8 @@ class Record(OutputSettings):
     """Megabytes of the disk to keep free: the oldest recordings are deleted for it."""
     bitrate: Annotated[int, Field(ge=0, le=200_000_000)] = 0
     """Bits a second of encoded pictures; 0 keeps a constant quality instead."""
+
+    @property
+    def files_written(self) -> Mapping[str, str]:
+        """The names of the files that it writes by their keys."""
+        return {"path": self.path}

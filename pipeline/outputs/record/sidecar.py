@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import bisect
 import json
-import os
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from pipeline.errors import unwritable
+from pipeline.files.writing import WrittenFile
 from pipeline.frames import Detection
 
 from .retention import BOXES
@@ -23,27 +23,19 @@ class BoxesFile:
     """Appends whole lines, each in one write, so that a kill loses none that was written."""
 
     def __init__(self, video: Path) -> None:
-        self._path = video.with_suffix(BOXES)
-        try:
-            self._file = os.open(
-                self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | getattr(os, "O_CLOEXEC", 0), 0o644
-            )
-        except OSError as error:
-            raise unwritable(self._path, error) from error
+        self._file = WrittenFile(video.with_suffix(BOXES), append=True)
 
     def write(self, seconds: float, event: dict[str, Any]) -> None:
         """Add the line of the picture that stands at `seconds` in the video; raises OutputError."""
         line = json.dumps({"t": round(seconds, 6), **event}, separators=(",", ":")) + "\n"
         try:
-            os.write(self._file, line.encode())
+            self._file.write(line.encode())
         except OSError as error:
-            raise unwritable(self._path, error) from error
+            raise unwritable(self._file.path, error) from error
 
     def close(self) -> None:
         """Close the file; harmless when called twice."""
-        file, self._file = self._file, -1
-        if file >= 0:
-            os.close(file)
+        self._file.close()
 
 
 def lines(video: Path) -> Iterator[dict[str, Any]]:

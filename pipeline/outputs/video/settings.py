@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
@@ -24,3 +25,8 @@ class Video(OutputSettings):
     """Bits a second; 0 keeps a constant quality instead."""
     overlay: bool = True
     """Whether the overlay is in the picture."""
+
+    @property
+    def files_written(self) -> Mapping[str, str]:
+        """The names of the files that it writes by their keys."""
+        return {"path": self.path}

@@ -81,6 +81,9 @@ class WindowOutput(Output):
             raise OutputError(f"cannot open a window: {reason}; use --web for the page in a browser") from error
         self._is_open = True
 
+    def reopen(self) -> None:
+        """Go on in the window that is there."""
+
     def show(self, view: View) -> bool:
         """Take a camera's newest view for the next `poll()`; False while paused."""
         if self._paused_at is not None or not self._is_open:

@@ -94,8 +94,19 @@ class ClipEndpoint:
 
     async def _cut(self, clip: Clip) -> bytes:
         """Wait until the clip can be cut, and for the thread that does it."""
-        await asyncio.sleep(clip.wait)
         loop = asyncio.get_running_loop()
+        await asyncio.sleep(clip.after)
+        arrived = asyncio.Event()
+
+        def hear() -> None:
+            # A loop that has ended took the request with it.
+            with suppress(RuntimeError):
+                loop.call_soon_threadsafe(arrived.set)
+
+        clip.arrival.then(hear)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(clip.patience):
+                await arrived.wait()
         job = _Job(clip, loop, loop.create_future())
         self._jobs.put(job)
         return await job.done

@@ -1,18 +1,23 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import resource
+import shutil
 import signal
 import subprocess
 import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from pipeline import redaction
-from pipeline.errors import OutputError
+from pipeline.errors import OutputError, OutputGoneError
 from pipeline.frames import Timing
 from pipeline.outputs.events.jsonl import EventsOutput
 from pipeline.outputs.events.settings import Events
@@ -20,6 +25,7 @@ from pipeline.stats.camera import State
 from pipeline.stats.registry import Stats
 from tests.support.outputs import context
 from tests.support.scenes import HandClock, Scene
+from tests.support.wait import HANG_S
 
 
 def opened(scene: Scene, path: Path | str, empty: bool = True) -> EventsOutput:
@@ -116,22 +122,37 @@ def test_a_dash_writes_to_standard_output(scene: Scene, capsys: pytest.CaptureFi
     assert [json.loads(line)["camera"] for line in capsys.readouterr().out.splitlines()] == ["door"] * 3
 
 
-def test_a_reader_that_has_gone_is_an_output_error(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_reader_of_standard_output_that_has_gone_is_gone_for_good(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
     reading, writing = os.pipe()
     os.close(reading)
     output = opened(scene, "-")
     with os.fdopen(writing, "w", closefd=False) as stdout:
         monkeypatch.setattr(sys, "stdout", stdout)
-        with pytest.raises(OutputError, match=r"^cannot write standard output: its reader has gone$"):
+        with pytest.raises(OutputGoneError, match=r"^cannot write standard output: its reader has gone$"):
             output.show(scene.view())
+        scene.clock.seconds += 1000
+        assert not output.show(scene.view())
+        output.close()
         os.dup2(os.open(os.devnull, os.O_WRONLY), writing)
+    os.close(writing)
 
 
-def test_a_full_disk_is_one_line(scene: Scene) -> None:
+def test_a_full_disk_is_told_once_and_every_line_is_counted(scene: Scene, caplog: pytest.LogCaptureFixture) -> None:
     output = opened(scene, "/dev/full")
-    with pytest.raises(OutputError) as caught:
-        output.show(scene.view())
-    assert str(caught.value) == "cannot write /dev/full: the disk is full; free some space or choose another place"
+    for _ in range(5):
+        assert not output.show(scene.view())
+    said = "cannot write /dev/full: the disk is full; free some space or choose another place"
+    assert scene.stats.told() == {"events": {"/dev/full": said}}
+    assert scene.stats.outputs["events"].summary()["lost"] == 5 + 1
+    assert [each.getMessage() for each in caplog.records if each.levelno >= logging.WARNING] == [
+        f"events: {said}; trying again"
+    ]
+    scene.clock.seconds += 1
+    output.show(scene.view())
+    assert len([each for each in caplog.records if each.levelno >= logging.WARNING]) == 1
+    output.close()
 
 
 def test_a_place_that_cannot_be_written_is_said_at_opening(scene: Scene, tmp_path: Path) -> None:
@@ -191,15 +212,153 @@ def test_a_kill_loses_no_line_that_was_written(tmp_path: Path) -> None:
     assert [each["seq"] for each in lines(path) if "seq" in each] == list(range(100))
 
 
-def test_a_file_at_its_size_limit_is_one_line(scene: Scene, tmp_path: Path) -> None:
-    output = opened(scene, tmp_path / "e.jsonl")
+@contextmanager
+def limited(size: int) -> Iterator[None]:
+    """Meanwhile no file of this process grows beyond so many bytes: a disk that is full, for anybody."""
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (300, before[1]))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
     try:
-        with pytest.raises(OutputError, match="the file has reached the size limit"):
-            output.show(scene.view())
+        yield
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
         signal.signal(signal.SIGXFSZ, ignored)
+
+
+def test_lines_go_on_where_there_is_room_again_and_none_is_torn(scene: Scene, tmp_path: Path) -> None:
+    path = tmp_path / "e.jsonl"
+    output = opened(scene, path)
+    with limited(300):
+        assert not output.show(scene.view())
+        scene.camera.changed(State.OFFLINE, "refused")
+        (state,) = scene.stats.told()["events"].values()
+        assert "the file has reached the size limit" in state
+    scene.clock.seconds += 1
+    assert output.show(scene.view())
+    assert scene.stats.told()["events"] == {}
     output.close()
+    parsed, torn = [], 0
+    for line in path.read_text().splitlines():
+        try:
+            parsed.append(json.loads(line))
+        except ValueError:
+            torn += 1
+    assert torn <= 1
+    # A change of state waits for room, a frame does not.
+    assert [each.get("state", each.get("seq")) for each in parsed] == ["connecting", "live", "offline", 1]
+
+
+@pytest.mark.parametrize("away", ["renamed", "deleted", "its folder deleted", "emptied"])
+def test_a_file_that_is_rotated_or_deleted_is_made_anew(scene: Scene, tmp_path: Path, away: str) -> None:
+    path = tmp_path / "logs" / "e.jsonl"
+    output = opened(scene, path)
+    output.show(scene.view())
+    if away == "renamed":
+        path.rename(path.with_suffix(".1"))
+    elif away == "deleted":
+        path.unlink()
+    elif away == "emptied":
+        os.truncate(path, 0)
+    else:
+        shutil.rmtree(path.parent)
+    assert output.show(scene.view())
+    output.close()
+    assert [each["seq"] for each in lines(path) if "seq" in each] == [1]
+    if away == "renamed":
+        assert [each["seq"] for each in lines(path.with_suffix(".1")) if "seq" in each] == [0]
+    assert scene.stats.losses() == []
+
+
+def test_a_pipe_that_nobody_reads_stops_nothing_and_goes_on_with_its_reader(scene: Scene, tmp_path: Path) -> None:
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    output = opened(scene, path)
+    assert not output.show(scene.view())
+    assert scene.stats.told()["events"] == {str(path): f"cannot write {path}: nobody reads it"}
+    for _ in range(2):
+        scene.clock.seconds += 20
+        reading = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+        assert output.show(scene.view())
+        assert scene.stats.told()["events"] == {}
+        whole = os.read(reading, 65536).decode()
+        assert whole.endswith("\n")
+        assert [json.loads(line)["camera"] for line in whole.splitlines()]
+        os.close(reading)
+        assert not output.show(scene.view())
+        assert "its reader has gone" in next(iter(scene.stats.told()["events"].values()))
+    output.close()
+    assert path.is_fifo()
+
+
+def test_a_slow_reader_of_a_pipe_gets_whole_lines_and_delays_no_camera(scene: Scene, tmp_path: Path) -> None:
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    reading = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    output = opened(scene, path)
+    shown = 0
+    while output.show(scene.view()):
+        shown += 1
+    assert shown > 10
+    assert scene.stats.told()["events"] == {str(path): f"cannot write {path}: its reader takes nothing"}
+    got = os.read(reading, 1_000_000)
+    scene.clock.seconds += 20
+    assert output.show(scene.view())
+    got += os.read(reading, 1_000_000)
+    os.close(reading)
+    output.close()
+    seqs = [each["seq"] for each in map(json.loads, got.decode().splitlines()) if "seq" in each]
+    assert seqs == [*range(shown), shown + 1]
+    assert scene.stats.outputs["events"].summary()["lost"] == 1
+
+
+def test_a_file_waits_for_the_reader_of_a_pipe_until_the_run_is_to_end(clock: HandClock, tmp_path: Path) -> None:
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    scene = Scene(clock, live=False)
+    reading = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    stopping = threading.Event()
+    files = context(scene.stats, file_cameras=frozenset(["door"]), stopping=stopping)
+    output = EventsOutput(Events(path=str(path)), files)
+    output.open()
+    done = threading.Event()
+
+    def write() -> None:
+        for _ in range(400):
+            output.show(scene.view())
+        done.set()
+
+    thread = threading.Thread(target=write)
+    thread.start()
+    got = b""
+    while not (done.is_set() and b'"seq":399,' in got and got.endswith(b"\n")):
+        with suppress(BlockingIOError):
+            got += os.read(reading, 4096)
+    thread.join(HANG_S)
+    assert [each["seq"] for each in map(json.loads, got.splitlines()) if "seq" in each] == list(range(400))
+    assert scene.stats.losses() == []
+    stopping.set()
+    while output.show(scene.view()):
+        pass
+    output.close()
+    os.close(reading)
+
+
+def test_a_second_run_is_told_who_writes_the_file(scene: Scene, tmp_path: Path) -> None:
+    first = opened(scene, tmp_path / "e.jsonl")
+    with pytest.raises(OutputError) as caught:
+        opened(scene, tmp_path / "e.jsonl")
+    assert str(caught.value) == (
+        f"cannot write {tmp_path}/e.jsonl: another output of this run writes it; end that or choose another place"
+    )
+    first.close()
+    opened(scene, tmp_path / "e.jsonl").close()
+
+
+@pytest.mark.parametrize("name", ["12:30 door.jsonl", "100%d.jsonl", "~door.jsonl", "-door.jsonl", "a[1]*?{x}.jsonl"])
+def test_any_name_is_a_name(scene: Scene, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.chdir(tmp_path)
+    for path in (name, f"file:{name}"):
+        output = opened(scene, path)
+        assert output.show(scene.view())
+        output.close()
+    assert [each.name for each in tmp_path.iterdir()] == [name]

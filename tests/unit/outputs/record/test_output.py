@@ -15,7 +15,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 
 import av
@@ -24,6 +24,7 @@ import pytest
 from pipeline.clock import Clock
 from pipeline.draw.primitives import colour
 from pipeline.errors import ConfigError, OutputError
+from pipeline.files.writing import WrittenFile
 from pipeline.frames import AS_CODED, Packet
 from pipeline.media.muxer import Remuxer, Segment
 from pipeline.outputs.clips.service import Clips
@@ -254,9 +255,9 @@ def test_only_the_newest_files_are_remembered(
     output.close()
     assert until(lambda: not [each for each in threading.enumerate() if each.name == "record-write"])
     assert len(videos(tmp_path)) == 5
-    assert [take.path for take in output._recorded_files["door"]] == sorted(
-        videos(tmp_path), key=lambda path: path.stem
-    )[-2:]
+    assert [take.path for take in output._tracks["door"].files] == sorted(videos(tmp_path), key=lambda path: path.stem)[
+        -2:
+    ]
 
 
 def test_the_pauses_between_tries_grow_and_begin_anew_after_a_success(
@@ -284,8 +285,8 @@ def test_the_pauses_between_tries_grow_and_begin_anew_after_a_success(
         clock.advance(100)
         broken.set()
         send()
-        assert until(lambda: output._retry_at > clock.monotonic())
-        return output._retry_at - clock.monotonic()
+        assert until(lambda: output._tracks["door"].retry.pause)
+        return output._tracks["door"].retry.pause
 
     pauses = [failure() for _ in range(3)]
     assert until(lambda: written(output))
@@ -432,9 +433,9 @@ def test_a_clip_holds_the_seconds_around_now_with_their_boxes(
 def test_a_clip_reads_only_its_own_part_of_a_recording(
     clip: Clip, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ending: str, whole: bool
 ) -> None:
-    path, began = tmp_path / f"long{ending}", datetime(2026, 3, 1, tzinfo=UTC)
+    path, began, date = tmp_path / f"long{ending}", 500.0, datetime(2026, 3, 1, tzinfo=UTC)
     first, *others = packets(clip, 3600)
-    segment = Segment(path, first)
+    segment = Segment(WrittenFile(path), first)
     for packet in (first, *others):
         segment.write(packet)
     if whole:
@@ -443,12 +444,12 @@ def test_a_clip_reads_only_its_own_part_of_a_recording(
     real = clip_module._seconds
     monkeypatch.setattr(clip_module, "_seconds", lambda ticks, packet: read.append(packet) or real(ticks, packet))
     store = RecordingStore(str(tmp_path / "{time}.mp4"), ("door",), 0)
-    span = began + timedelta(seconds=100.2), began + timedelta(seconds=102)
+    span = began + 100.2, began + 102
     with Remuxer(tmp_path / "clip.mp4") as remuxer:
-        RecordedClip("door", [RecordingFile(path, began, AS_CODED)], store, *span).write_to(remuxer)
+        RecordedClip("door", [RecordingFile(path, began, date, AS_CODED)], store, *span).write_to(remuxer)
     assert [number for _, number in played(tmp_path / "clip.mp4")] == [each % 90 for each in range(3000, 3061)]
     assert len(read) < 600
-    gone = RecordedClip("door", [RecordingFile(path, began, AS_CODED)], store, *span)
+    gone = RecordedClip("door", [RecordingFile(path, began, date, AS_CODED)], store, *span)
     remuxer = Remuxer(tmp_path / "gone.mp4")
     monkeypatch.setattr(remuxer, "add", lambda piece: gone.release())
     with pytest.raises(OutputError, match="nobody waits"), remuxer:

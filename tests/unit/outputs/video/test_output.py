@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import shutil
 import signal
 import subprocess
 import sys
@@ -25,9 +26,12 @@ from tests.support.scenes import HandClock, Scene, share
 ROOT = Path(__file__).parents[4]
 
 
-def opened(path: Path, *cameras: str, overlay: bool = True, bitrate: int = 0) -> VideoOutput:
+def opened(
+    path: Path, *cameras: str, overlay: bool = True, bitrate: int = 0, scene: Scene | None = None
+) -> VideoOutput:
     settings = Video(path=str(path), overlay=overlay, bitrate=bitrate)
-    output = VideoOutput(settings, context(Stats(list(cameras or ("door",)))))
+    stats = Stats(list(cameras or ("door",))) if scene is None else scene.stats
+    output = VideoOutput(settings, context(stats))
     output.open()
     return output
 
@@ -168,21 +172,28 @@ from pipeline.stats.registry import Stats
 from tests.support.outputs import context
 path, limit = sys.argv[1], int(sys.argv[2])
 scene = Scene(HandClock())
-output = VideoOutput(Video(path=path), context(Stats(["door"])))
+output = VideoOutput(Video(path=path), context(scene.stats))
 output.open()
-if limit:
-    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
-try:
-    for index in range(20 * 60 if limit else 95):
+hard = resource.getrlimit(resource.RLIMIT_FSIZE)[1]
+def show(count):
+    for index in range(count):
         output.show(scene.view(scene.result(320, 180, shade=40 + index % 150)))
         scene.clock.seconds += 0.05
-except OutputError as error:
-    print(error, flush=True)
-    try:
-        output.close()
-    except OutputError as error:
-        print(error)
-    sys.exit(OutputError.exit_code)
+if limit:
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, hard))
+    while not scene.stats.told().get("video"):
+        show(1)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100, hard))
+    show(20 * 20)
+    said = next(iter(scene.stats.told()["video"].values()))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
+    scene.clock.seconds += 20
+    show(40)
+    output.close()
+    numbers = scene.stats.outputs["video"].summary()
+    print(numbers["shown"], numbers["lost"], said, sep="\\n")
+    sys.exit()
+show(95)
 os.kill(os.getpid(), 9)
 """
 
@@ -197,15 +208,17 @@ def test_a_killed_recording_plays_up_to_its_last_second(tmp_path: Path, name: st
 
 
 @pytest.mark.parametrize("name", ["v.mp4", "v.mkv"])
-def test_a_file_that_cannot_grow_ends_in_one_line_and_plays_up_to_there(tmp_path: Path, name: str) -> None:
+def test_a_film_goes_on_in_a_new_file_after_a_full_disk(tmp_path: Path, name: str) -> None:
     path = tmp_path / name
-    command = [sys.executable, "-c", RECORDING, str(path), "30000"]
-    ended = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert ended.returncode == 5, ended.stderr
-    assert set(ended.stdout.splitlines()) == {
-        f"cannot write {path}: the file has reached the size limit; choose another place"
-    }
-    assert ended.stderr == ""
+    ended = subprocess.run(
+        [sys.executable, "-c", RECORDING, str(path), "30000"], capture_output=True, text=True, check=False
+    )
+    assert ended.returncode == 0, ended.stderr
+    _, lost, said = ended.stdout.splitlines()
+    assert said.endswith("the file has reached the size limit; choose another place")
+    assert int(lost) > 0
+    files = sorted(tmp_path.iterdir(), key=lambda each: (len(each.name), each.name))
+    assert [each.name for each in files] == [name, f"v.2{path.suffix}"]
     with av.open(str(path)) as container:
         packets = sum(bool(packet.size) for packet in container.demux(video=0))
     with av.open(str(path)) as container:
@@ -216,3 +229,84 @@ def test_a_file_that_cannot_grow_ends_in_one_line_and_plays_up_to_there(tmp_path
                 played += 1
     assert packets - 1 <= played <= packets
     assert played > 50
+    assert len(decoded(files[1])[0]) == 40
+    assert len(ended.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize("away", ["renamed", "deleted", "its folder deleted"])
+def test_a_film_that_is_taken_away_goes_on_in_a_new_file(scene: Scene, tmp_path: Path, away: str) -> None:
+    path = tmp_path / "films" / "v.mp4"
+    output = opened(path, scene=scene)
+    record(output, scene, 25)
+    if away == "renamed":
+        path.rename(path.with_name("kept.mp4"))
+    elif away == "deleted":
+        path.unlink()
+    else:
+        shutil.rmtree(path.parent)
+    record(output, scene, 40)
+    output.close()
+    assert scene.stats.told()["video"] == {}
+    assert len(decoded(path)[0]) >= 40
+    if away == "renamed":
+        assert len(decoded(path.with_name("kept.mp4"))[0]) >= 25
+
+
+def test_an_encoder_that_fails_stops_neither_the_output_nor_another_camera(
+    clock: HandClock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stats = Stats(["door", "yard"], clock)
+    door, yard = Scene(clock, "door", stats), Scene(clock, "yard", stats)
+    output = VideoOutput(Video(path=str(tmp_path / "{camera}.mp4")), context(stats))
+    output.open()
+    record(output, door, 2)
+    # A picture of one pixel is none that H.264 has a size for.
+    assert not output.show(door.view(door.result(1, 1)))
+    record(output, yard, 3)
+    clock.seconds += 10
+    record(output, door, 4)
+    output.close()
+    assert len(decoded(tmp_path / "yard.mp4")[0]) == 3
+    assert [len(decoded(tmp_path / name)[0]) for name in ("door.mp4", "door.2.mp4")] == [2, 4]
+    assert stats.outputs["video"].summary()["lost"] == 1
+
+
+def test_a_number_that_is_taken_is_left_out(scene: Scene, tmp_path: Path) -> None:
+    (tmp_path / "v.2.mp4").write_bytes(b"of somebody")
+    output = opened(tmp_path / "v.mp4")
+    record(output, scene, 2)
+    record(output, scene, 3, width=640, height=360)
+    output.close()
+    assert (tmp_path / "v.2.mp4").read_bytes() == b"of somebody"
+    assert [len(decoded(tmp_path / name)[0]) for name in ("v.mp4", "v.3.mp4")] == [2, 3]
+
+
+def test_a_run_without_pictures_leaves_no_file_and_costs_none(tmp_path: Path) -> None:
+    (tmp_path / "old.mp4").write_bytes(b"older film")
+    for name in ("new.mp4", "old.mp4"):
+        opened(tmp_path / name).close()
+    assert [(each.name, each.read_bytes()) for each in tmp_path.iterdir()] == [("old.mp4", b"older film")]
+
+
+def test_a_second_run_is_told_who_writes_the_film_and_harms_nothing(scene: Scene, tmp_path: Path) -> None:
+    first = opened(tmp_path / "v.mp4")
+    record(first, scene, 30)
+    (tmp_path / "link.mp4").symlink_to("v.mp4")
+    for name in ("v.mp4", "link.mp4"):
+        with pytest.raises(OutputError, match="another output of this run writes it"):
+            opened(tmp_path / name)
+    record(first, scene, 10)
+    first.close()
+    assert len(decoded(tmp_path / "v.mp4")[0]) == 40
+
+
+@pytest.mark.parametrize("name", ["12:30 door.mp4", "100%d.mkv", "~door.mp4", "-door.mp4", "a[1]*?{x}.mp4", "\xe4.mp4"])
+def test_any_name_is_a_name(scene: Scene, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.chdir(tmp_path)
+    for path in (name, f"file:{name}"):
+        output = VideoOutput(Video(path=path), context(scene.stats))
+        output.open()
+        record(output, scene, 3)
+        output.close()
+        assert [each.name for each in tmp_path.iterdir()] == [name]
+        assert len(decoded(tmp_path / name)[0]) == 3

@@ -1,0 +1,1 @@
+"""The files that a run writes: what their names mean, which of them are the same, and who holds them."""
