@@ -10,6 +10,7 @@ from importlib import import_module
 from pathlib import Path
 
 from pipeline.concurrency.signals import Interrupt
+from pipeline.config.file_claims import FileClaims
 from pipeline.config.root import Config
 from pipeline.errors import OutputError, PipelineError, SourceError
 from pipeline.stats.registry import Stats
@@ -38,6 +39,8 @@ def watch(
     from pipeline.runtime.replay import Replay
     from pipeline.runtime.runtime import Runtime
 
+    if summary:
+        FileClaims(config).check_free(Path(summary))
     file = SummaryFile(summary) if summary else None
     printing = any(output.settings.prints for output in config.outputs or ())
     json = log_format is LogFormat.JSON

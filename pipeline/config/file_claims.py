@@ -72,7 +72,7 @@ class FileClaims:
         """Raise OutputError where a file that is to be written now belongs to something else."""
         claim = FileClaim(identity(path), (), "", str(path), written=True)
         if (owner := self._owner(claim)) is not None:
-            raise OutputError(f"cannot write {path}: it is {owner}; choose another file")
+            raise OutputError(f"cannot write {redacted(str(path))}: it is {owner}; choose another file")
 
     def taken(self, path: Path) -> bool:
         """Tell whether somebody needs a file, so that it must not be deleted."""

@@ -131,7 +131,7 @@ class Segment:
         return self._file.moved
 
     def close(self) -> None:
-        """End the file, which is removed where an error left no picture in it; harmless when called twice."""
+        """End the file, which is removed where no picture got into it; harmless when called twice."""
         if self._ended:
             return
         self._ended = True
@@ -141,7 +141,7 @@ class Segment:
             self._failed = True
             raise unwritable(self.path, error) from error
         finally:
-            if self._failed and not self._file.moved and not holds_pictures(self.path):
+            if (self._failed or not self.size) and not self._file.moved and not holds_pictures(self.path):
                 self._file.discard()
             self._file.close()
 

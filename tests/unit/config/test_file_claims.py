@@ -81,6 +81,15 @@ def test_options_and_python_are_refused_alike(place: Path, capsys: pytest.Captur
     assert Path("film.mp4").read_bytes() == film
 
 
+@pytest.mark.parametrize("name", ["link.mp4", "c.yaml", "seen.jsonl"])
+def test_the_summary_takes_the_place_of_nothing(place: Path, capsys: pytest.CaptureFixture[str], name: str) -> None:
+    Path("c.yaml").write_text("cameras: {door: film.mp4}\noutputs: [{events: here/seen.jsonl}]\n")
+    film, text = Path("film.mp4").read_bytes(), Path("c.yaml").read_text()
+    assert main(["run", "c.yaml", "--summary", name]) == 5
+    assert capsys.readouterr().err.startswith(f"cannot write {name}: it is the ")
+    assert (Path("film.mp4").read_bytes(), Path("c.yaml").read_text()) == (film, text)
+
+
 def test_what_is_different_is_let_through(place: Path) -> None:
     shutil.copy("film.mp4", "copy.mp4")
     Path("c.yaml").write_text(

@@ -15,7 +15,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import av
@@ -93,7 +93,7 @@ def videos(folder: Path) -> list[Path]:
 
 def played(path: Path) -> list[tuple[float, int]]:
     """Times and numbers of all pictures; decoding each is the proof that the file plays."""
-    with av.open(str(path)) as container:
+    with av.open(f"file:{path}") as container:
         return [
             (float(frame.time or 0), number_in(frame.to_ndarray(format="bgr24"))) for frame in container.decode(video=0)
         ]
@@ -519,3 +519,125 @@ def test_a_disk_that_takes_nothing_is_told_and_delays_nobody(
     hung.set()
     assert until(lambda: output.poll() and not output._stats.told()["record"])
     output.close()
+
+
+class Stepped(ManualClock):
+    """A clock whose wall time can be set, and whose waits for a clip end with its word alone."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.step = timedelta(0)
+        self.told: list[bool] = []
+
+    def now(self) -> datetime:
+        return super().now() + self.step
+
+    def wait(self, event: threading.Event, seconds: float) -> bool:
+        if seconds:
+            self.told.append(event.wait(HANG_S))
+        return event.is_set()
+
+
+@pytest.mark.parametrize("hours", [-1, 1])
+def test_a_clip_is_found_whatever_is_done_to_the_wall_clock(
+    crew: Start, clip: Clip, tmp_path: Path, hours: int
+) -> None:
+    clock = Stepped()
+    output = recording(crew, tmp_path / "{camera}-{time}.mp4", clock=clock, seconds=2)
+    clips = Clips({}, clock)
+    clips.recordings = output
+    coming = packets(clip, 900)
+
+    def give(count: int) -> None:
+        for _ in range(count):
+            clock.advance(1 / 30)
+            output.packet(replace(next(coming), captured=clock.monotonic()))
+            assert until(lambda: written(output))
+
+    give(75)
+    clock.advance(0.01)
+    clock.step = timedelta(hours=hours)
+    with clips.ask("door", 1.51, 0) as asked:
+        give(60)
+        assert asked.arrival.event.wait(HANG_S)
+        path = asked.save()
+    output.close()
+    assert [number for _, number in played(path)] == list(range(15, 75))
+
+
+def test_a_clip_waits_for_the_writer_and_no_longer(
+    crew: Start, clip: Clip, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = Stepped()
+    slow, real = threading.Event(), Segment.write
+
+    def write(segment: Segment, packet: Packet) -> float:
+        if packet.captured > 1001.5:
+            slow.wait(HANG_S)
+        return real(segment, packet)
+
+    monkeypatch.setattr(Segment, "write", write)
+    output = recording(crew, tmp_path / "{time}.mp4", clock=clock)
+    clips = Clips({}, clock)
+    clips.recordings = output
+    for number, packet in enumerate(packets(clip, 90)):
+        output.packet(replace(packet, captured=1000 + number / 30))
+    clock.advance(2.0)
+    with clips.ask("door", 1.99, 0) as asked:
+        # The disk is busy, however much time passes.
+        clock.advance(5)
+        assert not asked.arrival.event.is_set()
+        slow.set()
+        assert asked.arrival.event.wait(HANG_S)
+        path = asked.save()
+    assert [number for _, number in played(path)] == list(range(60 + 1))
+    # A camera that sends nothing more: all that came is in the clip.
+    with clips.ask("door", 6, 0) as asked:
+        clock.advance(3)
+        assert asked.arrival.event.wait(HANG_S)
+        path = asked.save()
+    assert [number for _, number in played(path)][-1] == 89
+    output.close()
+    assert until(lambda: not [each for each in threading.enumerate() if each.name == "record-write"])
+    with clips.ask("door", 9, 0) as asked:
+        assert asked.arrival.event.is_set()
+
+
+def test_an_error_of_one_camera_leaves_the_others_recorded(
+    crew: Start, clip: Clip, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = Segment.write
+
+    def write(segment: Segment, packet: Packet) -> float:
+        if packet.camera == "yard":
+            raise RuntimeError("what nobody thought of")
+        return real(segment, packet)
+
+    monkeypatch.setattr(Segment, "write", write)
+    output = recording(crew, tmp_path / "{camera}-{time}.mp4", ("door", "yard"), clock=ManualClock())
+    for door, yard in zip(packets(clip, 60), packets(clip, 60, "yard"), strict=True):
+        output.packet(door)
+        output.packet(yard)
+    output.close()
+    assert until(lambda: not [each for each in threading.enumerate() if each.name == "record-write"])
+    assert [number for path in videos(tmp_path) for _, number in played(path)] == list(range(60))
+    assert output._stats.told()["record"] == {
+        f"{tmp_path}/yard-{{time}}.mp4": (
+            f"cannot write {tmp_path}/yard-{{time}}.mp4: unexpected RuntimeError: what nobody thought of"
+        )
+    }
+    assert output._stats.outputs["record"].summary()["lost"] == 60
+
+
+@pytest.mark.parametrize("name", ["12:30 {camera}-{time}.mp4", "100%d {time}.mkv", "~{camera}-{time}.mp4"])
+def test_any_name_is_a_name(
+    crew: Start, clip: Clip, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    output = recording(crew, Path(name))
+    for packet in packets(clip, 30):
+        output.packet(packet)
+    output.close()
+    assert until(lambda: not [each for each in threading.enumerate() if each.name == "record-write"])
+    (path,) = (each for each in tmp_path.iterdir() if each.suffix in (".mp4", ".mkv"))
+    assert len(played(path)) == 30
