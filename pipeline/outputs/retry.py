@@ -62,15 +62,21 @@ class Retry:
         return self._error
 
     def attempt(
-        self, write: Callable[[], Outcome], give_up: Callable[[], object] = lambda: None, *, settles: bool = True
+        self,
+        write: Callable[[], Outcome],
+        give_up: Callable[[], object] = lambda: None,
+        *,
+        settles: bool = True,
+        counts: bool = True,
     ) -> Outcome | None:
         """Return what `write` does; None while a pause lasts, and after an error, when `give_up` lets go of its things.
 
-        What is not written is counted as lost, and OutputGoneError is raised on. A success that `settles` nothing is
-        only a step on the way.
+        What is not written `counts` as lost, unless it is kept for later; OutputGoneError is raised on. A success that
+        `settles` nothing is only a step on the way.
         """
         if not self.due:
-            self.lost()
+            if counts:
+                self.lost()
             return None
         try:
             outcome = write()
@@ -78,7 +84,8 @@ class Retry:
             with suppress(Exception):
                 give_up()
             self.failed(error)
-            self.lost()
+            if counts:
+                self.lost()
             if isinstance(error, OutputGoneError):
                 raise
             return None

@@ -81,7 +81,8 @@ class EventsOutput(Output):
             for change in camera.changes(self._written_changes[name]) if log.retry.due else ():
                 event = {"camera": name, "state": change.state.value, "reason": scrub(change.reason)}
                 times = {"at": change.at, "last_good": change.last_good, "next_try": change.next_try}
-                if not log.append(event | {key: timestamp(moment) for key, moment in times.items() if moment}):
+                line = event | {key: timestamp(moment) for key, moment in times.items() if moment}
+                if not log.append(line, counts=False):
                     break
                 self._written_changes[name] = change.number
         return True
@@ -94,6 +95,9 @@ class EventsOutput(Output):
         """Write what is left and close the files."""
         if any(log.is_open for log in self._logs.values()):
             self.poll()
+            for name, camera in self._stats.cameras.items():
+                for _ in camera.changes(self._written_changes[name]):
+                    self._logs[name].retry.lost()
         for log in self._logs.values():
             log.close()
 
@@ -122,11 +126,15 @@ class _Log:
             self.retry.failed(error)
         self._disk = Disk(self._path)
 
-    def append(self, event: dict[str, Any], waits: Callable[[float], bool] = never) -> bool:
-        """Write a line; return whether it is written. `waits` is asked as that of a `WrittenFile`."""
+    def append(self, event: dict[str, Any], waits: Callable[[float], bool] = never, *, counts: bool = True) -> bool:
+        """Write a line; return whether it is written: where it is not, it `counts` as lost.
+
+        `waits` is asked as that of a `WrittenFile`.
+        """
         line = json.dumps(event, separators=(",", ":")) + "\n"
         # A reader that has taken nothing is not waited for again until it does.
-        return bool(self.retry.attempt(partial(self._write, line.encode(), never if self.retry.failing else waits)))
+        write = partial(self._write, line.encode(), never if self.retry.failing else waits)
+        return bool(self.retry.attempt(write, counts=counts))
 
     def close(self) -> None:
         """Close the file; harmless when called twice."""
