@@ -93,7 +93,6 @@ class Segment:
                 ending = self.path.suffix.lower()
                 self._container = av.open(file, "w", format=_FORMATS[ending], options=MUXERS[ending])
                 self._stream = add_stream(self._container, sample.streams.video[0], first.presentation)
-            self._stream.time_base = Fraction(1, TICKS_PER_S)
         except (OSError, ValueError, av.FFmpegError) as error:
             file.discard()
             raise unwritable(self.path, error) from error

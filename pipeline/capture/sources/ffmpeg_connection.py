@@ -26,7 +26,7 @@ _NET_US = "2000000000"
 """The limit that FFmpeg itself is given, in microseconds: its longest, for only Deadline leaves pauses out."""
 
 _SIZELESS = frozenset({"hls", "dash", "mpjpeg"})
-"""Formats whose size says nothing: that of a playlist is its own, and cameras that send pictures for ever invent one."""
+"""Formats whose size says nothing: that of a playlist is its own, and cameras that send for ever invent one."""
 
 # See deadline.py; PyAV has no public way to end a wait.
 setattr(av.container.core, "time", DeadlineClock())  # noqa: B010
