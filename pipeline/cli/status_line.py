@@ -107,17 +107,24 @@ def _line(camera: CameraFigures, width: int) -> Text:
     if camera.retry_in is not None:
         line.append(f", next try in {camera.retry_in:.0f} s")
     if camera.captured:
-        people = "person" if camera.people == 1 else "people"
-        shown = f", {camera.fps:.1f} shown" if camera.shown else ", none shown yet" if camera.detected else ""
-        found = "not detected" if camera.people is None else f"{camera.people} {people}"
         looks = f", {camera.fps_detected:.1f} detected" if camera.carried else ""
-        line.append(f"  {camera.fps_in:.1f} fps in{shown}{looks}  {found}")
+        shown = f", {camera.fps:.1f} shown" if camera.shown else ""
+        found = f"  {words}" if (words := _found(camera)) else ""
+        line.append(f"  {camera.fps_in:.1f} fps in{shown}{looks}{found}")
     if camera.age is not None:
         line.append(f"  {_age(camera.age)} old")
     dropped = ", ".join(f"{count} {reason}" for reason, count in camera.dropped.items() if count)
     if dropped:
         line.append(f"  dropped {dropped}", "dim")
     return line
+
+
+def _found(camera: CameraFigures) -> str:
+    if not camera.detected:
+        return "detection off"
+    if camera.people is None:
+        return "" if camera.inferred else "waiting for the detector"
+    return f"{camera.people} {'person' if camera.people == 1 else 'people'}"
 
 
 def _age(seconds: float) -> str:

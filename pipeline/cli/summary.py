@@ -3,8 +3,8 @@
 The keys of the file are stable; those that later versions add stand beside them:
 
     cameras.NAME      captured, inferred, shown: frames; dropped: frames by reason; in_flight; reconnects;
-                      fps: shown frames a second; people: detections in the last result, null where the
-                      camera is not detected; detected: whether it is; passed: frames that went on without;
+                      fps: shown frames a second; people: detections in the last result, null where there is
+                      none; detected: whether it is; passed: frames that went on without;
                       latency_ms: from the capture of a frame until its first output showed it
     outputs.NAME      shown, skipped: views; lost: pictures and lines that could not be written;
                       states: what is to be told of its parts, such as streams
@@ -83,7 +83,8 @@ def _counts(cameras: Mapping[str, Any]) -> Table:
     for name, each in cameras.items():
         dropped = "\n".join(f"{count} {reason}" for reason, count in each["dropped"].items() if count) or "0"
         counts = (str(each[key]) for key in keys)
-        people = "not detected" if each["people"] is None else str(each["people"])
+        nobody = "none counted" if each.get("detected", True) else "detection off"
+        people = nobody if each["people"] is None else str(each["people"])
         table.add_row(name, *counts, dropped, f"{each['fps']:.1f}", people)
     return table
 

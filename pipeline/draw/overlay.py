@@ -10,7 +10,7 @@ import numpy as np
 from pipeline.clock import Clock
 from pipeline.config.cameras import Overlay
 from pipeline.frames import Detections, Image, Result
-from pipeline.stats.camera import CameraStats
+from pipeline.stats.camera import CameraFigures, CameraStats
 from pipeline.stats.health import CameraHealth, Level, assess
 
 from .primitives import (
@@ -62,7 +62,7 @@ class OverlayPainter:
         if health.level is Level.BAD:
             return stale(image, health, self._stats.name, self._settings.scale)
         if self._settings.title:
-            count = counted(result.detections) if result.detected else "not detected"
+            count = counted(result.detections) if result.detected else _undetected(figures)
             facts = [count, f"{figures.fps:.1f} fps"]
             if result.carried_s is not None:
                 facts.append(f"boxes {round((age + result.carried_s) * 1e3)} ms old")
@@ -85,6 +85,10 @@ class OverlayPainter:
         if self._settings.labels:
             for label, score, left, upper, right, lower in labelled:
                 _tag(image, f"{printable(label)} {score:.2f}", size, (left, upper, right, lower), top, colour(label))
+
+
+def _undetected(figures: CameraFigures) -> str:
+    return "waiting for the detector" if figures.detected else "detection off"
 
 
 def strip_height(size: int) -> int:

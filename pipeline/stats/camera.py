@@ -30,6 +30,10 @@ class State(StrEnum):
     ENDED = "ended"
 
 
+_SILENT = frozenset({State.STALLED, State.OFFLINE, State.RETRYING})
+"""States in which nobody knows who is there."""
+
+
 @dataclass(frozen=True, slots=True)
 class Change:
     """One change of a camera's state."""
@@ -71,7 +75,7 @@ class CameraFigures:
     fps: float
     """Frames a second that at least one output shows."""
     people: int | None
-    """Detections in the newest result; None where nothing was looked for in it."""
+    """Detections in the newest result; None before the first, without detection, and while no pictures come."""
     age: float | None
     """Seconds since the newest picture that is ready to be seen was captured; None before the first."""
     last_good: datetime | None = None
@@ -106,7 +110,7 @@ class CameraStats:
         self._dropped: Counter[str] = Counter()
         self._carried = 0
         self._rate_in, self._rate_shown, self._rate_detected = Rate(), Rate(), Rate()
-        self._people: int | None = 0
+        self._people: int | None = None
         self._newest: float | None = None
         self._state, self._reason, self._since = State.CONNECTING, "", clock.now()
         self._changes = deque([Change(0, self._state, self._reason, self._since)], maxlen=256)
@@ -225,7 +229,7 @@ class CameraStats:
                 reconnects=self._reconnects,
                 fps_in=self._rate_in.value(now),
                 fps=self._rate_shown.value(now),
-                people=self._people if self.detected else None,
+                people=None if self._state in _SILENT else self._people,
                 age=None if self._newest is None else now - self._newest,
                 last_good=self._moment(self._good),
                 next_try=self._moment(self._retry_at),
@@ -260,7 +264,7 @@ class CameraStats:
                 "reconnects": figures.reconnects,
                 "late": figures.late,
                 "fps": round((figures.shown - 1) / span, 2) if span > 0 else 0.0,
-                "people": figures.people,
+                "people": self._people,
                 "state": figures.state.value,
                 "source": figures.source,
                 "first_shown_s": None if self._first_shown is None else round(self._first_shown, 3),

@@ -31,7 +31,7 @@ class CameraHealth:
 
     level: Level
     text: str
-    """Such as `LIVE 42 ms`, `no picture for 12 s` or `offline since 14:03:11, retry in 4 s`."""
+    """Such as `LIVE 42 ms`, `no picture for 12 s` or `offline since 14:03:11 CET, retry in 4 s`."""
 
     @property
     def stale(self) -> bool:
@@ -44,7 +44,7 @@ def assess(figures: CameraFigures, now: datetime, age: float | None, live: bool 
     shown = f"{round(age * 1e3)} ms" if age is not None else ""
     reason = scrub(figures.reason)
     # While tries come and go, what counts is since when nothing good was seen.
-    since = f"since {(figures.last_good or figures.since).astimezone():%H:%M:%S}"
+    since = f"since {_moment(figures.last_good or figures.since, now)}"
     held = max(0.0, (now - figures.since).total_seconds())
     silent = f"no picture for {_span(held if age is None else age)}"
     match figures.state:
@@ -74,6 +74,13 @@ def assess(figures: CameraFigures, now: datetime, age: float | None, live: bool 
 
 def _because(words: str, reason: str) -> str:
     return f"{words} ({reason})" if reason else words
+
+
+def _moment(time: datetime, now: datetime) -> str:
+    """Return a time of day with its zone, for readers may be in another; and with its date if that is not today's."""
+    time, today = time.astimezone(), now.astimezone().date()
+    date = "" if time.date() == today else f"{time:%Y-%m-%d} "
+    return f"{date}{time:%H:%M:%S %Z}"
 
 
 def _next_try(seconds: float | None) -> str:

@@ -41,7 +41,10 @@ _NOW: dict[str, tuple[str, Callable[[CameraFigures], float | None]]] = {
     "fps": ("Frames a second that the source gives.", lambda each: each.fps_in),
     "shown_fps": ("Frames a second that at least one output shows.", lambda each: each.fps),
     "detected_fps": ("Frames a second that are inferred.", lambda each: each.fps_detected),
-    "people": ("Detections in the newest result; none for cameras that are not detected.", lambda each: each.people),
+    "people": (
+        "Detections in the newest result; none without detection, and while no pictures come.",
+        lambda each: each.people,
+    ),
     "detected": ("1 where people are looked for, 0 where not.", lambda each: each.detected),
     "age_seconds": ("Age of the newest picture that is ready to be seen.", lambda each: each.age),
 }

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Collection
+import hashlib
+from collections.abc import AsyncIterator, Collection, Mapping
 from importlib.resources import files
 
 from starlette.applications import Starlette
@@ -30,6 +31,22 @@ _STALE_CHECK_INTERVAL_S = 0.5
 _PART = "content-type: image/jpeg\r\ncontent-length: {}\r\n\r\n"
 
 
+def page_assets() -> dict[str, tuple[bytes, str]]:
+    """Return all that the page consists of, by its path: what it is and its media type."""
+    return {
+        f"/{file.name}": (file.read_bytes(), _MEDIA_TYPES[f".{file.name.rpartition('.')[2]}"])
+        for file in files("pipeline.web").joinpath("static").iterdir()
+    }
+
+
+def digest(assets: Mapping[str, tuple[bytes, str]]) -> str:
+    """Return what tells one version of the page from another."""
+    found = hashlib.sha256()
+    for path, (body, _) in sorted(assets.items()):
+        found.update(f"{path} {len(body)}\n".encode() + body)
+    return found.hexdigest()[:16]
+
+
 class WebApp:
     """Puts the routes together; nothing a client sends names a file, an address or a setting."""
 
@@ -41,6 +58,7 @@ class WebApp:
         live: LiveEndpoint,
         api: ApiRoutes,
         hls: HlsRoutes,
+        assets: Mapping[str, tuple[bytes, str]],
     ) -> None:
         self._cameras = cameras
         self._viewers = viewers
@@ -48,10 +66,7 @@ class WebApp:
         self._live = live
         self._api = api
         self._hls = hls
-        self._assets = {
-            f"/{file.name}": (file.read_bytes(), _MEDIA_TYPES[f".{file.name.rpartition('.')[2]}"])
-            for file in files("pipeline.web").joinpath("static").iterdir()
-        }
+        self._assets = dict(assets)
         self._assets["/"] = self._assets.pop("/index.html")
         self._index = self._assets["/"][0].decode()
 
@@ -90,6 +105,8 @@ class WebApp:
         # The boundary follows each picture at once, because browsers show a part when they see its end.
         try:
             yield b"--frame\r\n"
+            # Players keep the size of the first picture: it should be one of the camera.
+            await self._status.await_picture(camera, viewer)
             sent = b""
             while not self._viewers.closed:
                 jpeg = self._status.jpeg(camera)

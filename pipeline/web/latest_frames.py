@@ -31,6 +31,7 @@ class _StatusPicture:
 
     view: View | None
     text: str
+    size: tuple[int, int]
     jpeg: bytes
 
 
@@ -44,13 +45,16 @@ class LatestFrames:
         self._lock = threading.Lock()
         self._encoding = threading.Lock()
         self._views: dict[str, View] = {}
+        self._sizes: dict[str, tuple[int, int]] = {}
         self._encoded: dict[str, EncodedView] = {}
         self._status_pictures: dict[str, _StatusPicture] = {}
 
     def put(self, view: View) -> None:
         """Take a camera's newest view."""
+        picture = view.result.frame.picture
         with self._lock:
             self._views[view.result.frame.camera] = view
+            self._sizes[view.result.frame.camera] = picture.width, picture.height
 
     def newest(self, camera: str) -> View | None:
         """Return the newest view of a camera, but none that is long out of date for want of viewers."""
@@ -76,13 +80,20 @@ class LatestFrames:
                 encoded = self._encoded[camera] = EncodedView(view, self._jpeg(view.annotated()))
             return encoded
 
-    def encode_status(self, camera: str, view: View | None, health: CameraHealth) -> bytes:
-        """Return a JPEG that says what is wrong with a camera, over its newest view dimmed if there is one."""
+    def encode_status(
+        self, camera: str, view: View | None, health: CameraHealth, size: tuple[int, int] | None = None
+    ) -> bytes:
+        """Return a JPEG that says what is wrong with a camera, over its newest view dimmed if there is one.
+
+        `size` is that of the camera's compressed pictures, if it gives any: players keep the first size they see.
+        """
+        with self._lock:
+            size = self._sizes.get(camera) or size or _BLANK_SIZE_PX
         with self._encoding:
             picture = self._status_pictures.get(camera)
-            if picture is None or picture.view is not view or picture.text != health.text:
-                image = blank(*_BLANK_SIZE_PX, health, camera) if view is None else stale(view.image(), health, camera)
-                picture = _StatusPicture(view, health.text, self._jpeg(image))
+            if picture is None or (picture.view, picture.text, picture.size) != (view, health.text, size):
+                image = blank(*size, health, camera) if view is None else stale(view.image(), health, camera)
+                picture = _StatusPicture(view, health.text, size, self._jpeg(image))
                 self._status_pictures[camera] = picture
             return picture.jpeg
 

@@ -74,9 +74,9 @@ MAX_LOGGED_OUT_COUNT = 4096
 LOGIN_CODE_MINUTES = 10
 """How long a login code is good."""
 
-# Snapshots.
-MAX_SNAPSHOT_WAIT_S = 4.0
-"""How long a snapshot may wait for a picture of a camera that is decoded only while it has viewers."""
+# Pictures of cameras that are decoded only while they have viewers, or whose model is not ready yet.
+MAX_FIRST_PICTURE_WAIT_S = 4.0
+"""How long a snapshot, and the first picture of a stream, may be waited for."""
 
 # Clips.
 MAX_CLIP_SIDE_S = 60.0

@@ -22,7 +22,7 @@ from pipeline.web.routes.clips import ClipEndpoint
 from pipeline.web.routes.hls import HlsRoutes
 
 from . import limits
-from .app import WebApp
+from .app import WebApp, digest, page_assets
 from .connections import BoundedWebSocket, TimedHttp, hasten_handshakes
 from .latest_frames import LatestFrames
 from .listener import Listener, Standing, affordable, listen, reachable_host, server_context
@@ -151,10 +151,11 @@ class WebOutput(Output):
         stats, frames, viewers, settings = self._stats, self._frames, self._viewers, self._settings
         reach = self._clips.reach
         status = StatusReporter(stats, frames, viewers, self._passthrough, self._overlays, reach, self._stream_path)
-        live = LiveEndpoint(frames, viewers, status, self._overlays, stats.clock)
+        assets = page_assets()
+        live = LiveEndpoint(frames, viewers, status, self._overlays, stats.clock, digest(assets))
         api = ApiRoutes(stats, frames, viewers, status, self._clips)
         hls = HlsRoutes(stats.cameras, self._hls_streams, viewers, status.health)
-        app: ASGIApp = WebApp(stats.cameras, viewers, status, live, api, hls).app()
+        app: ASGIApp = WebApp(stats.cameras, viewers, status, live, api, hls, assets).app()
         if settings.token is None or self._stream_keys is None:
             return BasePath(HostOriginCheck(_for_all(app, listener), own_names(settings)), normal_path(settings.path))
         token = settings.token.get_secret_value()

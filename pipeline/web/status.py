@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
@@ -10,15 +11,19 @@ from pipeline.config.cameras import Overlay
 from pipeline.outputs.events.schema import timestamp
 from pipeline.outputs.protocols import View
 from pipeline.redaction import scrub
-from pipeline.stats.camera import CameraFigures
+from pipeline.stats.camera import CameraFigures, State
 from pipeline.stats.health import CameraHealth, assess
 from pipeline.stats.registry import Stats
 
+from . import limits
 from .latest_frames import LatestFrames
 from .passthrough import Passthrough
-from .viewers import ViewerRegistry
+from .viewers import Viewer, ViewerRegistry
 
 _TEXT_REFRESH_INTERVAL_S = 0.25
+_CHECK_INTERVAL_S = 0.25
+_GIVING = frozenset({State.LIVE, State.LATE, State.CORRUPT})
+"""States of a camera whose next picture is worth waiting for."""
 
 
 class Assessment(NamedTuple):
@@ -67,11 +72,26 @@ class StatusReporter:
         figures = self._stats.cameras[camera].figures()
         return assess(figures, self._stats.clock.now(), figures.age, figures.live)
 
+    async def await_picture(self, camera: str, viewer: Viewer, max_age: float = math.inf) -> None:
+        """Wait a little for a picture of a camera that gives some, at most `max_age` seconds older than the call.
+
+        A camera that is only watched is decoded for the `viewer` alone; one that is detected waits for the model.
+        """
+        clock = self._stats.clock
+        asked = clock.monotonic()
+        while (waited := clock.monotonic() - asked) < limits.MAX_FIRST_PICTURE_WAIT_S and not self._viewers.closed:
+            view = self._frames.newest(camera)
+            if view is not None and view.result.frame.captured >= asked - max_age:
+                return
+            if self._stats.cameras[camera].figures().state not in _GIVING:
+                return
+            await viewer.wait(min(_CHECK_INTERVAL_S, limits.MAX_FIRST_PICTURE_WAIT_S - waited))
+
     def jpeg(self, camera: str) -> bytes:
         """Return the newest picture as a JPEG that can stand alone: dimmed, with the reason, if it is stale."""
         view, _, health = self.assess(camera)
         if view is None or health.stale:
-            return self._frames.encode_status(camera, view, health)
+            return self._frames.encode_status(camera, view, health, self._passthrough.size(camera))
         return self._frames.encode(view).jpeg
 
     def cameras(self) -> dict[str, Any]:
@@ -115,7 +135,7 @@ class StatusReporter:
             "width": width,
             "height": height,
             "detected": figures.detected,
-            "people": figures.people,
+            "people": None if health.stale else figures.people,
             "fps": round(figures.fps, 1),
             "fps_in": round(figures.fps_in, 1),
             "fps_detected": round(figures.fps_detected, 1),

@@ -50,12 +50,15 @@ class LiveEndpoint:
         status: StatusReporter,
         overlays: Mapping[str, Overlay],
         clock: Clock,
+        page_digest: str,
     ) -> None:
+        """`page_digest` tells pages that were loaded from another program than this that they are out of date."""
         self._frames = frames
         self._viewers = viewers
         self._status = status
         self._overlays = overlays
         self._clock = clock
+        self._page_digest = page_digest
 
     async def serve(self, socket: WebSocket) -> None:
         """Serve one page until it goes or the server ends."""
@@ -116,7 +119,7 @@ class LiveEndpoint:
     def _status_text(self) -> str:
         # The time is the page's own, however old the numbers are: pages tell the age of pictures by it.
         clock = round(self._clock.monotonic() * 1e3, 1)
-        return f'{{"clock":{clock},{self._status.text()[1:]}'
+        return f'{{"clock":{clock},"page":"{self._page_digest}",{self._status.text()[1:]}'
 
     async def _send_jpeg(self, page: _Page, camera: str) -> None:
         encoded = self._frames.newest_encoded(camera)

@@ -509,9 +509,9 @@ def test_a_camera_that_is_only_watched_is_shown_without_waiting_for_boxes(
             newer = "([shown, first]) => +document.querySelector('[data-camera=door]').dataset[shown] > +first"
             page.wait_for_function(newer, arg=[shown, first])
             page.wait_for_function("() => +document.querySelector('.fps').textContent > 1")
-            assert page.locator(".people").inner_text() == "not detected"
-            assert page.locator("#total").inner_text() == "1 camera, not detected"
-            assert "not detected" in page.locator(".picture").get_attribute("aria-label")
+            assert page.locator(".people").inner_text() == "detection off"
+            assert page.locator("#total").inner_text() == "1 camera, detection off"
+            assert "detection off" in page.locator(".picture").get_attribute("aria-label")
             page.locator("footer .pill").get_by_text("LIVE", exact=True).wait_for()
             page.wait_for_function("() => document.querySelectorAll('.stale').length === 0")
             assert ("jpeg" in runtime.stats.stages()) is not webcodecs

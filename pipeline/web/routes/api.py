@@ -9,7 +9,6 @@ from starlette.routing import Route
 from pipeline.stats.camera import State
 from pipeline.stats.prometheus import Exposition
 from pipeline.stats.registry import Stats
-from pipeline.web import limits
 from pipeline.web.latest_frames import LatestFrames
 from pipeline.web.responses import unknown_camera
 from pipeline.web.status import StatusReporter
@@ -18,7 +17,7 @@ from pipeline.web.viewers import ViewerRegistry
 from .clips import ClipEndpoint
 
 _METRICS = "text/plain; version=0.0.4; charset=utf-8"
-_SNAPSHOT_CHECK_INTERVAL_S = 0.25
+_SNAPSHOT_MAX_AGE_S = 0.25
 
 
 class ApiRoutes:
@@ -67,19 +66,10 @@ class ApiRoutes:
 
     async def _refresh(self, camera: str) -> None:
         """Wait a little for a picture of a camera that is decoded only while it has viewers."""
-        figures = self._stats.cameras[camera].figures()
-        if figures.detected or figures.state not in (State.LIVE, State.LATE, State.CORRUPT):
+        if self._stats.cameras[camera].detected or (viewer := self._viewers.enter([camera])) is None:
             return
-        if (viewer := self._viewers.enter([camera])) is None:
-            return
-        clock = self._stats.clock
-        asked = clock.monotonic()
         try:
-            while (waited := clock.monotonic() - asked) < limits.MAX_SNAPSHOT_WAIT_S and not self._viewers.closed:
-                view = self._frames.newest(camera)
-                if view is not None and view.result.frame.captured > asked - _SNAPSHOT_CHECK_INTERVAL_S:
-                    return
-                await viewer.wait(min(_SNAPSHOT_CHECK_INTERVAL_S, limits.MAX_SNAPSHOT_WAIT_S - waited))
+            await self._status.await_picture(camera, viewer, _SNAPSHOT_MAX_AGE_S)
         finally:
             self._viewers.leave(viewer)
 

@@ -11,6 +11,8 @@ const WORDLESS = 2000
 const GIVEN_UP = 60000
 // States that end with the first new picture, which may be here before the server's word of it.
 const GONE = new Set(['connecting', 'offline', 'retrying', 'stalled'])
+// States whose own name would say that all is well.
+const WELL = new Set(['live', 'late'])
 const MODES = {
   direct: ['H.264', 'the camera’s own pictures, decoded here'],
   jpeg: ['JPEG', 'painted by Lookout, boxes burnt in'],
@@ -29,6 +31,7 @@ export class Card {
     this.mode = null
     this.words = null
     this.worstAge = null
+    this.level = 'idle'
     this.direct = false
     this.givenUpAt = -Infinity
     this.player = new Player(() => {
@@ -185,6 +188,14 @@ export class Card {
     return [words.level, words.text, words.stale]
   }
 
+  // The state in a word or two, which never says less than what stands over the picture.
+  state(text, stale, age) {
+    if (!stale) return text.endsWith('no boxes') ? `${text.split(' ')[0]}, no boxes` : text.split(' ')[0]
+    if (this.page.silent(performance.now())) return 'no connection'
+    const state = this.numbers?.state ?? 'connecting'
+    return !WELL.has(state) ? state : age === null ? 'no picture yet' : 'no picture'
+  }
+
   refresh() {
     const now = performance.now()
     const age = this.pictureAt === null ? null : Math.max(0, now - this.pictureAt)
@@ -196,11 +207,11 @@ export class Card {
     this.element.dataset.level = level
     this.element.classList.toggle('stale', stale)
     write(this.banner, stale ? text : '')
-    const state = text.endsWith('no boxes') ? `${text.split(' ')[0]}, no boxes` : text.split(' ')[0]
-    write(this.pill, stale ? (this.numbers?.state ?? text) : state)
+    write(this.pill, this.state(text, stale, age))
     this.pill.dataset.level = level
     const people = stale ? null : this.people()
-    write(this.fields.people, this.detected() ? (people ?? '–') : 'not detected')
+    write(this.fields.people, this.detected() ? (people ?? '–') : 'detection off')
+    this.level = level
     // Of a camera that is only watched, Lookout itself shows no frames.
     const fps = this.detected() ? this.numbers?.fps : this.numbers?.fps_in
     write(this.fields.fps, fps !== undefined && !stale ? fps.toFixed(1) : '–')
@@ -210,7 +221,7 @@ export class Card {
     write(this.fields.mode, mode)
     if (this.fields.mode.title !== why) this.fields.mode.title = why
     this.element.dataset.mode = this.mode ?? ''
-    const counted = !this.detected() ? ', not detected' : people === null ? '' : `, ${people} ${people === 1 ? 'person' : 'people'}`
+    const counted = !this.detected() ? ', detection off' : people === null ? '' : `, ${people} ${people === 1 ? 'person' : 'people'}`
     const what = this.page.large === this.name ? 'Back to all cameras' : 'Enlarge'
     const label = `${this.name}, ${text}${counted}. ${what}`
     if (this.picture.getAttribute('aria-label') !== label) this.picture.setAttribute('aria-label', label)

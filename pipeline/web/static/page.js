@@ -18,6 +18,7 @@ let entered = false
 
 const page = {
   large: null,
+  assets: null,
   // The server's clock to this page's, in milliseconds; the message that was fastest tells it best.
   offset: Infinity,
   openedAt: 0,
@@ -73,22 +74,46 @@ function follow() {
   watch()
 }
 
+// How many people all pictures of this moment show, as far as anybody has counted.
+function found() {
+  const detected = [...cards.values()].filter((card) => card.detected())
+  if (!detected.length) return ', detection off'
+  const shown = detected.filter((card) => !card.element.classList.contains('stale'))
+  const counts = shown.map((card) => card.people()).filter((count) => count !== null)
+  const people = counts.reduce((sum, count) => sum + count, 0)
+  if (counts.length) return `, ${people} ${people === 1 ? 'person' : 'people'}`
+  return shown.length ? ', nobody counted yet' : ''
+}
+
 function takeNumbers(numbers) {
+  // What this page consists of has changed with the program.
+  if (page.assets !== null && page.assets !== numbers.page) return location.reload()
+  page.assets = numbers.page
   page.offset = Math.min(page.offset, performance.now() - numbers.clock)
+  const names = numbers.cameras.map((each) => each.name)
+  const gone = [...cards.keys()].filter((name) => !names.includes(name))
+  for (const name of gone) remove(cards.get(name))
   const added = numbers.cameras.filter((each) => !cards.has(each.name))
   for (const each of added) {
     const card = new Card(each.name, page)
     cards.set(each.name, card)
-    grid.append(card.element)
     watcher.observe(card.element)
+  }
+  if ([...grid.children].map((each) => each.dataset.camera).join('\n') !== names.join('\n')) {
+    grid.append(...names.map((name) => cards.get(name).element))
   }
   for (const each of numbers.cameras) cards.get(each.name).takeNumbers(each)
   grid.dataset.count = cards.size
-  const people = [...cards.values()].filter((card) => !card.element.classList.contains('stale')).reduce((sum, card) => sum + (card.people() ?? 0), 0)
-  const found = [...cards.values()].some((card) => card.detected()) ? `${people} ${people === 1 ? 'person' : 'people'}` : 'not detected'
-  write(document.getElementById('total'), `${cards.size} ${cards.size === 1 ? 'camera' : 'cameras'}, ${found}`)
-  if (added.length) follow()
+  write(document.getElementById('total'), `${cards.size} ${cards.size === 1 ? 'camera' : 'cameras'}${found()}`)
+  if (added.length || gone.length) follow()
   else watch()
+}
+
+function remove(card) {
+  watcher.unobserve(card.element)
+  card.player.stop()
+  card.element.remove()
+  cards.delete(card.name)
 }
 
 function take(data) {
@@ -139,11 +164,20 @@ function logInIfAsked() {
 function tick() {
   const now = performance.now()
   const silent = page.silent(now)
-  write(link, silent ? problem || 'no connection to Lookout' : 'connected')
-  link.dataset.level = silent ? 'bad' : 'good'
+  const [level, words] = silent ? ['bad', problem || 'no connection to Lookout'] : overall()
+  write(link, words)
+  link.dataset.level = level
   // A connection that is open but silent for long is dead: start a new one.
   if (silent && socket?.readyState === WebSocket.OPEN && now - heard > 4 * SILENT) socket.close()
   for (const card of cards.values()) card.refresh()
+}
+
+// What is true of all cameras together: it is never better than most of them are.
+function overall() {
+  const levels = [...cards.values()].map((card) => card.level)
+  const bad = levels.filter((level) => level === 'bad').length
+  if (bad) return [bad === levels.length ? 'bad' : 'warn', `${bad} of ${levels.length} not live`]
+  return [levels.some((level) => level === 'good' || level === 'warn') ? 'good' : 'idle', 'connected']
 }
 
 function step() {

@@ -98,13 +98,14 @@ STATUS = [
         "door  retrying (refused), next try in 4 s",
     ),
     ({"state": State.CONNECTING, "captured": 0, "age": None}, "door  connecting"),
-    ({"detected": False, "people": None, "shown": 0}, "door  live  30.0 fps in  not detected  45 ms old"),
-    ({"detected": False, "people": None}, "door  live  30.0 fps in, 29.5 shown  not detected  45 ms old"),
+    ({"detected": False, "people": None, "shown": 0}, "door  live  30.0 fps in  detection off  45 ms old"),
+    ({"people": None, "inferred": 0, "shown": 0}, "door  live  30.0 fps in  waiting for the detector  45 ms old"),
+    ({"people": None, "state": State.OFFLINE, "fps_in": 0.0}, "door  offline  0.0 fps in, 29.5 shown  45 ms old"),
+    ({"detected": False, "people": None}, "door  live  30.0 fps in, 29.5 shown  detection off  45 ms old"),
     (
         {"carried": 20, "fps_detected": 8.04},
         "door  live  30.0 fps in, 29.5 shown, 8.0 detected  2 people  45 ms old",
     ),
-    ({"people": None}, "door  live  30.0 fps in, 29.5 shown  not detected  45 ms old"),
 ]
 
 
@@ -167,9 +168,9 @@ def test_a_terminal_whose_reader_went_away_falls_silent() -> None:
 
 def test_a_camera_that_is_only_watched_has_no_count_of_people() -> None:
     text = StringIO()
-    yard = SUMMARY["cameras"]["yard"] | {"people": None}
+    yard = SUMMARY["cameras"]["yard"] | {"people": None, "detected": False}
     show(SUMMARY | {"cameras": {"yard": yard}}, Terminal(file=text, width=120))
-    assert text.getvalue().splitlines()[1].split()[-2:] == ["not", "detected"]
+    assert text.getvalue().splitlines()[1].split()[-2:] == ["detection", "off"]
 
 
 def test_the_tables_say_what_happened() -> None:

@@ -235,7 +235,7 @@ def test_the_verdict_says_what_is_wrong(
     camera.changed(State.RETRYING if state is State.OFFLINE else State.OFFLINE)
     camera.changed(state, reason, retry_in)
     given = assess(camera.figures(), START + timedelta(seconds=90), age)
-    since = f"{START.astimezone():%H:%M:%S}"
+    since = f"{START.astimezone():%H:%M:%S %Z}"
     assert given == CameraHealth(expected.level, expected.text.format(since=since))
 
 
@@ -254,7 +254,9 @@ def test_an_offline_camera_says_since_when_nothing_good_was_seen(clock: HandCloc
     clock.seconds += 60
     camera.changed(State.RETRYING)
     given = assess(camera.figures(), START + timedelta(seconds=120), 120.0)
-    assert given.text == f"offline since {START.astimezone():%H:%M:%S}, trying again"
+    assert given.text == f"offline since {START.astimezone():%H:%M:%S %Z}, trying again"
+    later = assess(camera.figures(), START + timedelta(days=2), 120.0)
+    assert later.text == f"offline since {START.astimezone():%Y-%m-%d %H:%M:%S %Z}, trying again"
 
 
 def test_a_file_is_never_called_live(clock: HandClock) -> None:

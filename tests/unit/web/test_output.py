@@ -17,9 +17,10 @@ from websockets.sync.client import connect
 from pipeline.clock import Clock, SystemClock
 from pipeline.draw.primitives import GREEN, RED, colour
 from pipeline.errors import OutputError
-from pipeline.frames import Image
+from pipeline.frames import Image, Packet
 from pipeline.stats.camera import State
 from pipeline.stats.registry import Stats
+from pipeline.web.app import page_assets
 from pipeline.web.listener import listen
 from pipeline.web.origin_check import host_name
 from pipeline.web.output import WebOutput
@@ -36,9 +37,14 @@ class Served:
     """A page with real cameras' worth of hand-made results."""
 
     def __init__(
-        self, start: Start, cameras: tuple[str, ...] = ("door",), clock: Clock | None = None, **settings: Any
+        self,
+        start: Start,
+        cameras: tuple[str, ...] = ("door",),
+        clock: Clock | None = None,
+        undetected: tuple[str, ...] = (),
+        **settings: Any,
     ) -> None:
-        self.stats = Stats(list(cameras), clock or SystemClock())
+        self.stats = Stats(list(cameras), clock or SystemClock(), undetected=undetected)
         self.scenes = {name: Scene(self.stats.clock, name, self.stats) for name in cameras}
         self.web = WebOutput(Web(**{"port": 0} | settings), context(self.stats, start))
         self.web.open()
@@ -136,6 +142,7 @@ def test_nothing_is_encoded_or_drawn_while_nobody_looks(serve: Callable[..., Ser
     served = serve("door", "yard")
     assert not any(served.give() for _ in range(5))
     assert served.card()["viewers"] == 0
+    served.give("yard")
     with contextlib.closing(served.stream("yard")) as stream:
         stream.picture()
         before = served.encoded()
@@ -619,6 +626,111 @@ def test_the_page_notices_that_the_server_has_gone_and_comes_back_by_itself(
     again = serve(port=served.port)
     assert keep_giving(again, page, lambda: boxed(looks_at(page, "door")))
     page.get_by_text("connected", exact=True).wait_for()
+
+
+def test_the_page_counts_nobody_before_the_detector_has_or_where_it_is_off(
+    serve: Callable[..., Served], page: Any
+) -> None:
+    served = serve("door", "yard", undetected=("yard",))
+    total = page.locator("#total")
+    door, yard = (page.locator(f"[data-camera={name}] .people") for name in ("door", "yard"))
+    page.goto(served.web.address)
+    assert keep_giving(served, page, lambda: total.inner_text() == "2 cameras, nobody counted yet", "door")
+    assert (door.inner_text(), yard.inner_text()) == ("\u2013", "detection off")
+    assert served.card("door")["people"] is None
+    served.scenes["door"].camera.inferred(0)
+    assert keep_giving(served, page, lambda: total.inner_text() == "2 cameras, 0 people", "door")
+    assert keep_giving(served, page, lambda: door.inner_text() == "0", "door")
+
+
+def test_the_page_never_says_that_all_is_well_above_cameras_that_are_not(
+    serve: Callable[..., Served], page: Any, allowed: list[str]
+) -> None:
+    allowed.append("net::ERR_")
+    served = serve("door", "yard")
+    for name in ("door", "yard"):
+        served.scenes[name].camera.inferred(31)
+    page.goto(served.web.address)
+    link, total = page.locator("#link"), page.locator("#total")
+    assert keep_giving(served, page, lambda: total.inner_text() == "2 cameras, 62 people", "door", "yard")
+    assert keep_giving(served, page, lambda: link.inner_text() == "connected", "door", "yard")
+    served.scenes["yard"].camera.changed(State.OFFLINE, "refused", 9.0)
+    assert keep_giving(served, page, lambda: link.inner_text() == "1 of 2 not live", "door")
+    assert keep_giving(served, page, lambda: total.inner_text() == "2 cameras, 31 people", "door")
+    assert link.get_attribute("data-level") == "warn"
+    assert page.locator("[data-camera=yard] .people").inner_text() == "\u2013"
+    assert served.card("yard")["people"] is None
+    assert b'lookout_camera_people{camera="yard"}' not in served.get("/metrics")[2]
+    assert until(lambda: page.wait_for_timeout(40) or link.inner_text() == "2 of 2 not live")
+    assert link.get_attribute("data-level") == "bad"
+    pill = page.locator("[data-camera=door] footer .pill")
+    assert pill.inner_text().lower() == "no picture"
+    assert pill.get_attribute("data-level") == "bad"
+    served.web.close()
+    page.get_by_text("no connection", exact=True).first.wait_for()
+    assert pill.inner_text().lower() == "no connection"
+
+
+def test_an_open_page_takes_on_the_cameras_of_another_configuration(
+    serve: Callable[..., Served], page: Any, allowed: list[str]
+) -> None:
+    allowed.append("net::ERR_")
+    served = serve("door", "yard")
+    page.goto(served.web.address)
+    page.locator("[data-camera=yard] .picture").click()
+    page.wait_for_selector("[data-camera=yard].large")
+    served.web.close()
+    serve("gate", "door", port=served.port)
+    page.wait_for_selector("[data-camera=gate]")
+    names = "[...document.querySelectorAll('[data-camera]')].map(card => card.dataset.camera)"
+    assert page.evaluate(names) == ["gate", "door"]
+    page.locator("[data-camera=door]").wait_for(state="visible")
+    assert page.locator("#total").inner_text().startswith("2 cameras")
+
+
+def test_an_open_page_of_another_version_loads_itself_anew(
+    serve: Callable[..., Served], page: Any, monkeypatch: pytest.MonkeyPatch, allowed: list[str]
+) -> None:
+    allowed.append("net::ERR_")
+    served = serve()
+    page.goto(served.web.address)
+    page.wait_for_selector("[data-camera=door]")
+    page.evaluate("window.old = true")
+    served.web.close()
+    assets = page_assets()
+    body, kind = assets["/page.css"]
+    monkeypatch.setattr("pipeline.web.output.page_assets", lambda: assets | {"/page.css": (body + b"\n", kind)})
+    serve(port=served.port)
+    page.wait_for_function("window.old === undefined && document.querySelector('[data-camera=door]') !== null")
+
+
+def test_a_stream_begins_at_the_size_of_the_camera(serve: Callable[..., Served]) -> None:
+    served = serve("door", "yard", undetected=("yard",))
+    for name in ("door", "yard"):
+        served.scenes[name].camera.changed(State.LIVE)
+        looking: list[tuple[int, ...]] = []
+
+        def look(name: str = name, looking: list[tuple[int, ...]] = looking) -> None:
+            with contextlib.closing(served.stream(name)) as stream:
+                looking.append(stream.picture().shape)
+
+        viewer = threading.Thread(target=look)
+        viewer.start()
+        assert until(lambda name=name: served.web.needs_frames(name))  # type: ignore[misc]
+        served.give(name, width=1280, height=720)
+        viewer.join()
+        assert looking == [(720, 1280, 3)]
+
+
+def test_what_says_that_a_camera_is_away_has_the_size_of_its_pictures(serve: Callable[..., Served]) -> None:
+    served = serve("door", "yard")
+    served.give("door", width=800, height=600)
+    yard = Packet("yard", b"", 0.0, 0.0, key=True, codec="hevc", width=352, height=288, captured=0.0)
+    served.web.packet(yard)
+    for name, shape in (("door", (600, 800, 3)), ("yard", (288, 352, 3))):
+        served.scenes[name].camera.changed(State.OFFLINE, "refused", 9.0)
+        with contextlib.closing(served.stream(name)) as stream:
+            assert stream.picture().shape == shape
 
 
 def test_on_a_phone_nothing_is_cut_off(serve: Callable[..., Served], page: Any) -> None:
