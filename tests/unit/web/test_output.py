@@ -701,7 +701,7 @@ def test_an_open_page_of_another_version_loads_itself_anew(
     body, kind = assets["/page.css"]
     monkeypatch.setattr("pipeline.web.output.page_assets", lambda: assets | {"/page.css": (body + b"\n", kind)})
     serve(port=served.port)
-    page.wait_for_function("window.old === undefined && document.querySelector('[data-camera=door]') !== null")
+    page.wait_for_function("() => window.old === undefined && document.querySelector('[data-camera=door]') !== null")
 
 
 def test_a_stream_begins_at_the_size_of_the_camera(serve: Callable[..., Served]) -> None:
@@ -725,7 +725,7 @@ def test_a_stream_begins_at_the_size_of_the_camera(serve: Callable[..., Served])
 def test_what_says_that_a_camera_is_away_has_the_size_of_its_pictures(serve: Callable[..., Served]) -> None:
     served = serve("door", "yard")
     served.give("door", width=800, height=600)
-    yard = Packet("yard", b"", 0.0, 0.0, key=True, codec="hevc", width=352, height=288, captured=0.0)
+    yard = Packet("yard", "hevc", b"", True, 0.0, 0.0, captured=0.0, width=352, height=288)
     served.web.packet(yard)
     for name, shape in (("door", (600, 800, 3)), ("yard", (288, 352, 3))):
         served.scenes[name].camera.changed(State.OFFLINE, "refused", 9.0)
