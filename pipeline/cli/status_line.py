@@ -123,7 +123,7 @@ def _found(camera: CameraFigures) -> str:
     if not camera.detected:
         return "detection off"
     if camera.people is None:
-        return "" if camera.inferred else "waiting for the detector"
+        return "" if camera.inferred and camera.state is not State.LIVE else "waiting for the detector"
     return f"{camera.people} {'person' if camera.people == 1 else 'people'}"
 
 

@@ -63,9 +63,12 @@ def build(root: Block, problems: list[Problem], file: str | None = None) -> Conf
         config = Config.model_validate(_value(root, Config))
         config._file = file
         conflicts = FileClaims(config).conflicts
+        told = {problem.place for problem in problems}
         for key, rule in conflicts:
             at, node, _ = _followed(root, [*key])
-            problems.append(Problem(at if node is None else node.place, key, rule))
+            place = at if node is None else node.place
+            if place not in told:
+                problems.append(Problem(place, key, rule))
         return None if conflicts else config
     except ValidationError as failure:
         errors = failure.errors(include_url=False, include_input=False)

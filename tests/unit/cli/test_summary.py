@@ -99,6 +99,7 @@ STATUS = [
     ),
     ({"state": State.CONNECTING, "captured": 0, "age": None}, "door  connecting"),
     ({"detected": False, "people": None, "shown": 0}, "door  live  30.0 fps in  detection off  45 ms old"),
+    ({"people": None}, "door  live  30.0 fps in, 29.5 shown  waiting for the detector  45 ms old"),
     ({"people": None, "inferred": 0, "shown": 0}, "door  live  30.0 fps in  waiting for the detector  45 ms old"),
     ({"people": None, "state": State.OFFLINE, "fps_in": 0.0}, "door  offline  0.0 fps in, 29.5 shown  45 ms old"),
     ({"detected": False, "people": None}, "door  live  30.0 fps in, 29.5 shown  detection off  45 ms old"),
