@@ -24,6 +24,7 @@ from pipeline.media.presentation import with_pixel_aspect
 
 from .decode.presentation_tracker import PresentationTracker
 
+_JPEG_START, _JPEG_END = b"\xff\xd8", b"\xff\xd9"
 _REORDERED_COUNT = 4
 """Pictures that may overtake another one where B-frames are sent."""
 
@@ -66,6 +67,9 @@ class AnnexBRepacker:
             return None
         if self._prefix:
             data = joined(prefixed_units(data, self._prefix))
+        elif self._codec == "mjpeg":
+            # Between the parts of a page stands text, which is read with them where it names no kind or no length.
+            data = data[max(0, data.find(_JPEG_START)) : data.rfind(_JPEG_END) + len(_JPEG_END)] or data
         key = bool(packet.is_keyframe)
         if key:
             data = self._complete(data)

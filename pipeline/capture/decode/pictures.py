@@ -176,7 +176,7 @@ class Timeline:
     """The timeline of one reading of a file, in seconds."""
 
     def __init__(self, fps: float, *, decoding_order: bool = False) -> None:
-        """Take the declared rate; `decoding_order` is for containers without times of presentation: they are sorted."""
+        """Take the declared rate; `decoding_order` is for times of packets and not of presentation: they are sorted."""
         self._step = 1 / (fps or 25.0)
         self._sorts = decoding_order
         self._waiting: list[float] = []
@@ -193,13 +193,13 @@ class Timeline:
             self._waiting.remove(max(self._waiting))
             heapq.heapify(self._waiting)
 
-    def picture(self, seconds: float | None) -> float | None:
-        """Return the time of the next picture, which the decoder calls `seconds`; None where the file has no times."""
-        if seconds is None:
-            return None
+    def picture(self, seconds: float | None) -> float:
+        """Return the time of the next picture, which the decoder calls `seconds`, if it can tell."""
         if self._waiting:
             seconds = heapq.heappop(self._waiting)
-        if self._last is not None and seconds <= self._last:
+        if self._last is None:
+            seconds = seconds or 0.0
+        elif seconds is None or seconds <= self._last:
             seconds = self._last + self._step
         self._last = seconds
         return seconds

@@ -13,6 +13,7 @@ import av
 from pipeline.address.parse import kind
 from pipeline.capture.bitstream import AnnexBRepacker
 from pipeline.capture.decode.on_demand import OnDemandDecoder
+from pipeline.capture.decode.packet_clock import PacketClock
 from pipeline.capture.decode.pictures import Scalers, Timeline, YuvPicture
 from pipeline.capture.decode.presentation_tracker import PresentationTracker
 from pipeline.capture.health.corruption import Complaints, CorruptionTracker, listen
@@ -57,6 +58,7 @@ class FfmpegSource:
         self._corruption = CorruptionTracker()
         self._on_demand = OnDemandDecoder()
         self._timeline = Timeline(0.0)
+        self._packet_clock = PacketClock(live=self.live)
 
     @classmethod
     def check(cls, address: str) -> None:
@@ -108,7 +110,9 @@ class FfmpegSource:
             self.corrupt += 1
             return Sample(picture, seconds, spent, damaged=True)
         self._stall.picture(PROCESS.monotonic(), seconds)
-        return Sample(picture, seconds if self.live else self._timeline.picture(seconds), spent)
+        # Only those of a camera that says its times itself may jump, or be missing.
+        timed = self.live and not self._packet_clock.needed
+        return Sample(picture, seconds if timed else self._timeline.picture(seconds), spent)
 
     def close(self) -> None:
         """Hang up."""
@@ -129,7 +133,10 @@ class FfmpegSource:
         self._in_pieces = self._connection.format in ("hls", "dash")
         self._corruption = CorruptionTracker(decoder if self.live else None)
         self._on_demand = OnDemandDecoder(decoder)
-        self._timeline = Timeline(self.fps, decoding_order=not self.live and self._connection.format == "avi")
+        self._packet_clock = PacketClock(self._connection.container, self.fps, live=self.live)
+        overtaken = self._packet_clock.needed and decoder.has_b_frames
+        in_order = not self.live and self._connection.format == "avi"
+        self._timeline = Timeline(self.fps, decoding_order=in_order or overtaken)
         self._packets = cast(Packets, self._connection.container.demux(stream))
 
     def _next_packet(self) -> av.Packet[Any] | None:
@@ -154,6 +161,7 @@ class FfmpegSource:
             if self._connection.deadline.passed:
                 raise self._connection.failure(None, silence, played=self._stall.started)
         if packet is not None:
+            self._packet_clock.stamp(packet, PROCESS.monotonic())
             self._stall.data(PROCESS.monotonic())
             self._corruption.packet(packet, heard)
         return packet

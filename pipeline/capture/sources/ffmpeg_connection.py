@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import stat
 import threading
+from contextlib import suppress
 from urllib.parse import urlsplit
 
 import av
 import av.container.core
 
 from pipeline.address import parse as addresses
+from pipeline.capture.decode.packet_clock import has_no_times
 from pipeline.clock import PROCESS
 from pipeline.config.cameras import Capture
 from pipeline.errors import SourceError
@@ -24,9 +26,21 @@ MAX_PICTURE_PIXELS = 8192 * 8192
 
 _NET_US = "2000000000"
 """The limit that FFmpeg itself is given, in microseconds: its longest, for only Deadline leaves pauses out."""
+_LIMIT_S = int(_NET_US) / 1e6
 
 _SIZELESS = frozenset({"hls", "dash", "mpjpeg"})
 """Formats whose size says nothing: that of a playlist is its own, and cameras that send for ever invent one."""
+
+_PLAIN_SCHEMES = ("http", "https", "tcp", "udp")
+"""What brings bytes of any kind, so that FFmpeg has to guess."""
+# FFmpeg would read a megabyte before it takes JPEG pictures for what they are, and then 25 of them as a row of files;
+# nor is the rate of a camera waited for, which may send one picture a second.
+_GUESS = {
+    "formatprobesize": "65536",
+    "fpsprobesize": "0",
+    "max_ts_probe": "0",
+    "format_whitelist": ",".join(sorted(av.formats_available - {"jpeg_pipe"})),
+}
 
 # See deadline.py; PyAV has no public way to end a wait.
 setattr(av.container.core, "time", DeadlineClock())  # noqa: B010
@@ -109,7 +123,7 @@ class FfmpegConnection:
         silence = f"no answer within {self._settings.open_timeout:g} s"
         try:
             # The limit of PyAV is as far away as FFmpeg's own: only Deadline knows how long each wait may be.
-            container = av.open(where, options=chosen, timeout=int(_NET_US) / 1e6)
+            container = self._lenient(where, chosen)
         except (av.FFmpegError, OSError, ValueError) as error:
             raise self.failure(error, silence, played=played) from None
         self.container = container
@@ -121,6 +135,25 @@ class FfmpegConnection:
             self.close()
             raise SourceError(f"{self.name}: there are no pictures in it", "unsupported")
         return container.streams.video[0]
+
+    def _lenient(self, where: str, chosen: dict[str, str]) -> av.container.InputContainer:
+        """Open as FFmpeg does, or else look for JPEG pictures, whatever stands between them."""
+        if not (self.live and self.scheme in _PLAIN_SCHEMES):
+            return av.open(where, "r", options=chosen, timeout=_LIMIT_S)
+        refused: Exception = av.InvalidDataError(0, "no pictures")
+        with suppress(av.InvalidDataError, ValueError):
+            try:
+                container = av.open(where, "r", options=chosen | _GUESS, timeout=_LIMIT_S)
+                if container.format.name != "mpjpeg" or _width(container):
+                    return container
+                container.close()
+            except (av.InvalidDataError, ValueError) as error:
+                refused = error
+            container = av.open(where, "r", format="mjpeg", options=chosen, timeout=_LIMIT_S)
+            if _width(container):
+                return container
+            container.close()
+        raise refused
 
     def _decodable(self, stream: av.VideoStream) -> av.VideoCodecContext:
         decoder = stream.codec_context
@@ -155,6 +188,9 @@ class FfmpegConnection:
 
     def _describe(self, stream: av.VideoStream, decoder: av.VideoCodecContext) -> None:
         rate = float(stream.average_rate or stream.guessed_rate or 0)
+        if self.container is not None and has_no_times(self.container, live=self.live):
+            # What FFmpeg says of such a stream is made up, unless the pictures themselves declare it.
+            rate = float(decoder.framerate or (0 if self.live else rate))
         self.fps = rate if 1 <= rate <= 240 else 0.0
         size = f" {decoder.width}x{decoder.height}" if decoder.width else ""
         how = f" over {self._settings.transport}" if self.scheme.startswith("rtsp") else ""
@@ -191,6 +227,11 @@ def options(settings: Capture, scheme: str, *, live: bool, thorough: bool) -> di
     if scheme.startswith("rtmp"):
         options |= {"rtmp_live": "live", "rtmp_buffer": "100"}
     return options
+
+
+def _width(container: av.container.InputContainer) -> int:
+    """Return the width of the pictures in pixels; 0 where there are none, or none that could be understood."""
+    return container.streams.video[0].width if container.streams.video else 0
 
 
 def check_file(source: str) -> None:

@@ -18,8 +18,9 @@ def test_times_that_do_not_increase_are_moved_by_one_picture() -> None:
     assert [timeline.picture(each) for each in (0.0, 0.0, 0.1, 0.05, 5.0)] == pytest.approx([0, 0.1, 0.2, 0.3, 5.0])
 
 
-def test_a_picture_without_a_time_has_none() -> None:
-    assert Timeline(10.0).picture(None) is None
+def test_a_picture_without_a_time_follows_the_one_before_it() -> None:
+    timeline = Timeline(10.0)
+    assert [timeline.picture(each) for each in (None, None, 0.5, None)] == pytest.approx([0, 0.1, 0.5, 0.6])
 
 
 def test_times_in_decoding_order_are_sorted() -> None:
