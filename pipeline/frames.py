@@ -147,6 +147,25 @@ class Packet:
         return self.codec, self.width, self.height, self.presentation
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Sound:
+    """A piece of a camera's compressed sound as it was sent, some hundredths of a second."""
+
+    camera: str
+    """Name from the configuration."""
+    codec: str
+    """FFmpeg's name, such as aac or opus."""
+    data: bytes
+    pts: float
+    """Seconds on the same timeline as the camera's pictures."""
+    captured: float
+    """Monotonic seconds when it was read."""
+    kind: str
+    """What two pieces have in common that can stand in one file: codec, rate, channels and what describes them."""
+    sample: bytes
+    """A small file with one such piece, as a model for streams of this kind; empty where none can be made."""
+
+
 class Detection(NamedTuple):
     """One object found in one frame."""
 

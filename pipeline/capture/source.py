@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
 from pipeline.clock import Clock
 from pipeline.config.cameras import Capture
-from pipeline.frames import Packet, Picture
+from pipeline.frames import Packet, Picture, Sound
 
 
 class Sample(NamedTuple):
@@ -62,6 +62,14 @@ class Source(Protocol):
     def close(self) -> None:
         """Let go of everything; harmless when called twice or before opening."""
         ...
+
+
+@runtime_checkable
+class SoundSource(Protocol):
+    """A source that can read sound beside the pictures."""
+
+    sound_tap: Callable[[Sound], None] | None
+    """Hears every piece of sound, with an empty camera, during `read`; set before `open`. None: it is not asked for."""
 
 
 class SourceClass(Protocol):

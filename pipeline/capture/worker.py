@@ -13,13 +13,13 @@ from pipeline.clock import Clock
 from pipeline.concurrency.backoff import Backoff
 from pipeline.config.cameras import Camera
 from pipeline.errors import SourceError
-from pipeline.frames import AS_CODED, Frame, Packet, Picture
+from pipeline.frames import AS_CODED, Frame, Packet, Picture, Sound
 from pipeline.stats.camera import CameraStats, State
 
 from . import open_source
 from .decode.pictures import TurnedPicture
 from .decode.presentation_tracker import by_hand, pixel_aspect
-from .source import Sample, Source
+from .source import Sample, SoundSource, Source
 
 _STATES = {"timed out": State.STALLED, "late": State.LATE, "frozen": State.FROZEN}
 """What the loss of a camera is called that was live before; offline for all other reasons."""
@@ -61,11 +61,13 @@ class CaptureWorker:
         source: Source | None = None,
         tap: Callable[[Packet], None] | None = None,
         wanted: Callable[[], bool] | None = None,
+        sound: Callable[[Sound], None] | None = None,
     ) -> None:
         """Take where frames go and what counts them; `paced` plays a file at its own speed.
 
         `tap` hears every compressed picture before it is decoded, from the camera's thread: it must not wait, nor may
         `wanted`, which says at each picture whether anybody has a use for it decoded; without it all are decoded.
+        `sound` hears the camera's sound in the same way, which is not even asked for otherwise.
         """
         self.name = name
         self.source = source or open_source(settings.source, settings.capture, stopping)
@@ -82,6 +84,9 @@ class CaptureWorker:
             self.source.tap = self._tapped
         if wanted is not None:
             self.source.wanted = wanted
+        self._sound = sound
+        if sound is not None and isinstance(self.source, SoundSource):
+            self.source.sound_tap = self._sounded
         self._opened = False
         self._live_since: float | None = None
         self._state = State.CONNECTING
@@ -171,6 +176,10 @@ class CaptureWorker:
         assert self._tap is not None
         pts, dts = (None if seconds is None else seconds + self._shift for seconds in (packet.pts, packet.dts))
         self._tap(replace(packet, camera=self.name, pts=pts, dts=dts))
+
+    def _sounded(self, sound: Sound) -> None:
+        assert self._sound is not None
+        self._sound(replace(sound, camera=self.name, pts=sound.pts + self._shift))
 
     def _wait(self, error: SourceError) -> None:
         played = 0.0 if self._live_since is None else self._clock.monotonic() - self._live_since

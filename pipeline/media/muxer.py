@@ -15,7 +15,7 @@ from av.container import InputContainer, OutputContainer
 from pipeline.errors import OutputError, unwritable
 from pipeline.files.names import for_ffmpeg
 from pipeline.files.writing import WrittenFile
-from pipeline.frames import AS_CODED, MAX_PICTURE_PIXELS, Packet, Presentation
+from pipeline.frames import AS_CODED, MAX_PICTURE_PIXELS, Packet, Presentation, Sound
 
 from .presentation import to_matrix
 from .timestamps import TICKS_PER_S, PacketTimeline
@@ -33,6 +33,11 @@ MUXERS = {
 _FORMATS = {".mp4": "mp4", ".mkv": "matroska"}
 CODECS = ("h264", "hevc", "mjpeg")
 """What can be written without encoding it anew."""
+SOUND_CODECS = ("aac", "opus", "mp3", "mp3float")
+"""Sound that every kind of file takes as it is."""
+_MAX_SOUND_DRIFT_S = 3.0
+_INTERLEAVE_US = "500000"
+"""Microseconds for which pictures wait for their sound, or sound for its pictures."""
 
 
 class DamagedError(Exception):
@@ -66,10 +71,11 @@ def add_stream(
 class Segment:
     """A file that starts with a keyframe; OutputError once it cannot be written any more."""
 
-    def __init__(self, file: WrittenFile, first: Packet) -> None:
+    def __init__(self, file: WrittenFile, first: Packet, sound: Sound | None = None) -> None:
         """Write anew, for the kind of pictures that `first`, a keyframe, is; DamagedError if it cannot be read.
 
-        The file belongs to the segment from now on: where it cannot be begun, it is closed and what is new removed.
+        `sound` is a piece of the kind that is to stand beside them, if any. The file belongs to the segment from now
+        on: where it cannot be begun, it is closed and what is new removed.
         """
         self.path = file.path
         self.size = 0
@@ -82,6 +88,11 @@ class Segment:
         self._file = file
         self._timeline = PacketTimeline()
         self._ended = self._failed = False
+        self.sound_kind = "" if sound is None else sound.kind
+        """The kind of its sound; empty where it has none."""
+        self._sound: Any = None
+        self._sound_shift = 0.0
+        self._sounded = -1.0
         try:
             sample = readable(first)
         except DamagedError:
@@ -91,8 +102,12 @@ class Segment:
             file.clear()
             with sample:
                 ending = self.path.suffix.lower()
-                self._container = av.open(file, "w", format=_FORMATS[ending], options=MUXERS[ending])
+                options = MUXERS[ending] | ({"max_interleave_delta": _INTERLEAVE_US} if sound else {})
+                self._container = av.open(file, "w", format=_FORMATS[ending], options=options)
                 self._stream = add_stream(self._container, sample.streams.video[0], first.presentation)
+            if sound:
+                with av.open(io.BytesIO(sound.sample)) as model:
+                    self._sound = self._container.add_stream_from_template(model.streams.audio[0], opaque=True)
         except (OSError, ValueError, av.FFmpegError) as error:
             file.discard()
             raise unwritable(self.path, error) from error
@@ -105,19 +120,44 @@ class Segment:
         written.is_keyframe = packet.key
         written.stream = self._stream
         before = self._file.written
+        self._mux(written)
+        if self._file.written > before and self.size:
+            # A fragment is written when the picture behind it comes; with sound, pictures may wait for that.
+            self.readable_until = self.newest - (1.0 if self._sound is not None else 0.0)
+        self.newest = packet.captured
+        self.size += len(packet.data)
+        return float(written.pts) / TICKS_PER_S
+
+    def write_sound(self, sound: Sound, *, by_capture: bool = False) -> None:
+        """Add sound beside its pictures; what comes before them, or is of another kind, is left out.
+
+        `by_capture` places it by when it was read, for pictures whose times are not the camera's own.
+        """
+        if self._sound is None or sound.kind != self.sound_kind or not self.size:
+            return
+        placed = sound.captured - self.first.captured if by_capture else self._timeline.place_of(sound.pts)
+        at = placed + self._sound_shift
+        if abs(at - self._timeline.seconds) > _MAX_SOUND_DRIFT_S:
+            # A camera whose sound counts by another clock, or whose clock has jumped: it sounds when it comes.
+            self._sound_shift += self._timeline.seconds - at
+            at = self._timeline.seconds
+        if at < 0 or at <= self._sounded:
+            return
+        self._sounded = at
+        packet = av.Packet(sound.data)
+        packet.time_base = Fraction(1, TICKS_PER_S)
+        packet.pts = packet.dts = round(at * TICKS_PER_S)
+        packet.stream = self._sound
+        self._mux(packet)
+
+    def _mux(self, packet: av.Packet[Any]) -> None:
         try:
-            self._container.mux_one(written)
+            self._container.mux_one(packet)
         except (OSError, ValueError, av.FFmpegError) as error:
             self._failed = True
             with suppress(OutputError):
                 self.close()
             raise unwritable(self.path, error) from error
-        if self._file.written > before and self.size:
-            # A fragment is written when the picture behind it comes.
-            self.readable_until = self.newest
-        self.newest = packet.captured
-        self.size += len(packet.data)
-        return float(written.pts) / TICKS_PER_S
 
     @property
     def seconds(self) -> float:
@@ -159,7 +199,7 @@ _INDEX_BYTES = 48
 
 
 class MuxPacket(NamedTuple):
-    """One compressed picture and its place in the new file."""
+    """One compressed picture, or piece of sound, and its place in the new file."""
 
     data: bytes
     key: bool
@@ -167,6 +207,8 @@ class MuxPacket(NamedTuple):
     """When it is shown, in ticks of 1/90000 s."""
     dts: int
     """When it is decoded; may not fall from piece to piece."""
+    is_sound: bool = False
+    """Whether it is sound, which counts its times by itself."""
 
 
 class Remuxer:
@@ -179,7 +221,9 @@ class Remuxer:
         self._bytes = 0
         self._kind: tuple[Any, ...] = ()
         self._stream: Any = None
-        self._dts = -1
+        self._sound: Any = None
+        self._sound_kind: tuple[Any, ...] = ()
+        self._dts = self._sound_dts = -1
         if isinstance(target, Path):
             options = {"movflags": "faststart"} if target.suffix.lower() == ".mp4" else {}
             self._container = av.open(for_ffmpeg(target), "w", options=options)
@@ -199,6 +243,15 @@ class Remuxer:
             self._kind = kind
             self._stream = add_stream(self._container, stream, presentation)
         return kind == self._kind
+
+    def takes_sound(self, stream: av.AudioStream) -> bool:
+        """Return whether sound of this stream fits too; the first decides, which must come before any picture."""
+        context = stream.codec_context
+        kind = (context.name, context.rate, context.layout.name, context.extradata)
+        if self._sound is None and self._dts < 0 and not self._pieces:
+            self._sound_kind = kind
+            self._sound = self._container.add_stream_from_template(stream, opaque=True)
+        return self._sound is not None and kind == self._sound_kind
 
     def takes_like(self, packet: Packet) -> bool:
         """Do the same for a stream that begins with this keyframe."""
@@ -245,8 +298,12 @@ class Remuxer:
     def _mux(self, piece: MuxPacket) -> None:
         packet = av.Packet(piece.data)
         packet.time_base = Fraction(1, TICKS_PER_S)
-        packet.dts = self._dts = max(self._dts + 1, piece.dts)
-        packet.pts = max(packet.dts, piece.pts)
+        if piece.is_sound:
+            packet.pts = packet.dts = self._sound_dts = max(self._sound_dts + 1, piece.dts)
+            packet.stream = self._sound
+        else:
+            packet.dts = self._dts = max(self._dts + 1, piece.dts)
+            packet.pts = max(packet.dts, piece.pts)
+            packet.stream = self._stream
         packet.is_keyframe = piece.key
-        packet.stream = self._stream
         self._container.mux_one(packet)

@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import NamedTuple
 
-from pipeline.frames import Packet
+from pipeline.frames import Packet, Sound
 
 _MAX_QUEUE_BYTES = 32_000_000
 _MAX_PACKET_COUNT = 3000
@@ -28,14 +28,14 @@ class Backlog:
     def __init__(self, lost: Callable[[], None] = lambda: None, most: int = _MAX_QUEUE_BYTES) -> None:
         """Hold `most` bytes; `lost` hears of every packet that nobody will read."""
         self._changed = threading.Condition()
-        self._items: deque[Packet | Boxes] = deque()
+        self._items: deque[Packet | Boxes | Sound] = deque()
         self._bytes = 0
         self._most = most
         self._lost = lost
         self._waiting: set[str] = set()
         self._closed = False
 
-    def put(self, item: Packet | Boxes) -> None:
+    def put(self, item: Packet | Boxes | Sound) -> None:
         """Add one, at once."""
         lost = 0
         with self._changed:
@@ -60,7 +60,7 @@ class Backlog:
         for _ in range(lost):
             self._lost()
 
-    def get(self, timeout: float) -> Packet | Boxes | None:
+    def get(self, timeout: float) -> Packet | Boxes | Sound | None:
         """Return the next one; None after `timeout` seconds, or when it is closed and empty."""
         with self._changed:
             self._changed.wait_for(lambda: self._items or self._closed, timeout)

@@ -50,6 +50,10 @@ class PacketTimeline:
         self._ticks = max(self._ticks + 1, round(self.seconds * TICKS_PER_S))
         return max(self._ticks, round(shown * TICKS_PER_S)), self._ticks
 
+    def place_of(self, seconds: float) -> float:
+        """Return where a moment of the camera's own timeline stands, in seconds."""
+        return seconds - (self._base or 0.0)
+
     def _decoded(self, packet: Packet) -> float:
         stamp = packet.pts if packet.dts is None else packet.dts
         if self._base is None:

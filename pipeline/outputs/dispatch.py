@@ -8,10 +8,10 @@ from typing import TypeVar
 
 from pipeline.concurrency.queues import Funnel, Lane
 from pipeline.errors import OutputGoneError
-from pipeline.frames import Frame, Packet
+from pipeline.frames import Frame, Packet, Sound
 from pipeline.stats.registry import Stats
 
-from .protocols import OnDemandOutput, Output, PacketOutput, ResultListener, View
+from .protocols import OnDemandOutput, Output, PacketOutput, ResultListener, SoundOutput, View
 from .retry import Retry
 
 Item = TypeVar("Item")
@@ -31,6 +31,21 @@ def packet_tap(workers: Sequence[OutputWorker], *more: Callable[[Packet], None])
     def hand_out(packet: Packet) -> None:
         for take in takers:
             take(packet)
+
+    return hand_out if takers else None
+
+
+def sound_tap(workers: Sequence[OutputWorker]) -> Callable[[Sound], None] | None:
+    """Return what hands every piece of sound to all outputs that take it; None where none does."""
+    takers = [
+        partial(worker.hand, worker.output.sound)
+        for worker in workers
+        if isinstance(worker.output, SoundOutput) and worker.output.takes_sound
+    ]
+
+    def hand_out(sound: Sound) -> None:
+        for take in takers:
+            take(sound)
 
     return hand_out if takers else None
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, ClassVar, Protocol, runtime_checkable
 from pipeline.clock import Clock
 from pipeline.config.file_claims import FileClaims
 from pipeline.config.outputs import OutputSettings
-from pipeline.frames import Frame, Image, Packet, Result
+from pipeline.frames import Frame, Image, Packet, Result, Sound
 from pipeline.stats.registry import Stats
 
 if TYPE_CHECKING:
@@ -150,6 +150,18 @@ class PacketOutput(Protocol):
 
     def packet(self, packet: Packet) -> None:
         """Take one, from its camera's thread, at once: a queue inside keeps what cannot go on yet."""
+        ...
+
+
+@runtime_checkable
+class SoundOutput(Protocol):
+    """An output that also takes the compressed sound of the cameras."""
+
+    takes_sound: bool
+    """Whether it does so as it is configured."""
+
+    def sound(self, sound: Sound) -> None:
+        """Take a piece, from its camera's thread, at once."""
         ...
 
 

@@ -9,7 +9,7 @@ from pipeline.capture import check_source, open_source
 from pipeline.capture.source import Source
 from pipeline.capture.worker import CaptureWorker, FrameSink
 from pipeline.config.cameras import Camera
-from pipeline.frames import Packet
+from pipeline.frames import Packet, Sound
 from pipeline.stats.registry import Stats
 
 
@@ -65,6 +65,7 @@ class Sources:
         watched: bool,
         tap: Callable[[Packet], None] | None,
         wanted: Callable[[], bool] | None,
+        sound: Callable[[Sound], None] | None,
     ) -> CaptureWorker:
         """Return the loop of a camera; a file plays at its own speed where it is `watched`, unless settings differ."""
         camera = self._cameras[name]
@@ -80,4 +81,5 @@ class Sources:
             source=self._sources[name],
             tap=tap,
             wanted=wanted,
+            sound=sound,
         )

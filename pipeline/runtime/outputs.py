@@ -14,10 +14,10 @@ from pipeline.config.outputs import OutputSettings, output_class
 from pipeline.config.root import Output
 from pipeline.draw.overlay import OverlayPainter
 from pipeline.errors import OutputError
-from pipeline.frames import Frame, Image, Packet, Result
+from pipeline.frames import Frame, Image, Packet, Result, Sound
 from pipeline.notice import notify
 from pipeline.outputs.clips.service import Clips, Recordings
-from pipeline.outputs.dispatch import OutputWorker, drop_counter, frame_demand, packet_tap
+from pipeline.outputs.dispatch import OutputWorker, drop_counter, frame_demand, packet_tap, sound_tap
 from pipeline.outputs.hls.live_stream import HlsStream
 from pipeline.outputs.protocols import Output as Opened
 from pipeline.outputs.protocols import OutputContext, View
@@ -110,6 +110,10 @@ class Outputs:
     def tap(self, *more: Callable[[Packet], None]) -> Callable[[Packet], None] | None:
         """Return what hands every packet to all that take packets, and to `more`; None where none does."""
         return packet_tap(self.workers, *more)
+
+    def sound(self) -> Callable[[Sound], None] | None:
+        """Return what hands sound to all that take it; None where none does, so that no camera is asked for it."""
+        return sound_tap(self.workers)
 
     @property
     def asks_for_clips(self) -> bool:

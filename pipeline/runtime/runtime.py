@@ -223,6 +223,7 @@ class Runtime:
                 watched=outputs.paced or (shared_tap is not None and not camera.detect.enabled),
                 tap=outputs.tap(self.clips.packet) if outputs.asks_for_clips and self.clips.keeps(name) else shared_tap,
                 wanted=None if camera.detect.enabled or self._frames else outputs.wanted(name),
+                sound=outputs.sound(),
             )
             self._flow.start(f"capture-{name}", loop.run, after=lane.close)
 

@@ -35,6 +35,7 @@ EDGES: dict[str, set[str]] = {
         "capture/bitstream.py",
         "capture/decode/*",
         "capture/health/corruption.py",
+        "capture/sound.py",
         "capture/sources/ffmpeg*.py",
         "doctor/packet_probe.py",
         "media/*",

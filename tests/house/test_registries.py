@@ -11,7 +11,7 @@ from pipeline.config.root import Output
 
 PACKAGE = Path(__file__).parents[2] / "pipeline"
 KINDS = set(Output.model_fields)
-PROTOCOLS = {"OnDemandOutput", "PacketOutput", "ResultListener"}
+PROTOCOLS = {"OnDemandOutput", "PacketOutput", "ResultListener", "SoundOutput"}
 """What an output can take besides results, which `isinstance` may ask for."""
 MODULES = sorted(
     path for each in PACKAGE.rglob("*.py") if (path := each.relative_to(PACKAGE)).parts[0] not in ("capture", "media")

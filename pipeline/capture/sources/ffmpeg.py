@@ -18,11 +18,12 @@ from pipeline.capture.decode.pictures import Scalers, Timeline, YuvPicture
 from pipeline.capture.decode.presentation_tracker import PresentationTracker
 from pipeline.capture.health.corruption import Complaints, CorruptionTracker, listen
 from pipeline.capture.health.stall import StallTimeouts
+from pipeline.capture.sound import SoundReader
 from pipeline.capture.source import Sample
 from pipeline.clock import PROCESS, Clock
 from pipeline.config.cameras import Capture
 from pipeline.errors import SourceError
-from pipeline.frames import Packet
+from pipeline.frames import Packet, Sound
 
 from .ffmpeg_connection import FfmpegConnection, check_file
 
@@ -48,6 +49,8 @@ class FfmpegSource:
         """Packets and pictures left out so far because they were damaged."""
         self.tap: Callable[[Packet], None] | None = None
         self.wanted: Callable[[], bool] | None = None
+        self.sound_tap: Callable[[Sound], None] | None = None
+        self._sound: SoundReader | None = None
         self._repacker = AnnexBRepacker()
         self._packets = _nothing()
         self._frames: deque[tuple[av.VideoFrame, float]] = deque()
@@ -76,6 +79,7 @@ class FfmpegSource:
     def open(self) -> None:
         """Connect and learn the format, within open_timeout in all."""
         self.close()
+        self._connection.sound = self.sound_tap is not None
         stream, decoder = self._connection.open(played=self._stall.started)
         self.live, self.fps = self._connection.live, self._connection.fps
         self.description = self._connection.description
@@ -137,7 +141,9 @@ class FfmpegSource:
         overtaken = self._packet_clock.needed and decoder.has_b_frames
         in_order = not self.live and self._connection.format == "avi"
         self._timeline = Timeline(self.fps, decoding_order=in_order or overtaken)
-        self._packets = cast(Packets, self._connection.container.demux(stream))
+        sounds = self._connection.container.streams.audio[:1] if self.sound_tap is not None else ()
+        self._sound = SoundReader(sounds[0]) if sounds else None
+        self._packets = cast(Packets, self._connection.container.demux(stream, *sounds))
 
     def _next_packet(self) -> av.Packet[Any] | None:
         now = PROCESS.monotonic()
@@ -152,6 +158,8 @@ class FfmpegSource:
         with self._connection.deadline.until(limit), self._listening() as heard:
             try:
                 packet = next(self._packets, None)
+                while packet is not None and self._is_sound(packet):
+                    packet = next(self._packets, None)
             except (av.FFmpegError, OSError) as error:
                 if self.live or not self._stall.started or self._connection.deadline.passed:
                     raise self._connection.failure(error, silence, played=self._stall.started) from None
@@ -165,6 +173,15 @@ class FfmpegSource:
             self._stall.data(PROCESS.monotonic())
             self._corruption.packet(packet, heard)
         return packet
+
+    def _is_sound(self, packet: av.Packet[Any]) -> bool:
+        """Pass a packet on if it is sound; return whether it is. It says nothing of how the pictures are."""
+        if self._sound is None or packet.stream.type != "audio":
+            return False
+        sound = self._sound.take(packet, time.monotonic())
+        if sound is not None and self.sound_tap is not None:
+            self.sound_tap(sound)
+        return True
 
     def _listening(self) -> AbstractContextManager[Complaints]:
         return listen() if self.live and self._connection.scheme.startswith("rtsp") else nullcontext(())

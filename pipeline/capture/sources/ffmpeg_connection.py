@@ -64,6 +64,8 @@ class FfmpegConnection:
         """Whether it goes on by itself; of a network address only an answer shows that it does not."""
         self.deadline = Deadline(stopping)
         self.container: av.container.InputContainer | None = None
+        self.sound = False
+        """Whether to ask a camera for its sound too."""
         self.fps = 0.0
         """Declared frames a second, or 0 where unknown."""
         self.description = ""
@@ -121,6 +123,8 @@ class FfmpegConnection:
         where = f"file:{self._address}" if self.local else addresses.connectable(self._address)
         chosen = options(self._settings, self.scheme, live=self.live, thorough=thorough)
         silence = f"no answer within {self._settings.open_timeout:g} s"
+        if self.sound and "allowed_media_types" in chosen:
+            chosen["allowed_media_types"] = "video+audio"
         try:
             # The limit of PyAV is as far away as FFmpeg's own: only Deadline knows how long each wait may be.
             container = self._lenient(where, chosen)

@@ -96,34 +96,41 @@ class RecordedClip:
         stream = recorded.streams.video[0]
         if not remuxer.empty and not remuxer.takes(stream, file.presentation):
             return
+        sounds = False
         for packet in self._wanted(file, recorded, stream):
             if self._zero is None:
                 remuxer.takes(stream, file.presentation)
                 self._zero = file.began + _seconds(packet.dts, packet)
+            sounds = sounds or (bool(recorded.streams.audio) and remuxer.takes_sound(recorded.streams.audio[0]))
             shift = file.began - self._zero
             shown, decoded = (_ticks(shift + _seconds(each, packet)) for each in (packet.pts, packet.dts))
-            remuxer.add(MuxPacket(bytes(packet), packet.is_keyframe, shown, decoded))
+            is_sound = packet.stream.type == "audio"
+            if not is_sound or (sounds and decoded >= 0):
+                remuxer.add(MuxPacket(bytes(packet), packet.is_keyframe, shown, decoded, is_sound))
 
     def _wanted(
         self, file: RecordingFile, recorded: av.container.InputContainer, stream: av.VideoStream
     ) -> Iterator[av.Packet[Any]]:
-        """Packets from the last keyframe before the start to the end."""
+        """Packets from the last keyframe before the start to the end, with the sound behind that keyframe."""
         held: list[av.Packet[Any]] = []
         ahead = self._start - file.began - _MAX_REORDER_S
         if self._zero is None and ahead > 0 and stream.time_base:
             # Where that cannot be done, it is read from its beginning.
             with suppress(av.FFmpegError):
                 recorded.seek(round(ahead / stream.time_base), stream=stream)
-        for packet in recorded.demux(stream):
+        for packet in recorded.demux(stream, *recorded.streams.audio[:1]):
             if self._released:
                 raise OutputError("nobody waits for it any more")
             if packet.pts is None or packet.dts is None or not packet.size:
                 continue
             moment = file.began + _seconds(packet.pts, packet)
+            is_sound = packet.stream.type == "audio"
+            if moment > self.end and is_sound:
+                continue
             if moment > self.end:
                 break
-            if self._zero is None and moment < self._start:
-                held = [packet] if packet.is_keyframe else [*held, packet]
+            if self._zero is None and (moment < self._start or is_sound):
+                held = [packet] if packet.is_keyframe and not is_sound else [*held, packet] if held else held
                 continue
             yield from held
             held = []

@@ -11,8 +11,8 @@ from functools import partial
 from pathlib import Path
 
 from pipeline.errors import ConfigError
-from pipeline.frames import Packet
-from pipeline.media.muxer import CODECS, MUXERS, DamagedError, Segment
+from pipeline.frames import Packet, Sound
+from pipeline.media.muxer import CODECS, MUXERS, SOUND_CODECS, DamagedError, Segment
 from pipeline.media.packet_queue import Backlog, Boxes
 from pipeline.outputs.encoded_feed import EncodedFeed
 from pipeline.outputs.events.schema import frame_event
@@ -63,6 +63,8 @@ class _Track:
         self.wanted: list[RecordedClip] = []
         """Clips that wait for the rest of their pictures."""
         self.readable_until = float("-inf")
+        self.sound: Sound | None = None
+        """A piece of the camera's sound; None as long as none came."""
 
     def end(self) -> None:
         """Finish the file; its boxes may still come until the next one ends. Raises OutputError."""
@@ -107,6 +109,7 @@ class RecordOutput(Output):
         self._store = RecordingStore(settings.path, tuple(cameras), floor, context.claims.taken)
         burnt = settings.boxes == "burnt"
         self.takes_packets = not burnt
+        self.takes_sound = settings.audio
         self._tracks = {}
         for name in cameras:
             encodes = burnt or name not in context.packet_cameras
@@ -159,6 +162,10 @@ class RecordOutput(Output):
         if not self._tracks[packet.camera].feed.encodes:
             self._backlog.put(packet)
 
+    def sound(self, sound: Sound) -> None:
+        """Take a piece of any camera's sound, untouched."""
+        self._backlog.put(sound)
+
     def poll(self) -> bool:
         """Tell where the disk takes nothing any more, although it reports no error."""
         busy = self._busy_since
@@ -206,6 +213,8 @@ class RecordOutput(Output):
                 self._check_disk()
                 if isinstance(item, Packet):
                     self._take(item)
+                elif isinstance(item, Sound):
+                    self._guard(item.camera, partial(self._write_sound, item))
                 elif isinstance(item, Boxes):
                     self._guard(item.camera, partial(self._note, item))
                 self._tell_clips()
@@ -289,7 +298,8 @@ class RecordOutput(Output):
         drift = abs(packet.captured - known.captured - segment.seconds)
         if drift > _MAX_DRIFT_S and packet.camera not in self._file_cameras:
             return True
-        if segment.moved:
+        sound = self._tracks[packet.camera].sound
+        if segment.moved or (sound is not None and sound.kind != segment.sound_kind):
             return True
         return bool(grown) or packet.kind != known.kind
 
@@ -297,14 +307,29 @@ class RecordOutput(Output):
         age = self._clock.monotonic() - packet.captured
         date = self._clock.now() - timedelta(seconds=age)
         self._store.check(self._open_paths())
-        segment = Segment(self._store.begin(packet.camera, date), packet)
         track = self._tracks[packet.camera]
+        segment = Segment(self._store.begin(packet.camera, date), packet, track.sound)
         track.open = _OpenRecording(segment, None)
         track.files.append(RecordingFile(segment.path, packet.captured, date, packet.presentation))
         del track.files[:-_MAX_FILE_COUNT]
         if packet.camera in self._boxed:
             track.open.boxes = BoxesFile(segment.path)
         return track.open
+
+    def _write_sound(self, sound: Sound) -> None:
+        """Add sound to the file; where it is the first of its kind, files have it from the next keyframe on."""
+        track = self._tracks[sound.camera]
+        if sound.codec not in SOUND_CODECS or not sound.sample:
+            self._counted.tell(f"{sound.camera} sound", f"{sound.codec} cannot be kept; set the camera to AAC")
+            return
+        encodes = track.feed.encodes
+        if encodes and sound.camera in self._file_cameras:
+            # Nothing says when a file's sound belongs to pictures that were encoded anew.
+            return
+        if track.sound is None or track.sound.kind != sound.kind:
+            track.sound = sound
+        if track.open is not None:
+            track.open.segment.write_sound(sound, by_capture=encodes)
 
     def _note(self, boxes: Boxes) -> None:
         """Write boxes beside the picture they belong to, which may stand at the end of the file before."""

@@ -22,6 +22,8 @@ class Record(OutputSettings):
     """Files to write, .mp4 or .mkv; {time} stands for when each begins, {camera} for the camera's name."""
     boxes: Literal["beside", "burnt", "no"] = "beside"
     """Where boxes go: beside (the camera's own pictures, boxes in a .jsonl), burnt into encoded pictures, or no."""
+    audio: bool = False
+    """Whether the camera's sound is kept too, where it is AAC, Opus or MP3; many laws ask for consent to that."""
     seconds: Annotated[float, Field(ge=1, le=86400, allow_inf_nan=False)] = 600.0
     """Seconds of one file; it ends at the next keyframe."""
     megabytes: Annotated[int, Field(ge=0, le=1_000_000)] = 0
