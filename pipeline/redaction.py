@@ -163,7 +163,10 @@ def _of_value(secret: str) -> Iterator[str]:
 
 def _in_base64(secret: str) -> Iterator[str]:
     for alphabet in (None, b"-_"):
-        yield re.escape(base64.b64encode(secret.encode(), alphabet).decode().rstrip("=")) + "={0,2}"
+        yield (
+            re.escape(base64.b64encode(secret.encode("utf-8", "surrogatepass"), alphabet).decode().rstrip("="))
+            + "={0,2}"
+        )
 
 
 @lru_cache(maxsize=1024)
@@ -171,7 +174,7 @@ def _spelled(letter: str) -> str:
     """Return a pattern for one letter as it stands in text, JSON, HTML and Python, or encoded any number of times."""
     forms = {letter, html.escape(letter), json.dumps(letter)[1:-1], repr(letter)[1:-1], ascii(letter)[1:-1]}
     forms |= {"&#39;", "\\'"} if letter == "'" else {"+"} if letter == " " else set()
-    encoded = "".join(f"%(?:25)*(?i:{byte:02x})" for byte in letter.encode())
+    encoded = "".join(f"%(?:25)*(?i:{byte:02x})" for byte in letter.encode("utf-8", "surrogatepass"))
     return f"(?:{'|'.join([*map(re.escape, sorted(forms, key=len, reverse=True)), encoded])})"
 
 

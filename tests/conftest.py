@@ -9,12 +9,19 @@ from pathlib import Path
 # Before any test loads PyAV, as the package does it: the windows of OpenCV hang otherwise.
 import cv2  # noqa: F401
 import pytest
+from hypothesis import HealthCheck, settings
 
 from pipeline.concurrency.threads import alive
 from tests.support import reaper
 from tests.support.models import rows_model, write_ir
 from tests.support.notices import heard
 from tests.support.wait import until
+
+settings.register_profile(
+    "quick", max_examples=60, derandomize=True, database=None, deadline=None, suppress_health_check=[*HealthCheck]
+)
+settings.register_profile("long", parent=settings.get_profile("quick"), max_examples=20_000, derandomize=False)
+settings.load_profile(os.environ.get("LOOKOUT_FUZZING", "quick"))
 
 _alive = reaper.guard()
 """While this is open, and no longer, the processes that tests start may live."""

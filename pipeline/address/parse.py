@@ -53,7 +53,7 @@ def _is_camera_device(path: str) -> bool:
 
 
 def local_path(address: str) -> str:
-    """Return the path that the address of a file means: without file://, and with the user's home in place of ~/."""
+    """Return the path that a file's address means: without file://, and with the user's home in the place of ~/."""
     match = _SCHEME.match(address)
     if match and match[1].lower() == "file":
         return unquote(re.sub(r"^localhost(?=/)", "", address[match.end() :]), errors="surrogateescape")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, ValidatorFunctionWrapHandler, WrapValidator, field_validator
 
 from pipeline.address import faults
 from pipeline.redaction import redacted
@@ -82,10 +82,18 @@ class Overlay(Section):
     """Size of lines and letters, times what fits the picture."""
 
 
+def _any_name(value: Any, check: ValidatorFunctionWrapHandler) -> Any:
+    """Check an address as text, also one that names a file by bytes which are none."""
+    if isinstance(value, str):
+        check(value.encode(errors="replace").decode())
+        return value
+    return check(value)
+
+
 class Camera(Section):
     """One source; its sections start from the ones at the top."""
 
-    source: Annotated[str, Field(min_length=1, max_length=4096)]
+    source: Annotated[str, Field(min_length=1, max_length=4096), WrapValidator(_any_name)]
     """Camera number, /dev/video*, rtsp:// or http:// address, file, or demo; fault:KIND@SECOND:ADDRESS to rehearse."""
     capture: Capture = Capture()
     """As `capture` at the top."""

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import difflib
 import os
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from pipeline.errors import ConfigError
 
-from .nodes import Block, Node, Place, Problem, Text, brief, visible
+from .nodes import UNSET, Block, Node, Place, Problem, Text, brief, visible
 from .overrides import Override, apply, node_of
 from .root import Config
 from .shorthand import complete
@@ -86,10 +87,21 @@ def _config(
                 complete(root, problems)
         config = build(root, problems, file)
     if config is None or problems:
-        lines = [str(problem) for problem in sorted(problems, key=lambda each: each.place)]
+        lines = [str(problem) for problem in _merged(sorted(problems, key=lambda each: each.place))]
         more = [f"and {len(lines) - MAX_PROBLEM_COUNT} more"] if len(lines) > MAX_PROBLEM_COUNT else []
         raise ConfigError("\n".join(lines[:MAX_PROBLEM_COUNT] + more))
     return config
+
+
+def _merged(problems: list[Problem]) -> list[Problem]:
+    """Return the problems with one for each variable that is not set, in however many places it is missed."""
+    unset = Counter(problem.rule for problem in problems if problem.rule.startswith(UNSET))
+    kept: dict[str, Problem] = {}
+    for number, problem in enumerate(problems):
+        more = unset[problem.rule] - 1
+        rule = f"{problem.rule}, here and in {more} other place{'s' * (more > 1)}" if more > 0 else problem.rule
+        kept.setdefault(problem.rule if problem.rule in unset else str(number), problem._replace(rule=rule))
+    return list(kept.values())
 
 
 def _parsed(assignment: str, problems: list[Problem]) -> Override | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import unicodedata
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -18,6 +19,14 @@ _DECIMAL = re.compile(r"[-+]?((0|[1-9][0-9]*)(\.[0-9]*)?|\.[0-9]+)([eE][-+]?[0-9
 _NOT_FINITE = {".inf": "inf", "+.inf": "inf", "-.inf": "-inf", ".nan": "nan"}
 _PRIVATE = re.compile(r"passw|secret|token|login|credential", re.IGNORECASE)
 _MAX_SHOWN_COUNT = 48
+_BARE_VARIABLE = re.compile(r"(?<!\$)\$([A-Za-z_][A-Za-z0-9_]*)")
+_QUOTES = "\u2018\u2019\u201a\u201b\u201c\u201d\u201e\u201f\u00ab\u00bb\u2039\u203a\u2032\u2033`\u00b4"
+"""Quotes of word processors and web pages, which mean nothing here."""
+SPACES = "\u00a0\u1680\u2000-\u200b\u202f\u205f\u2060\u3000\ufeff"
+"""Spaces that are none in YAML, as they stand in a set of a pattern."""
+_SPACE = re.compile(f"[{SPACES}]")
+UNSET = "environment variable "
+"""What the rule begins with that a variable breaks which is not set."""
 
 
 class Place(NamedTuple):
@@ -119,13 +128,19 @@ def text_of(written: str, place: Place, key: tuple[str, ...], problems: list[Pro
         if name is None:
             return "${"
         if match[0].endswith("}") and _VARIABLE_NAME.fullmatch(name) and name in os.environ:
+            # A secret that comes from a file ends as files do.
+            value = os.environ[name].rstrip("\r\n")
             if _PRIVATE.search(name):
-                conceal(os.environ[name])
-            return os.environ[name]
+                conceal(value)
+            if not re.search(r"[\r\n]", value):
+                return value
+            good = False
+            problems.append(Problem(place, key, f"environment variable {name} must be one line"))
+            return match[0]
         good = False
         at = place._replace(column=place.column + match.start()) if place.line and plain else place
         if match[0].endswith("}") and _VARIABLE_NAME.fullmatch(name):
-            problems.append(Problem(at, key, f"environment variable {name} is not set"))
+            problems.append(Problem(at, key, f"{UNSET}{name} is not set"))
         else:
             problems.append(Problem(at, key, "must be ${NAME} of letters, digits and _; write $${ for a plain ${"))
         return match[0]
@@ -135,11 +150,30 @@ def text_of(written: str, place: Place, key: tuple[str, ...], problems: list[Pro
     if text.startswith("~/") and os.path.expanduser(text) == text and not (key and _PRIVATE.search(key[-1])):
         good = False
         problems.append(Problem(place, key, "must not begin with ~/: this user has no home; write the whole path"))
-    control = _CONTROL.search(text)
-    if control:
+    if good and (rule := _misprint(written, text, plain=plain)):
         good = False
-        problems.append(Problem(place, key, f"must not hold the character U+{ord(control[0]):04X}"))
+        problems.append(Problem(place, key, rule))
     return Text(place, text, written, plain, good)
+
+
+def _misprint(written: str, text: str, *, plain: bool) -> str:
+    """Return what a value cannot mean as it is written, with what was meant; empty where there is nothing to say."""
+    if control := _CONTROL.search(text):
+        return f"must not hold the character U+{ord(control[0]):04X}"
+    if plain and written[:1] in _QUOTES and written:
+        return f"begins with the quote {_named(written[0])}, which is part of the text; write ' or \" instead"
+    if plain and written and written[-1] in _QUOTES:
+        return f"ends with the quote {_named(written[-1])}, which is part of the text; write ' or \" instead"
+    if plain and (space := _SPACE.search(written)):
+        return f"holds {_named(space[0])} in the place of a space; write a plain space, or put the text in quotes"
+    bare = _BARE_VARIABLE.search(written)
+    if bare and (bare[1] in os.environ or bare[0] == written):
+        return f"write ${{{bare[1]}}} for the environment variable {bare[1]}; %24 stands for a plain $ in an address"
+    return ""
+
+
+def _named(letter: str) -> str:
+    return f"U+{ord(letter):04X} ({unicodedata.name(letter, 'a letter').lower()})"
 
 
 def shown(node: Node, key: tuple[str, ...]) -> str:

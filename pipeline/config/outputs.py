@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import difflib
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from pkgutil import resolve_name
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from pydantic import Field, ValidatorFunctionWrapHandler, create_model, model_validator
+from pydantic import (
+    Field,
+    ValidationInfo,
+    ValidatorFunctionWrapHandler,
+    create_model,
+    field_validator,
+    model_validator,
+)
 
 from pipeline import plugins
 from pipeline.errors import ConfigError
@@ -37,6 +46,19 @@ class OutputSettings(Section):
     """Whether it may be opened where no outputs are configured."""
     makes_hls_streams: ClassVar[bool] = False
     """Whether live streams for HLS players are kept for it."""
+
+    @field_validator("*")
+    @classmethod
+    def _placeholders(cls, value: Any, about: ValidationInfo) -> Any:
+        """Refuse {words} that stand for nothing; those that do are named where the key is described."""
+        described = cls.model_fields[about.field_name or ""].description or ""
+        known = re.findall(r"\{\w+\}", described)
+        unknown = [each for each in re.findall(r"(?<!\$)\{[^{}]*\}", str(value)) if each not in known] if known else []
+        if unknown:
+            near = difflib.get_close_matches(unknown[0], known, n=1)
+            hint = f"did you mean {near[0]}?" if near else f"known here: {', '.join(dict.fromkeys(known))}"
+            raise ValueError(f"unknown placeholder {unknown[0][:40]}; {hint}")
+        return value
 
     @classmethod
     def parts(cls, text: str) -> dict[str, str]:

@@ -6,10 +6,19 @@ camera overrides it key by key. `load.py` reads YAML into these classes.
 
 from __future__ import annotations
 
+import unicodedata
 from importlib import import_module
 from typing import TYPE_CHECKING, Annotated, Any
 
-from pydantic import Field, PrivateAttr, SerializeAsAny, WrapValidator, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    Field,
+    PrivateAttr,
+    SerializeAsAny,
+    WrapValidator,
+    field_validator,
+    model_validator,
+)
 
 from .cameras import Camera, Capture, Detect, Overlay
 from .models import Infer, Model
@@ -22,7 +31,21 @@ else:
     import_module(BUILT_IN)
     Output = output_model()
 
-Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
+_MAX_NAME_BYTES = 160
+"""Bytes of a camera's name, so that the names of its files fit every disk."""
+
+
+def _nameable(name: str) -> str:
+    """Return the name of a camera, letters composed; ValueError if it cannot be part of the names of files."""
+    name = unicodedata.normalize("NFC", name)
+    known = all(letter in "_-" or unicodedata.category(letter)[0] in "LMN" for letter in name)
+    if not known or len(name.encode(errors="replace")) > _MAX_NAME_BYTES:
+        raise ValueError(name)
+    return name
+
+
+# For editors, whose patterns know no letters of all languages: anything but spaces and the signs of ASCII.
+Name = Annotated[str, Field(pattern=r"^[^\x00-,./:-@\[-^`{-\x7f\s]{1,64}$"), AfterValidator(_nameable)]
 
 
 class Config(Section):
@@ -60,6 +83,16 @@ class Config(Section):
             if (settings := settings_of(kind)) is not None:
                 settings.check_among(kinds)
         return outputs
+
+    @field_validator("cameras")
+    @classmethod
+    def _distinct(cls, cameras: dict[str, Camera]) -> dict[str, Camera]:
+        first: dict[str, str] = {}
+        for name in cameras:
+            same = first.setdefault(unicodedata.normalize("NFKC", name).casefold(), name)
+            if same != name:
+                raise ValueError(f"{same} and {name} are one name to many disks; call one of them otherwise")
+        return cameras
 
     @model_validator(mode="before")
     @classmethod

@@ -41,8 +41,11 @@ def camera_names(sources: Sequence[str]) -> list[str]:
     """A name for each address, from its host, its file or its number: short, and no two the same."""
     names: list[str] = []
     for source in sources:
-        plain = re.sub(r"[^A-Za-z0-9_-]+", "-", _called(source)).strip("-")[:60] or "camera"
-        count = 1 + sum(re.fullmatch(rf"{re.escape(plain)}(-\d+)?", name) is not None for name in names)
+        plain = (
+            re.sub(r"[^\w-]+", "-", _called(source)).strip("-")[:60].encode()[:120].decode(errors="ignore") or "camera"
+        )
+        alike = re.compile(rf"{re.escape(plain)}(-\d+)?", re.IGNORECASE)
+        count = 1 + sum(alike.fullmatch(name) is not None for name in names)
         names.append(plain if count == 1 else f"{plain}-{count}")
     return names
 

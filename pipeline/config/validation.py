@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
+from collections.abc import Mapping
 from types import UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
@@ -23,10 +24,13 @@ RULES = {
     "less_than_equal": "must be at most {le:g}",
     "finite_number": "must be a finite number",
     "int_type": "must be a whole number",
+    "int_parsing": "must be a whole number",
+    "int_parsing_size": "must be a whole number of a sensible size",
     "int_from_float": "must be a whole number",
     "float_type": "must be a number",
     "bool_type": "must be true or false",
     "string_type": "must be text",
+    "string_unicode": "must be text in UTF-8",
     "string_too_short": "must not be empty",
     "string_too_long": "must have at most {max_length} characters",
     "literal_error": "must be {expected}",
@@ -35,6 +39,8 @@ RULES = {
     "tuple_type": "must be a list",
     "dict_type": "must be a block of keys",
     "model_type": "must be a block of keys",
+    "model_attributes_type": "must be a block of keys",
+    "invalid_key": "must be a word",
     "value_error": "{error}",
 }
 """What is said for each kind of error that pydantic finds."""
@@ -47,6 +53,15 @@ PATTERNS = {
     "device": "must be a device such as CPU, GPU.1 or AUTO:GPU,CPU",
 }
 """What is said where the text of a key does not match its pattern."""
+
+
+def rule_of(sort: str, context: Mapping[str, Any]) -> str:
+    """Return what is said for a kind of error; only outputs of other distributions have kinds without words of ours."""
+    if sort in RULES:
+        return RULES[sort].format_map(context)
+    message = " ".join(str(context["msg"]).split())
+    return f"{message[:1].lower()}{message[1:]}"
+
 
 SECTIONS = tuple(key for key in Camera.model_fields if key in Config.model_fields)
 """The sections that a camera takes from the top."""
@@ -140,7 +155,10 @@ def _problem(root: Block, sort: str, loc: tuple[int | str, ...], context: dict[s
     if sort == "extra_forbidden":
         return Problem(at, key, f"unknown key; {_nearest(key[-1], _known(key[:-1]))}")
     if of_key:
-        return Problem(at, key, f"{PATTERNS['cameras']}, got '{brief(key[-1])}'")
+        # What looks like an address may hold a password.
+        better = re.sub(r"[ .]+", "-", key[-1].strip()) if re.fullmatch(r"[\w .-]{1,64}", key[-1]) else key[-1]
+        hint = f"; write {better}" if better != key[-1] else ""
+        return Problem(at, key, f"{PATTERNS['cameras']}, got '{brief(key[-1])}'{hint}")
     if sort == "missing":
         return None if isinstance(node, Text) and not node.good else Problem(at, key, RULES[sort])
     assert node is not None
@@ -152,8 +170,7 @@ def _problem(root: Block, sort: str, loc: tuple[int | str, ...], context: dict[s
     if sort == "string_pattern_mismatch":
         rule = PATTERNS.get(key[-1], "must match {pattern}").format_map(context)
     else:
-        # Only outputs of other distributions have rules of further kinds, which pydantic has words for.
-        rule = RULES[sort].format_map(context) if sort in RULES else f"{context['msg'][:1].lower()}{context['msg'][1:]}"
+        rule = rule_of(sort, context)
     if depth < len(path):
         rule = "must be text, a number, true or false"
     if sort == "literal_error":

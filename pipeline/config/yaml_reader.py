@@ -12,12 +12,14 @@ from typing import Any
 
 import yaml
 
-from .nodes import Block, Entry, Node, Place, Problem, Sequence, Text, text_of
+from .nodes import SPACES, Block, Entry, Node, Place, Problem, Sequence, Text, text_of
 
 MAX_DEPTH_LEVELS = 20
 MAX_NODE_COUNT = 10_000
 
 _FORBIDDEN = re.compile(r"[^\t\n\r\x20-\x7E\x85\xA0-\uD7FF\uE000-\uFFFD\U00010000-\U0010FFFF]")
+_INDENT = re.compile(rf"^[ \t]*(?:- *)*(?:[^\s#'\"{SPACES}]+:)?[ \t]*([{SPACES}])", re.MULTILINE)
+"""A space that is none where a line begins, or behind the colon of its key."""
 _ANCHOR = "anchors (&) are not supported; put text that starts with & in quotes"
 _ALIAS = "aliases (*) are not supported; put text that starts with * in quotes"
 _TAG = "tags (!) are not supported; put text that starts with ! in quotes"
@@ -60,6 +62,11 @@ class Composer:
         if match:
             place = place_in(self._text, match.start(), "")
             rule = f"must not hold the character U+{ord(match[0]):04X}"
+            self._problems.append(Problem(self._place(place.line, place.column), self._key, rule))
+            return None
+        if space := _INDENT.search(self._text):
+            place = place_in(self._text, space.start(1), "")
+            rule = f"must be indented with spaces, got U+{ord(space[1]):04X}, which only looks like one; type it anew"
             self._problems.append(Problem(self._place(place.line, place.column), self._key, rule))
             return None
         root: Node | None = None

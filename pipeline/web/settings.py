@@ -89,6 +89,21 @@ class Web(OutputSettings):
     def _plain(cls, path: str) -> str:
         return normal_path(path) or "/"
 
+    @field_validator("names")
+    @classmethod
+    def _hosts(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        for name in names:
+            host = re.sub(r"^[A-Za-z][A-Za-z0-9+.-]*://|^//", "", name)
+            host = re.split(r"[/?#]", host.rpartition("@")[2], maxsplit=1)[0]
+            plain = re.sub(r":\d*$", "", host) if host.count(":") == 1 or host.startswith("[") else host
+            plain = plain.strip().removeprefix("[").removesuffix("]")
+            if plain != name or not plain or re.search(r"\s", plain):
+                hint = f"; write {plain}" if plain and not re.search(r"\s", plain) else ""
+                raise ValueError(
+                    f"must be names of machines alone, without scheme, port or path, got '{name[:60]}'{hint}"
+                )
+        return names
+
     @model_validator(mode="after")
     def _closed(self) -> Web:
         if self.token is None and not self.local:

@@ -178,7 +178,7 @@ class FfmpegSource:
         """Pass a packet on if it is sound; return whether it is. It says nothing of how the pictures are."""
         if self._sound is None or packet.stream.type != "audio":
             return False
-        sound = self._sound.take(packet, time.monotonic())
+        sound = self._sound.take(packet, PROCESS.monotonic())
         if sound is not None and self.sound_tap is not None:
             self.sound_tap(sound)
         return True

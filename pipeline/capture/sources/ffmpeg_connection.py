@@ -29,7 +29,7 @@ _NET_US = "2000000000"
 _LIMIT_S = int(_NET_US) / 1e6
 
 _SIZELESS = frozenset({"hls", "dash", "mpjpeg"})
-"""Formats whose size says nothing: that of a playlist is its own, and cameras that send for ever invent one."""
+"""Formats whose size says nothing: a playlist has its own, and cameras that send pictures for ever invent one."""
 
 _PLAIN_SCHEMES = ("http", "https", "tcp", "udp")
 """What brings bytes of any kind, so that FFmpeg has to guess."""

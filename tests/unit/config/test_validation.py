@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
+from typing import Any, get_args
 
 import pytest
+from pydantic_core.core_schema import ErrorType
 
 from pipeline.config.cameras import Capture
 from pipeline.config.load import load, parse
+from pipeline.config.outputs import load_all, output_model
+from pipeline.config.overrides import Override
+from pipeline.config.root import Config
+from pipeline.config.validation import RULES, rule_of
 from pipeline.errors import ConfigError
 
 KNOWN = "cameras, capture, detect, overlay, model, infer, outputs, stop_timeout"
@@ -70,7 +77,7 @@ BAD = [
     ),
     ("cameras:\n  a:\n    capture: {}", "2:3: cameras.a.source: missing"),
     ("outputs:\n  - video", "2:5: outputs.0.video.path: missing"),
-    ("cameras: {a b: demo}", "1:11: cameras.a b: must be 1 to 64 letters, digits, _ or -, got 'a b'"),
+    ("cameras: {a b: demo}", "1:11: cameras.a b: must be 1 to 64 letters, digits, _ or -, got 'a b'; write a-b"),
     # Blocks, lists and texts in each other's places.
     ("cameras:", "1:9: cameras: must be a block of 'name: address' lines, got nothing"),
     ("cameras: {}", "1:10: cameras: must name at least one camera"),
@@ -227,6 +234,154 @@ def test_a_bomb_of_aliases_is_refused_where_it_starts() -> None:
     assert f"s.yaml:1:5: a0: {ANCHORS}" in str(caught.value)
     assert f"s.yaml:2:10: a1.0: {ALIASES}" in str(caught.value)
 
+
+SPOILT = [
+    # Spaces and quotes of word processors.
+    ("cameras:\n\u00a0\u00a0a: demo", "2:1: must be indented with spaces, got U+00A0, which only looks like one"),
+    ("cameras:\n  a:\n  \u00a0source: demo", "3:3: must be indented with spaces, got U+00A0"),
+    ("cameras:\n  a:\u00a0demo", "2:5: must be indented with spaces, got U+00A0"),
+    ("outputs:\n  -\u2003web", "2:4: must be indented with spaces, got U+2003"),
+    ("\u3000cameras: {a: demo}", "1:1: must be indented with spaces, got U+3000"),
+    ("cameras:\n  a: demo\u00a0", "2:6: cameras.a: holds U+00A0 (no-break space) in the place of a space"),
+    ("cameras:\n  a: “rtsp://h/1”", "2:6: cameras.a: begins with the quote U+201C (left double quotation mark)"),
+    ("cameras:\n  a: „rtsp://h/1“", "2:6: cameras.a: begins with the quote U+201E"),
+    ("cameras:\n  a: rtsp://h/1’", "2:6: cameras.a: ends with the quote U+2019"),
+    ("cameras: {a: demo}\ndetect: {labels: [‘person’]}", "2:19: detect.labels.0: begins with the quote U+2018"),
+    # Words in braces that stand for nothing.
+    (
+        "outputs: [video: '{name}.mp4']",
+        "1:18: outputs.0.video.path: unknown placeholder {name}; did you mean {camera}?",
+    ),
+    ("outputs: [video: '{Camera}.mp4']", "1:18: outputs.0.video.path: unknown placeholder {Camera}; did you mean"),
+    ("outputs: [record: '{cam}-{time}.mp4']", "1:19: outputs.0.record.path: unknown placeholder {cam}; did you mean"),
+    ("outputs: [events: '{time}.jsonl']", "1:19: outputs.0.events.path: unknown placeholder {time}; known here"),
+    ("outputs: [stream: 'rtsp://h/{}']", "1:19: outputs.0.stream.address: unknown placeholder {}; known here"),
+    # Variables.
+    ("cameras: {a: 'rtsp://u:$CANARY@h/1'}", "1:14: cameras.a: write ${CANARY} for the environment variable CANARY"),
+    ("model: $LOOKOUT_UNSET", "1:8: model: write ${LOOKOUT_UNSET} for the environment variable LOOKOUT_UNSET"),
+    ("cameras: {a: 'rtsp://u:${LINES}@h/1'}", "1:14: cameras.a: environment variable LINES must be one line"),
+    # Numbers that are none.
+    ("capture: {width: 1e30}", "1:18: capture.width: must be a whole number of a sensible size, got 1e30"),
+    ("capture: {width: 1e400}", "1:18: capture.width: must be a finite number, got 1e400"),
+    ("infer: {requests: 99999999999999999999999999}", "1:19: infer.requests: must be at most 256, got 9999"),
+    # Names.
+    ("cameras: {Front Door: demo}", "1:11: cameras.Front Door: must be 1 to 64 letters, digits, _ or -, got"),
+    ("cameras: {a/b: demo}", "1:11: cameras.a/b: must be 1 to 64 letters, digits, _ or -, got 'a/b'"),
+    ("cameras: {☃: demo}", "1:11: cameras.☃: must be 1 to 64 letters, digits, _ or -, got '☃'"),
+    (f"cameras: {{{'東' * 60}: demo}}", "1:11: cameras."),
+    ("cameras: {door: demo, Door: demo}", "1:10: cameras: door and Door are one name to many disks"),
+    ("cameras: {STRASSE: demo, straße: demo}", "1:10: cameras: STRASSE and straße are one name to many disks"),
+    ("outputs: [web: {names: ['https://a.example:8443/x']}]", "1:24: outputs.0.web.names: must be names of machines"),
+    ("outputs: [web: {names: ['a.example:80']}]", "1:24: outputs.0.web.names: must be names of machines alone"),
+]
+
+
+@pytest.mark.parametrize(("text", "message"), SPOILT)
+def test_what_only_looks_right_is_told_in_one_line(text: str, message: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CANARY", "secret")
+    monkeypatch.setenv("LINES", "one\ntwo")
+    with pytest.raises(ConfigError) as caught:
+        parse(text, "s.yaml")
+    assert str(caught.value).startswith(f"s.yaml:{message}")
+    assert "\n" not in str(caught.value)
+
+
+def test_what_people_call_cameras_is_a_name() -> None:
+    names = ["Haustür", "東門", "Вход", "बरामदा", "café", "Entrée_2", "-"]
+    assert [*parse("cameras:\n" + "".join(f"  {name}: demo\n" for name in names)).cameras] == names
+    assert [*parse("cameras: {cafe\u0301: demo}").cameras] == ["café"]
+
+
+@pytest.mark.parametrize("text", ["a.example", "192.168.1.5", "fd00::1", "xn--tr-xka.example", "türme.example"])
+def test_names_of_machines_are_taken_as_they_are(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TOKEN", "0123456789abcdef")
+    config = parse(f"cameras: {{a: demo}}\noutputs: [web: {{names: ['{text}'], token: '${{TOKEN}}'}}]")
+    assert config.outputs is not None
+    assert config.outputs[0].web.names == (text,)
+
+
+def test_a_secret_that_comes_from_a_file_may_end_as_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CANARY", "secret\r\n")
+    assert parse("cameras: {a: 'rtsp://u:${CANARY}@h/1'}").cameras["a"].source == "rtsp://u:secret@h/1"
+
+
+def test_a_variable_that_is_not_set_is_told_once_however_often_it_is_missed() -> None:
+    cameras = "".join(f"  c{number}: rtsp://${{LOOKOUT_ONE}}:${{LOOKOUT_TWO}}@h/{number}\n" for number in range(6))
+    with pytest.raises(ConfigError) as caught:
+        parse(f"cameras:\n{cameras}", "s.yaml")
+    assert str(caught.value).splitlines() == [
+        "s.yaml:2:14: cameras.c0: environment variable LOOKOUT_ONE is not set, here and in 5 other places",
+        "s.yaml:2:29: cameras.c0: environment variable LOOKOUT_TWO is not set, here and in 5 other places",
+    ]
+
+
+def test_a_file_whose_name_is_no_text_may_be_a_source_and_nothing_else() -> None:
+    name = b"caf\xe9.mp4".decode(errors="surrogateescape")
+    assert load(None, (Override("-i", ("cameras", "a"), {"source": name}),)).cameras["a"].source == name
+    for key in ("model.name", "infer.device"):
+        with pytest.raises(ConfigError, match=r"must be text in UTF-8"):
+            load(None, (Override("-o", tuple(key.split(".")), name),))
+
+
+KINDS = set(get_args(ErrorType))
+OF_OTHER_TYPES = re.compile(
+    "arguments_|bytes_|callable_|complex_|dataclass_|date_|datetime_|decimal_|enum|fraction_|frozen_|frozenset_|"
+    "generator_|get_attribute|is_|iterable_|iteration_|json_|keyword|list_|mapping_|missing_|missing_sentinel|"
+    "model_attributes|multiple_of|multiple_argument|needs_python|needs_|no_such|none_required|positional|recursion|set_|"
+    "time_|timezone_|unexpected_|union_|url_|uuid_|assertion_|custom|default_factory|bool_parsing|float_parsing|"
+    "counter_|deque_|ellipsis_|named_tuple_|ordered_dict_|string_not_ascii|string_sub_type|invalid_key|int_parsing|string_type|string_unicode|unset"
+)
+"""Kinds of errors of types that no key of ours has."""
+
+
+def types_in(schema: Any) -> set[str]:
+    """The names of all types in one of pydantic's inner schemas."""
+    if isinstance(schema, dict):
+        own = {schema["type"]} if isinstance(schema.get("type"), str) else set()
+        return own.union(*(types_in(each) for each in schema.values()))
+    return set().union(*map(types_in, schema)) if isinstance(schema, list | tuple) else set()
+
+
+def test_every_kind_of_error_has_words() -> None:
+    spoken = {*RULES, "extra_forbidden", "string_pattern_mismatch"}
+    assert spoken <= KINDS
+    assert {kind for kind in KINDS - spoken if not OF_OTHER_TYPES.match(kind)} == set()
+
+
+def test_no_key_has_a_type_whose_errors_have_no_words() -> None:
+    load_all()
+    found = set().union(*(types_in(each.__pydantic_core_schema__) for each in (Config, output_model())))
+    known = {
+        *(
+            "model",
+            "model-fields",
+            "model-field",
+            "dict",
+            "tuple",
+            "str",
+            "int",
+            "float",
+            "bool",
+            "literal",
+            "nullable",
+        ),
+        *("union", "default", "definitions", "definition-ref", "lax-or-strict", "json-or-python", "is-instance"),
+        *("function-after", "function-before", "function-wrap", "function-plain", "chain"),
+        # Not types of values, but of what stands beside them.
+        *("no-info", "with-info", "general", "format", "model-ser", "to-string", "any"),
+    }
+    assert {each for each in found if not each.startswith(("function-", "serializer"))} - known == set()
+
+
+@pytest.mark.parametrize("kind", sorted(KINDS))
+def test_every_kind_of_error_is_one_line_whoever_raises_it(kind: str) -> None:
+    words = rule_of(kind, {"msg": "Something\nodd", **dict.fromkeys(CONTEXT, 1)})
+    assert words
+    assert "\n" not in words
+    assert "{" not in words
+
+
+CONTEXT = ("gt", "ge", "lt", "le", "min_length", "max_length", "expected", "error", "pattern", "actual_length")
 
 OVERRIDES = [
     ("capture.transport=tpc", "capture.transport: must be tcp or udp, got 'tpc'; did you mean 'tcp'?"),
