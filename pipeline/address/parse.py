@@ -18,6 +18,7 @@ _FAULTS = re.compile(r"^((?i:fault):[^:]*:)+")
 _FILE_SCHEMES = frozenset({"", "file"})
 _NETWORK = frozenset({"rtsp", "rtsps", "rtmp", "rtmps", "http", "https", "udp", "tcp", "rtp", "srt"})
 _PATH = re.compile(r"^(/(?!/)|\.|~|[A-Za-z]:[\\/])")
+_ASCII = "".join(map(chr, range(33, 127)))
 _DEVICE = re.compile(r"/dev/(v4l/.*|video.*|[^/]*(cam|video)[^/]*)", re.IGNORECASE)
 """Paths of cameras' devices that are not there: the kernel's, those of udev, and what people call them by rules."""
 _V4L2_MAJOR_ID = 81
@@ -91,7 +92,8 @@ def login(address: str) -> tuple[str, str]:
 def connectable(address: str) -> str:
     """Return a network address as FFmpeg wants it.
 
-    Its scheme is in small letters, and letters of its password are encoded that would end the host's name too early.
+    Its scheme is in small letters; letters are encoded that an address cannot hold, and those of its password that
+    would end the host's name too early.
     """
     match = _SCHEME.match(address)
     if match is None:
@@ -99,7 +101,7 @@ def connectable(address: str) -> str:
     front, rest = match[0].lower(), address[match.end() :]
     host = authority(rest)
     if "@" in host or "@" not in rest or has_plain_host(host):
-        return front + rest
+        return front + host + quote(rest[len(host) :], safe=_ASCII, errors="surrogateescape")
     given, _, tail = rest.rpartition("@")
     user, _, password = (quote(each, safe="%", errors="surrogateescape") for each in given.partition(":"))
     return f"{front}{user}:{password}@{tail}"

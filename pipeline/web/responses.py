@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterable, Iterator
+from urllib.parse import quote
 
 from starlette.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
@@ -62,7 +63,9 @@ class ClipResponse:
 
     def __init__(self, data: bytes, file_name: str) -> None:
         self._data = data
-        self._headers = {"content-type": VIDEO, "content-disposition": f'attachment; filename="{file_name}"'}
+        plain = file_name.encode("ascii", "replace").decode().replace("?", "_")
+        names = f'filename="{plain}"' + ("" if plain == file_name else f"; filename*=UTF-8''{quote(file_name)}")
+        self._headers = {"content-type": VIDEO, "content-disposition": f"attachment; {names}"}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         size = {} if scope["method"] == "HEAD" else {"content-length": str(len(self._data))}

@@ -50,6 +50,7 @@ CONNECTABLE = [
     ("rtsp://u:p@h/x", "rtsp://u:p@h/x"),
     ("RTSP://U:P@H/X", "rtsp://U:P@H/X"),
     ("Http://u:pa/s@h/x", "http://u:pa%2Fs@h/x"),
+    ("rtsp://u:p@h:1/Haustür 2?x=é", "rtsp://u:p@h:1/Haust%C3%BCr%202?x=%C3%A9"),
     ("street.mp4", "street.mp4"),
 ]
 

@@ -491,3 +491,28 @@ def test_the_package_runs_as_a_module() -> None:
         [sys.executable, "-m", "pipeline", "version"], cwd=ROOT, capture_output=True, text=True, timeout=HANG_S
     )
     assert done.stdout.startswith("lookout ")
+
+
+def test_a_camera_with_any_letters_has_files_of_its_name(
+    model: str, clip: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("a.yaml").write_text(f"cameras: {{Haustür: {clip}, 東門: {clip}}}\n", encoding="utf-8")
+    record = "outputs=[video: '{camera}.mp4', events: '{camera}.jsonl', record: 'r/{camera}-{time}.mp4']"
+    assert main(["a.yaml", "-m", model, "--set", record]) == 0
+    assert {each.name for each in tmp_path.iterdir()} == {
+        *("a.yaml", "r"),
+        *(f"{name}.{kind}" for name in ("Haustür", "東門") for kind in ("mp4", "jsonl")),
+    }
+    assert {each.name.partition("-")[0] for each in Path("r").iterdir()} == {"Haustür", "東門"}
+
+
+def test_a_file_whose_name_is_no_text_is_watched(
+    model: str, clip: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    odd = os.fsencode(tmp_path) + b"/caf\xe9.mp4"
+    with open(odd, "wb") as file:
+        file.write(Path(clip).read_bytes())
+    assert main([os.fsdecode(odd), "-m", model, "--events", "e.jsonl", "--frames", "3"]) == 0
+    assert len(frames(Path("e.jsonl").read_text())) == 3

@@ -246,7 +246,7 @@ SPOILT = [
     ("cameras:\n  a: “rtsp://h/1”", "2:6: cameras.a: begins with the quote U+201C (left double quotation mark)"),
     ("cameras:\n  a: „rtsp://h/1“", "2:6: cameras.a: begins with the quote U+201E"),
     ("cameras:\n  a: rtsp://h/1\u2019", "2:6: cameras.a: ends with the quote U+2019"),
-    ("cameras: {a: demo}\ndetect: {labels: [\u2018person\u2019]}", "2:19: detect.labels.0: begins with the quote U+2018"),
+    ("detect: {labels: [\u2018person\u2019]}", "1:19: detect.labels.0: begins with the quote U+2018"),
     # Words in braces that stand for nothing.
     (
         "outputs: [video: '{name}.mp4']",
