@@ -1,4 +1,4 @@
-"""The mask that keeps cameras' secrets out of shown addresses, foreign text, every log and every traceback."""
+"""What foreign text may not carry to terminals, logs, pages and files: cameras' secrets, and control characters."""
 
 from __future__ import annotations
 
@@ -32,6 +32,15 @@ VARIABLE = "${CAMERA_PASSWORD}"
 
 _LOGIN = re.compile(r"(://)(?!USER:(?:PASSWORD|\$\{CAMERA_PASSWORD\})@HOST)[^\s/'\"]*@")
 _AUTHORIZATION = re.compile(r"(?i)(authorization['\"]?\s*[:=]\s*['\"]?(?:basic|digest|bearer)\s+)[^\r\n]+")
+_SEQUENCE = re.compile(
+    r"(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]?"  # what colours, moves and clears
+    r"|(?:\x1b[\]PX^_]|[\x90\x98\x9d-\x9f])[^\x07\x1b\x9c]*(?:\x07|\x1b\\|\x9c)?"  # titles, links, clipboards
+    r"|\x1b[ -/]*[0-~]?"
+)
+"""Sequences that command a terminal, whole or cut off."""
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]")
+"""Characters that are not seen, or turn the order of others about; a tab and the end of a line are none."""
+_STAND_IN = "?"
 _MIN_SECRET_LETTERS = 4
 """Letters that a secret needs to be masked wherever it stands: a shorter one would mask half of every text."""
 _LONG_VALUE_LETTERS = 16
@@ -119,8 +128,21 @@ def conceal(secret: str) -> None:
     _add(set(_of_value(secret)))
 
 
+def printable(text: str) -> str:
+    """Return the text without what commands a terminal; other control characters are seen as question marks."""
+    if text.isascii() and text.isprintable():
+        return text
+    return _CONTROL.sub(_STAND_IN, _SEQUENCE.sub("", text.replace("\r\n", "\n")))
+
+
+def one_line(text: str) -> str:
+    """Return foreign text that has one line to stand in: printable, and without the ends of lines that it has."""
+    return " ".join(printable(text).split())
+
+
 def scrub(text: str) -> str:
-    """Return the text with every remembered secret, and every login inside an address, masked."""
+    """Return the text, printable, with every remembered secret, and every login inside an address, masked."""
+    text = printable(text)
     text = NAMED_SECRET.sub(rf"\1{MASK}", _finder().sub(MASK, text))
     return _AUTHORIZATION.sub(rf"\1{MASK}", _LOGIN.sub(rf"\1{MASK}@", text))
 

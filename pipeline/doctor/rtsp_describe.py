@@ -13,8 +13,11 @@ from typing import Literal
 from urllib.parse import unquote, urlsplit
 
 from pipeline.address.parse import connectable
+from pipeline.redaction import one_line
 
 _MAX_RESPONSE_BYTES = 1 << 16
+_MAX_NAME_LETTERS = 60
+"""What is shown of names that a device gives."""
 _HASHES = {"MD5": "md5", "SHA-256": "sha256"}
 
 
@@ -79,7 +82,7 @@ def _ask(line: socket.socket, where: str, number: int, header: str) -> str:
         while len(response) < _MAX_RESPONSE_BYTES and (piece := line.recv(4096)):
             response += piece
             head, end, body = response.partition(b"\r\n\r\n")
-            length = re.search(rb"(?im)^content-length:\s*(\d+)", head)
+            length = re.search(rb"(?im)^content-length:\s*(\d{1,9})\b", head)
             if end and len(body) >= (int(length[1]) if length else 0):
                 break
             if not response.startswith((b"RTSP", b"HTTP")) and len(response) >= 4:
@@ -104,12 +107,12 @@ def _read(answer: str) -> RtspDescription:
             if media in kinds:
                 kinds[media].append("")
         elif (codec := re.match(r"a=rtpmap:\d+ ([^/\s]+)", line)) and media in kinds:
-            kinds[media][-1] = codec[1]
-    pace = re.search(r"(?im)^a=framerate:\s*(\d+(?:\.\d+)?)", body)
+            kinds[media][-1] = one_line(codec[1][:_MAX_NAME_LETTERS])
+    pace = re.search(r"(?im)^a=framerate:\s*(\d{1,4}(?:\.\d{1,4})?)\b", body)
     return RtspDescription(
         "rtsp" if status[1] == "RTSP" else "http",
         int(status[2]),
-        "".join(letter for letter in server[1][:60] if letter.isprintable()) if server else "",
+        one_line(server[1][:_MAX_NAME_LETTERS]) if server else "",
         "Digest" if "digest" in map(str.lower, ask) else "Basic" if ask else "",
         tuple(kinds["audio"]),
         tuple(kinds["video"]),

@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from pipeline.clock import Clock
+from pipeline.redaction import one_line
 
 from .histogram import Histogram, Rate
 
@@ -180,6 +181,7 @@ class CameraStats:
 
     def changed(self, state: State, reason: str = "", retry_in: float | None = None, *, held: float = 0.0) -> bool:
         """Note that the camera has been in `state` for `held` seconds; True if that is news."""
+        reason = one_line(reason)
         with self._lock:
             now, at = self._clock.monotonic(), self._clock.now()
             self._retry_at = None if retry_in is None else now + retry_in
@@ -207,7 +209,7 @@ class CameraStats:
     def opened(self, source: str, *, again: bool, live: bool = True) -> None:
         """Note that the source answered; `source` says what was negotiated, `again` that it was lost before."""
         with self._lock:
-            self._source, self._live = source, live
+            self._source, self._live = one_line(source), live
             self._reconnects += again
 
     def figures(self) -> CameraFigures:

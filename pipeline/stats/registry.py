@@ -8,6 +8,7 @@ from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 
 from pipeline.clock import Clock, SystemClock
+from pipeline.redaction import one_line
 
 from .camera import CameraFigures, CameraStats
 from .histogram import Histogram, Spread
@@ -83,6 +84,7 @@ class OutputStats:
 
     def tell(self, part: str, state: str) -> None:
         """Tell the state of a part of it, such as one stream; nothing where all is well."""
+        state = one_line(state)
         with self._lock:
             before = self._states.pop(part, "")
             if state:

@@ -5,12 +5,16 @@ from __future__ import annotations
 import base64
 import html
 import json
+import logging
 import re
 from urllib.parse import quote
 
 import pytest
 
 from pipeline import redaction
+from pipeline.cli.status_line import lines
+from pipeline.stats.camera import State
+from pipeline.stats.registry import Stats
 
 
 @pytest.fixture(autouse=True)
@@ -169,3 +173,46 @@ def test_what_looks_like_a_login_without_a_host_is_remembered() -> None:
     assert redaction.scrub("it was hunter3.") == "it was ***."
     redaction.remember("rtsp://other:hunter4@camera:port/live")
     assert redaction.scrub("camera:port hunter4") == "camera:port ***"
+
+
+HOSTILE = {
+    "\x1b[31mred\x1b[0m": "red",
+    "\x1b[2J\x1b[Hgone": "gone",
+    "\x1b]0;title\x07shown": "shown",
+    "\x1b]8;;http://evil.example\x1b\\link\x1b]8;;\x1b\\": "link",
+    "\x1b]52;c;aGk=": "",
+    "\x1bPq#0\x1b\\after": "after",
+    "\x1bcreset": "reset",
+    "\x9b31mred": "red",
+    "a\x1b": "a",
+    "a\x08\x08b\x7f": "a??b?",
+    "a\x00b": "a?b",
+    "over\rwritten": "over?written",
+    "turned\u202eabout\u2066": "turned?about?",
+    "two\r\nlines\tand a tab": "two\nlines\tand a tab",
+    "Haust\u00fcr \u5165\u53e3": "Haust\u00fcr \u5165\u53e3",
+}
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_what_commands_a_terminal_is_taken_out_of_foreign_text(text: str) -> None:
+    assert redaction.printable(text) == HOSTILE[text]
+    assert redaction.scrub(text) == HOSTILE[text]
+    assert "\n" not in redaction.one_line(text)
+
+
+def test_no_log_record_carries_what_commands_a_terminal(caplog: pytest.LogCaptureFixture) -> None:
+    redaction.guard_logs()
+    logging.getLogger("stranger").warning("codec %s", "\x1b]0;x\x07h264\x1b[2J")
+    assert caplog.messages == ["codec h264"]
+
+
+def test_what_a_camera_says_is_one_clean_line_wherever_it_is_told() -> None:
+    camera = Stats(["door"]).cameras["door"]
+    camera.opened("h264\x1b[2J\n<4>forged 1x1", again=False)
+    camera.changed(State.OFFLINE, "refused\x1b]0;x\x07\r\nwarning: forged")
+    figures = camera.figures()
+    told = [figures.source, figures.reason, str(camera.changes()[-1].reason), str(camera.summary()["source"])]
+    told += [line.plain for line in lines([figures])]
+    assert all(text.isprintable() for text in told), told
+    assert figures.reason == "refused warning: forged"

@@ -436,3 +436,43 @@ def test_every_login_is_answered_with_its_status(clip: Clip, auth: str) -> None:
         assert describe(server.url("live"), HANG_S).status == 454
     assert describe(server.url("live"), 2) == RtspDescription()
     assert describe("rtsp://host:99999/", 1) == RtspDescription()
+
+
+def answering(reply: bytes) -> RtspDescription:
+    """What is understood of a device that answers DESCRIBE with these bytes, and closes."""
+    with socket.create_server(("127.0.0.1", 0)) as server, ThreadPoolExecutor(1) as device:
+
+        def answer() -> None:
+            for _ in range(2):
+                try:
+                    line, _ = server.accept()
+                except OSError:
+                    return
+                with line:
+                    line.recv(4096)
+                    line.sendall(reply)
+
+        answered = device.submit(answer)
+        try:
+            return describe(f"rtsp://u:p@127.0.0.1:{server.getsockname()[1]}/live", HANG_S)
+        finally:
+            server.shutdown(socket.SHUT_RDWR)
+            answered.result(HANG_S)
+
+
+def reply(sdp: str, server: str = "Cam", status: str = "200 OK", more: str = "") -> bytes:
+    body = sdp.replace("\n", "\r\n").encode("utf-8", "surrogateescape")
+    head = f"RTSP/1.0 {status}\r\nCSeq: 1\r\nServer: {server}\r\n{more}Content-Length: {len(body)}\r\n\r\n"
+    return head.encode("utf-8", "surrogateescape") + body
+
+
+SDP = "v=0\nm=video 0 RTP/AVP 96\na=rtpmap:96 H264/90000\na=framerate:25\nm=audio 0 RTP/AVP 0\na=rtpmap:0 PCMU/8000\n"
+
+
+def test_what_a_device_calls_itself_and_its_codecs_cannot_command_the_terminal() -> None:
+    hostile = SDP.replace("H264", "\x1b]0;owned\x07H\x1b[2J264").replace("PCMU", "\x9b31mPC\x08MU" + "x" * 900)
+    found = answering(reply(hostile, server="\x1b[31mCam\x1b]52;c;aGk=\x07\x00"))
+    assert (found.status, found.video, found.server) == (200, ("H264",), "Cam?")
+    assert found.audio[0].startswith("PC?MUxxx")
+    assert len(found.audio[0]) <= 60
+    assert answering(reply(SDP.replace("a=framerate:25", f"a=framerate:{'9' * 400}"))).fps == 0.0
