@@ -356,7 +356,7 @@ def test_a_second_run_is_told_who_writes_the_file(scene: Scene, tmp_path: Path) 
     opened(scene, tmp_path / "e.jsonl").close()
 
 
-@pytest.mark.parametrize("name", ["12:30 door.jsonl", "100%d.jsonl", "~door.jsonl", "-door.jsonl", "a[1]*?{x}.jsonl"])
+@pytest.mark.parametrize("name", ["12:30 door.jsonl", "100%d.jsonl", "~door.jsonl", "-door.jsonl", "a[1]*?.jsonl"])
 def test_any_name_is_a_name(scene: Scene, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     monkeypatch.chdir(tmp_path)
     for path in (name, f"file:{name}"):

@@ -300,7 +300,7 @@ def test_a_second_run_is_told_who_writes_the_film_and_harms_nothing(scene: Scene
     assert len(decoded(tmp_path / "v.mp4")[0]) == 40
 
 
-@pytest.mark.parametrize("name", ["12:30 door.mp4", "100%d.mkv", "~door.mp4", "-door.mp4", "a[1]*?{x}.mp4", "\xe4.mp4"])
+@pytest.mark.parametrize("name", ["12:30 door.mp4", "100%d.mkv", "~door.mp4", "-door.mp4", "a[1]*?.mp4", "\xe4.mp4"])
 def test_any_name_is_a_name(scene: Scene, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     monkeypatch.chdir(tmp_path)
     for path in (name, f"file:{name}"):
