@@ -119,6 +119,7 @@ class AnnexBRepacker:
 
     def _learn(self, keyframe: bytes) -> None:
         """Find out the size, and whether there are B-frames, by decoding one picture."""
+        self._size = (0, 0)
         with suppress(av.FFmpegError, ValueError):
             decoder = cast(av.VideoCodecContext, av.CodecContext.create(self._codec, "r"))
             decoder.thread_count = 1

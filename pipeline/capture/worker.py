@@ -14,6 +14,7 @@ from pipeline.concurrency.backoff import Backoff
 from pipeline.config.cameras import Camera
 from pipeline.errors import SourceError
 from pipeline.frames import AS_CODED, Frame, Packet, Picture, Sound
+from pipeline.redaction import redacted
 from pipeline.stats.camera import CameraStats, State
 
 from . import open_source
@@ -71,6 +72,7 @@ class CaptureWorker:
         """
         self.name = name
         self.source = source or open_source(settings.source, settings.capture, stopping)
+        self._address = settings.source
         self._settings = settings.capture
         self._lane = lane
         self._stats = stats
@@ -98,7 +100,7 @@ class CaptureWorker:
         try:
             while not self._stopping.is_set():
                 try:
-                    if not self._open_and_play():
+                    if not self._guarded():
                         return
                 except SourceError as error:
                     if self._stopping.is_set():
@@ -109,6 +111,17 @@ class CaptureWorker:
                     self._wait(error)
         finally:
             self.source.close()
+
+    def _guarded(self) -> bool:
+        """Do the same as `_open_and_play`; whatever goes wrong in it is the source's fault, and nobody else's."""
+        try:
+            return self._open_and_play()
+        except SourceError:
+            raise
+        except Exception as error:
+            log.debug("%s", self.name, exc_info=True, extra={"camera": self.name})
+            where = redacted(self._address)
+            raise SourceError(f"{where}: cannot be read: {type(error).__name__}: {error}", "unreadable") from error
 
     def _open_and_play(self) -> bool:
         """Play one connection from its opening to its end; False when there will be no other."""
@@ -126,6 +139,9 @@ class CaptureWorker:
         while not self._stopping.is_set():
             sample = self.source.read()
             if sample is None:
+                if self._live_since is None and not self._stopping.is_set():
+                    where = redacted(self._address)
+                    raise SourceError(f"{where}: it ends without one picture that could be decoded", "unreadable")
                 if not self._settings.loop or last is None:
                     self._stats.changed(State.ENDED)
                     return False

@@ -76,6 +76,7 @@ class Engine:
         self._in_flight: Channel[_Flight] = Channel(detector.requests)
         self.unfinished: list[Frame] = []
         """After DeviceError or the stop: the frames that were taken in and have no result, in their order."""
+        self._told: set[str] = set()
         try:
             for _ in range(detector.requests):
                 self._idle.put(detector.request())
@@ -117,8 +118,9 @@ class Engine:
         try:
             self._detector.fill(request, frame.picture)
         except Exception as error:
-            self._stats.cameras[frame.camera].dropped("failed")
-            self._blame(frame, error)
+            # A picture that nothing can be made of is its camera's alone.
+            self._stats.cameras[frame.camera].dropped("unreadable")
+            self._blame(frame, f"a picture cannot be converted: {type(error).__name__}: {error}")
             return self._idle.put(request)
         prepared = self._clock.monotonic()
         failure: RuntimeError | None = None
@@ -207,7 +209,7 @@ class Engine:
                 self._run(self._detector.request())
             except RuntimeError:
                 raise self._device_error(error) from error
-            self._blame(frame, error)
+            self._blame(frame, f"picture {frame.seq} cannot be inferred: {self._detector.explain(error)}")
             raise _BadPictureError from error
         return request
 
@@ -223,14 +225,11 @@ class Engine:
             flight.request.cancel()
         return frames
 
-    def _blame(self, frame: Frame, error: Exception) -> None:
-        log.warning(
-            "%s: picture %d cannot be inferred: %s",
-            frame.camera,
-            frame.seq,
-            self._detector.explain(error),
-            extra={"camera": frame.camera},
-        )
+    def _blame(self, frame: Frame, words: str) -> None:
+        """Tell of a picture that cannot be inferred, once for each camera."""
+        if frame.camera not in self._told:
+            self._told.add(frame.camera)
+            log.warning("%s: %s", frame.camera, words, extra={"camera": frame.camera})
 
     def _device_error(self, error: Exception) -> DeviceError:
         return DeviceError(f"{self._detector.name}: inference failed: {self._detector.explain(error)}")

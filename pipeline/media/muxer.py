@@ -40,6 +40,10 @@ _INTERLEAVE_US = "500000"
 """Microseconds for which pictures wait for their sound, or sound for its pictures."""
 
 
+LIMITS = {"max_pixels": str(MAX_PICTURE_PIXELS)}
+"""What is asked of every decoder that opens a file or learns of what a file is to hold."""
+
+
 class DamagedError(Exception):
     """A keyframe that no file can start with."""
 
@@ -47,8 +51,7 @@ class DamagedError(Exception):
 def readable(keyframe: Packet) -> InputContainer:
     """Return a stream of that one picture, as a model for the stream of a file; DamagedError if it cannot be read."""
     try:
-        limit = {"max_pixels": str(MAX_PICTURE_PIXELS)}
-        sample = av.open(io.BytesIO(keyframe.data), "r", format=keyframe.codec, options=limit)
+        sample = av.open(io.BytesIO(keyframe.data), "r", format=keyframe.codec, options=LIMITS)
     except (av.FFmpegError, ValueError) as error:
         raise DamagedError(str(error)) from error
     if not sample.streams.video or not sample.streams.video[0].width:

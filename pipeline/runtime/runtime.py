@@ -2,26 +2,31 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections import Counter
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NoReturn
 
 # Before anything loads PyAV: both bring a libxcb-shm, and with that of PyAV the windows of OpenCV hang for ever.
 import cv2  # noqa: F401
 
 from pipeline.analyze.analysis import Analysis
+from pipeline.capture.worker import CaptureWorker
 from pipeline.concurrency.queues import Lane
 from pipeline.concurrency.threads import ThreadGroup
 from pipeline.config.file_claims import FileClaims
 from pipeline.config.root import Config, Output
-from pipeline.errors import OutputError, PipelineError, StageStuckError
+from pipeline.errors import OutputError, PipelineError, SourceError, StageStuckError
 from pipeline.frames import Frame, Result
 from pipeline.infer.detector import Detector
+from pipeline.notice import notify
 from pipeline.outputs.clips.service import Clips
 from pipeline.outputs.dispatch import OutputWorker
 from pipeline.outputs.protocols import View
 from pipeline.redaction import guard_logs
+from pipeline.stats.camera import State
 from pipeline.stats.histogram import peak_memory
 from pipeline.stats.registry import Stats
 from pipeline.version import __version__
@@ -31,6 +36,8 @@ from .detection import COLLECTORS, Inference
 from .outputs import Outputs, Views
 from .picture_feed import PictureFeed
 from .replay import Replay
+
+log = logging.getLogger(__name__)
 
 _STATUS_INTERVAL_S = 1.0
 _STOP_CHECK_S = 0.1
@@ -89,6 +96,7 @@ class Runtime:
         self._delivered: Counter[str] = Counter()
         self._lock = threading.Lock()
         self._stop_wanted = False
+        self._lost: set[str] = set()
 
     def run(self) -> None:
         """Run until the sources end, a limit is reached, `stop()` is called or something fails: then raise it."""
@@ -225,7 +233,20 @@ class Runtime:
                 wanted=None if camera.detect.enabled or self._frames else outputs.wanted(name),
                 sound=outputs.sound(),
             )
-            self._flow.start(f"capture-{name}", loop.run, after=lane.close)
+            self._flow.start(f"capture-{name}", partial(self._capture, name, loop), after=lane.close)
+
+    def _capture(self, name: str, loop: CaptureWorker) -> None:
+        """Run a camera's loop; a source that is of no use ends the run only where no camera is left that is."""
+        try:
+            loop.run()
+        except SourceError as error:
+            with self._lock:
+                self._lost.add(name)
+                last = len(self._lost) == len(self.config.cameras)
+            self.stats.cameras[name].changed(State.OFFLINE, error.reason)
+            if last:
+                raise
+            notify(log, f"{name}: {error}")
 
     def _start_inference(self) -> None:
         try:

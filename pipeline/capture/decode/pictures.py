@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import heapq
 import threading
+from functools import lru_cache
 
 import av
 import cv2
@@ -144,6 +145,30 @@ class TurnedPicture:
     def glance(self) -> bytes:
         """Return what the other picture gives."""
         return self._picture.glance()
+
+
+_ABORTING = ("yaf32le", "yaf32be")
+"""Formats at which FFmpeg's scaler ends the whole process."""
+_MIN_BAYER_PX = 2
+
+
+@lru_cache
+def _convertible(name: str) -> bool:
+    """Try whether a pixel format can be scaled and shown at all."""
+    if name in _ABORTING:
+        return False
+    try:
+        Scalers().convert(av.VideoFrame(64, 48, name), 32, 32)
+    except (av.FFmpegError, OSError, ValueError):
+        return False
+    return True
+
+
+def refusal(frame: av.VideoFrame) -> str:
+    """Return why a decoded picture cannot be shown, in words; empty where it can."""
+    kind = frame.format
+    tiny = min(frame.width, frame.height) < _MIN_BAYER_PX and kind.is_bayer
+    return "" if not tiny and _convertible(kind.name) else f"pictures in the pixel format {kind.name} cannot be shown"
 
 
 class Scalers:

@@ -14,7 +14,7 @@ from pipeline.address.parse import kind
 from pipeline.capture.bitstream import AnnexBRepacker
 from pipeline.capture.decode.on_demand import OnDemandDecoder
 from pipeline.capture.decode.packet_clock import PacketClock
-from pipeline.capture.decode.pictures import Scalers, Timeline, YuvPicture
+from pipeline.capture.decode.pictures import Scalers, Timeline, YuvPicture, refusal
 from pipeline.capture.decode.presentation_tracker import PresentationTracker
 from pipeline.capture.health.corruption import Complaints, CorruptionTracker, listen
 from pipeline.capture.health.stall import StallTimeouts
@@ -108,6 +108,7 @@ class FfmpegSource:
             if self.live and self._stall.started and self.corrupt > left_out and not self._frames:
                 return Sample(None, None, 0.0, damaged=True)
         frame, spent = self._frames.popleft()
+        self._hold_to_what_can_be_shown(frame)
         seconds = frame.time if frame.pts is not None else None
         picture = YuvPicture(frame, self._scalers, self._presentations.of_picture(frame))
         if self.live and self._corruption.judge(frame):
@@ -125,6 +126,10 @@ class FfmpegSource:
         self._packets = _nothing()
         self._frames.clear()
         self._connection.close()
+
+    def _hold_to_what_can_be_shown(self, frame: av.VideoFrame) -> None:
+        if words := refusal(frame):
+            raise SourceError(f"{self._connection.name}: {words}; record or set it as H.264", "unsupported")
 
     def _prepare(self, stream: av.VideoStream, decoder: av.VideoCodecContext) -> None:
         """Begin anew with what follows the packets of this connection."""
@@ -207,7 +212,7 @@ class FfmpegSource:
         if packet.is_keyframe and not self._stall.started:
             with suppress(av.FFmpegError, ValueError):
                 frame = next(iter(self._on_demand.alone(packet)), None)
-                if frame is not None:
+                if frame is not None and not refusal(frame):
                     picture = YuvPicture(frame, self._scalers, self._presentations.of_picture(frame))
         damaged = self.live and self._corruption.judge_packet(packet)
         if damaged:

@@ -16,13 +16,11 @@ from pipeline.capture.decode.packet_clock import has_no_times
 from pipeline.clock import PROCESS
 from pipeline.config.cameras import Capture
 from pipeline.errors import SourceError
+from pipeline.frames import MAX_PICTURE_PIXELS
 from pipeline.redaction import redacted, remember
 
 from .deadline import Deadline, DeadlineClock, resolve
 from .ffmpeg_errors import explain
-
-MAX_PICTURE_PIXELS = 8192 * 8192
-"""No picture may be larger, whatever a stream says of itself."""
 
 _NET_US = "2000000000"
 """The limit that FFmpeg itself is given, in microseconds: its longest, for only Deadline leaves pauses out."""

@@ -13,7 +13,7 @@ import av
 from pipeline.errors import OutputError
 from pipeline.files.names import for_ffmpeg
 from pipeline.frames import Presentation
-from pipeline.media.muxer import MuxPacket, Remuxer
+from pipeline.media.muxer import LIMITS, MuxPacket, Remuxer
 from pipeline.media.timestamps import TICKS_PER_S
 from pipeline.outputs.clips.arrival import ClipArrival
 
@@ -61,7 +61,7 @@ class RecordedClip:
         """Put all that is there into a file, and the boxes beside it; raises OutputError where there is nothing."""
         self._files = _covering(list(self._all), self._start, self.end)
         for file in self._files:
-            with suppress(av.error.InvalidDataError), av.open(for_ffmpeg(file.path)) as recorded:
+            with suppress(av.error.InvalidDataError), av.open(for_ffmpeg(file.path), options=LIMITS) as recorded:
                 self._copy(file, recorded, remuxer)
         if self._zero is None:
             raise OutputError("nothing of that time was recorded")

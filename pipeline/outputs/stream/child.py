@@ -23,6 +23,7 @@ import av
 HEAD = struct.Struct("!?qqI")
 
 _TICKS_PER_S = 90_000
+_LIMITS = {"max_pixels": str(8192 * 8192)}
 _FORMATS = {"rtsp": "rtsp", "rtmp": "flv"}
 
 
@@ -53,7 +54,7 @@ def _publish(source: BinaryIO, address: str, codec: str, patience: float) -> Non
         fresh = stream is None
         signal.setitimer(signal.ITIMER_REAL, patience)
         if stream is None:
-            with av.open(io.BytesIO(data), format=codec) as sample:
+            with av.open(io.BytesIO(data), "r", format=codec, options=_LIMITS) as sample:
                 stream = container.add_stream_from_template(sample.streams.video[0], opaque=True)
             stream.time_base = Fraction(1, _TICKS_PER_S)
         packet = av.Packet(data)

@@ -6,10 +6,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import av
+import cv2
+import numpy as np
 import pytest
 
 from pipeline.capture.bitstream import AnnexBRepacker
 from pipeline.frames import Packet
+from pipeline.media.muxer import DamagedError, readable
 from tests.support.cameras import Running
 from tests.support.clips import Clip, number_in, street, write_file
 from tests.support.servers.rtsp import RtspServer
@@ -71,6 +74,17 @@ def test_a_camera_that_names_its_parameter_sets_once_has_them_before_every_keyfr
     assert len(keys) >= 2
     assert len(decoded(packets[keys[1] :])) == len(packets) - keys[1]
     assert {(each.width, each.height) for each in packets} == {(640, 360)}
+
+
+def test_no_picture_beyond_all_measure_is_unpacked_to_learn_of_it() -> None:
+    data = bytearray(cv2.imencode(".jpg", np.zeros((64, 64, 3), np.uint8))[1].tobytes())
+    at = data.index(b"\xff\xc0") + 5
+    data[at : at + 4] = (8192).to_bytes(2, "big") + (16384).to_bytes(2, "big")
+    packet = av.Packet(bytes(data))
+    packet.is_keyframe = True
+    assert AnnexBRepacker("mjpeg").take(packet, 0.0) is None
+    with pytest.raises(DamagedError):
+        readable(Packet("door", "mjpeg", bytes(data), True, 0.0, 0.0, 0.0, 16384, 8192))
 
 
 def test_a_file_in_a_loop_goes_on_in_time(tmp_path: Path, running: Callable[..., Running]) -> None:

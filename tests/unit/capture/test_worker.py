@@ -55,6 +55,8 @@ class ScriptedSource:
         step = self.script.pop(0)
         if isinstance(step, str):
             raise SourceError("lost", step)
+        if isinstance(step, Exception):
+            raise step
         if step is None:
             return None
         if isinstance(step, Sample):
@@ -128,7 +130,16 @@ def test_a_looped_file_starts_again_with_times_that_go_on(running: Build) -> Non
 
 
 def test_an_empty_file_is_not_looped_for_ever(running: Build) -> None:
-    assert played(running, ScriptedSource(None, live=False), loop=True).states()[-1] == "ended"
+    for loop in (True, False):
+        with pytest.raises(SourceError, match="ends without one picture"):
+            played(running, ScriptedSource(None, live=False), loop=loop)
+
+
+def test_whatever_goes_wrong_in_a_source_is_that_sources_fault_in_one_line(running: Build) -> None:
+    with pytest.raises(SourceError, match="demo: cannot be read: ZeroDivisionError: no such pixel"):
+        played(running, ScriptedSource(0, ZeroDivisionError("no such pixel"), live=False))
+    camera = played(running, ScriptedSource(0, ZeroDivisionError("no such pixel"), 1))
+    assert camera.states() == ["connecting", "live", "offline", "retrying", "live"]
 
 
 def test_a_lost_camera_is_tried_soon_then_ever_more_rarely_and_for_ever(running: Build) -> None:

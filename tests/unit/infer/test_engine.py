@@ -36,6 +36,13 @@ class Plain:
         return b""
 
 
+class Unreadable(Plain):
+    """A picture that cannot be converted."""
+
+    def resized(self, width: int, height: int) -> Image:
+        raise OSError(95, "Operation not supported")
+
+
 class Request:
     """A device's request that answers after `delay` seconds, never, or with an error."""
 
@@ -105,7 +112,8 @@ def run(
         lanes.wait()
         for seq in range(count):
             stats.cameras[name].captured()
-            if not lane.put(Frame(name, seq, None, time.monotonic(), Plain(seq))):
+            kind = Unreadable if name == "unreadable" else Plain
+            if not lane.put(Frame(name, seq, None, time.monotonic(), kind(seq))):
                 break
         lane.close()
 
@@ -132,6 +140,17 @@ def test_each_camera_keeps_its_order_though_requests_finish_out_of_order() -> No
     for name in "abc":
         assert [r.frame.seq for r in results if r.frame.camera == name] == list(range(60))
         assert stats.cameras[name].figures().in_flight == 0
+
+
+def test_a_picture_that_cannot_be_converted_is_its_cameras_alone(caplog: pytest.LogCaptureFixture) -> None:
+    results, stats, errors = run(Device(), {"unreadable": 20, "b": 20})
+    assert not errors
+    assert [each.frame.seq for each in results] == list(range(20))
+    assert stats.cameras["unreadable"].summary()["dropped"] == {"unreadable": 20}
+    assert stats.cameras["unreadable"].figures().in_flight == 0
+    assert [record.message for record in caplog.records if "cannot be converted" in record.message] == [
+        "unreadable: a picture cannot be converted: OSError: [Errno 95] Operation not supported"
+    ]
 
 
 def test_pixels_of_a_frame_reach_the_request_that_answers_for_it() -> None:

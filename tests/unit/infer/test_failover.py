@@ -213,8 +213,8 @@ def test_one_picture_that_cannot_be_scaled_costs_only_that_picture(caplog: pytes
     rig = Rig(Device("CPU"))
     rig.put_and_see()
     rig.put(99)
-    until(lambda: rig.stats.cameras["door"].figures().dropped.get("failed") == 1)
-    assert "door: picture 1 cannot be inferred: no such pixels" in caplog.text
+    until(lambda: rig.stats.cameras["door"].figures().dropped.get("unreadable") == 1)
+    assert "door: a picture cannot be converted: ValueError: no such pixels" in caplog.text
     assert rig.put_and_see().detected
     rig.end()
 

@@ -166,6 +166,22 @@ def test_a_damaged_file_ends_the_run_with_one_line(tmp_path: Path) -> None:
     assert "\n" not in str(failed.value)
 
 
+def test_a_file_without_a_picture_costs_the_others_nothing_and_is_told(
+    clip: Path, tmp_path: Path, notices: list[str]
+) -> None:
+    broken, empty = tmp_path / "broken.mp4", tmp_path / "empty.h264"
+    broken.write_bytes(os.urandom(5000))
+    empty.write_bytes(b"\0\0\0\1\x67" + bytes(2000))
+    video = {"video": {"path": str(tmp_path / "{camera}.out.mp4")}}
+    runtime = Runtime(config({"good": camera(clip), "broken": camera(broken), "empty": camera(empty)}, video))
+    runtime.run()
+    counted = runtime.summary()["cameras"]
+    assert counted["good"]["inferred"] == counted["good"]["captured"] > 0
+    assert len([line for line in notices if str(broken) in line]) == 1
+    assert len([line for line in notices if str(empty) in line]) == 1
+    assert [path.name for path in tmp_path.glob("*.out.mp4")] == ["good.out.mp4"]
+
+
 def test_a_dead_camera_does_not_stop_the_others() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 
-from pipeline.capture.decode.pictures import Timeline
+from pipeline.capture.decode.pictures import Timeline, refusal
 from pipeline.capture.sources.ffmpeg import FfmpegSource
 from pipeline.config.cameras import Capture
+from pipeline.errors import SourceError
 from tests.support.clips import street, write_file
 
 
@@ -54,3 +56,37 @@ def test_the_pictures_of_a_file_with_b_frames_come_at_an_even_pace(tmp_path: Pat
     source.close()
     assert len(times) == 60
     assert np.diff(np.array(times, float)) == pytest.approx(1 / 30, abs=2e-3)
+
+
+@pytest.mark.parametrize(
+    ("name", "size", "good"),
+    [
+        ("yuv420p", (64, 48), True),
+        ("yuv444p12le", (64, 48), True),
+        ("bayer_rggb8", (64, 48), True),
+        ("bayer_rggb8", (1, 1), False),
+        ("gray32le", (64, 48), False),
+        ("rgbaf32be", (64, 48), False),
+        ("yaf32le", (64, 48), False),
+    ],
+)
+def test_pixel_formats_are_tried_before_they_are_used(name: str, size: tuple[int, int], good: bool) -> None:
+    said = refusal(av.VideoFrame(*size, name))
+    assert said == ("" if good else f"pictures in the pixel format {name} cannot be shown")
+
+
+def test_a_file_in_a_format_that_cannot_be_shown_is_refused_in_one_line(tmp_path: Path) -> None:
+    path = tmp_path / "film.nut"
+    with av.open(str(path), "w") as made:
+        stream = made.add_stream("rawvideo", rate=10)
+        assert isinstance(stream, av.VideoStream)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "bgr4"
+        frame = av.VideoFrame(64, 48, "bgr4")
+        frame.pts = 0
+        made.mux(stream.encode(frame))
+        made.mux(stream.encode(None))
+    source = FfmpegSource(str(path), Capture())
+    source.open()
+    with pytest.raises(SourceError, match="pixel format bgr4 cannot be shown"):
+        source.read()
+    source.close()
