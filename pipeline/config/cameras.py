@@ -36,6 +36,8 @@ class Capture(Section):
     """How fast a file plays: realtime, fast, or auto (realtime where a window or page shows it)."""
     loop: bool = False
     """Whether a file starts again at its end."""
+    quality: Literal["best", "smallest"] = "best"
+    """Which pictures to take where an address or a file has several: best (the largest) or smallest."""
     rotate: Literal[0, 90, 180, 270] = 0
     """Degrees clockwise to turn the picture by, beside what it asks for itself: 0, 90, 180 or 270."""
     mirror: bool = False

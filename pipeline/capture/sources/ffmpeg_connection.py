@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import stat
 import threading
+from collections.abc import Sequence
 from contextlib import suppress
 from urllib.parse import urlsplit
 
 import av
 import av.container.core
+from av.stream import Discard, Disposition
 
 from pipeline.address import parse as addresses
 from pipeline.capture.decode.packet_clock import has_no_times
@@ -97,9 +99,10 @@ class FfmpegConnection:
         container, self.container = self.container, None
         if container is None:
             return
-        if container.streams.video and (decoder := container.streams.video[0].codec_context):
-            # Its threads may be about to complain, for which they need the lock that PyAV holds while it frees them.
-            decoder.flush_buffers()
+        for stream in container.streams.video:
+            if decoder := stream.codec_context:
+                # Its threads may be about to complain and need the lock for it that PyAV holds while it frees them.
+                decoder.flush_buffers()
         container.close()
 
     def failure(self, error: Exception | None, silence: str, *, played: bool) -> SourceError:
@@ -136,7 +139,12 @@ class FfmpegConnection:
         if not container.streams.video:
             self.close()
             raise SourceError(f"{self.name}: there are no pictures in it", "unsupported")
-        return container.streams.video[0]
+        stream = chosen_stream(container.streams.video, self._settings.quality)
+        # What nobody reads is not fetched either.
+        for other in container.streams:
+            if other is not stream and not (self.sound and other.type == "audio"):
+                other.discard = Discard.all
+        return stream
 
     def _lenient(self, where: str, chosen: dict[str, str]) -> av.container.InputContainer:
         """Open as FFmpeg does, or else look for JPEG pictures, whatever stands between them."""
@@ -229,6 +237,18 @@ def options(settings: Capture, scheme: str, *, live: bool, thorough: bool) -> di
     if scheme.startswith("rtmp"):
         options |= {"rtmp_live": "live", "rtmp_buffer": "100"}
     return options
+
+
+def chosen_stream(streams: Sequence[av.VideoStream], quality: str) -> av.VideoStream:
+    """Return the stream with the largest or the smallest pictures; covers, and what is not understood, come last."""
+
+    def worth(stream: av.VideoStream) -> tuple[bool, bool, int, int]:
+        pixels, rate = stream.width * stream.height, stream.bit_rate or 0
+        sign = -1 if quality == "smallest" else 1
+        cover = bool(stream.disposition & Disposition.attached_pic)
+        return not cover, pixels > 0, sign * pixels, sign * rate
+
+    return max((each for each in streams if each.codec_context is not None), key=worth, default=streams[0])
 
 
 def _width(container: av.container.InputContainer) -> int:

@@ -320,3 +320,31 @@ def test_a_file_that_changes_its_size_gives_pictures_of_both(tmp_path: Path) -> 
 def test_a_declared_rate_that_cannot_be_true_is_unknown(tmp_path: Path) -> None:
     path = write_file(tmp_path / "fast.mkv", street(5), 1000)
     assert Fraction(opened(path).fps) == 0
+
+
+@pytest.mark.parametrize(("quality", "size"), [("best", (320, 240)), ("smallest", (160, 96))])
+def test_of_several_streams_the_one_that_is_asked_for_is_read(tmp_path: Path, quality: str, size: object) -> None:
+    path = tmp_path / "several.mkv"
+    with av.open(str(path), "w") as made:
+        streams = []
+        for width, height in ((160, 96), (320, 240), (240, 176)):
+            stream = made.add_stream("libx264", rate=10)
+            assert isinstance(stream, av.VideoStream)
+            stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
+            streams.append(stream)
+        for picture in street(5, 320, 240):
+            for stream in streams:
+                frame = av.VideoFrame.from_ndarray(picture, format="bgr24").reformat(stream.width, stream.height)
+                made.mux(stream.encode(frame))
+        for stream in streams:
+            made.mux(stream.encode(None))
+    source = FfmpegSource(str(path), Capture.model_validate({"quality": quality}))
+    packets: list[Packet] = []
+    source.tap = packets.append
+    source.open()
+    sizes = []
+    while (sample := source.read()) is not None:
+        sizes.append((picture_of(sample).width, picture_of(sample).height))
+    source.close()
+    assert sizes == [size] * 5
+    assert [(packet.width, packet.height) for packet in packets] == [size] * 5

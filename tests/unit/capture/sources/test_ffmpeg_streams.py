@@ -352,6 +352,27 @@ def test_motion_jpeg_is_live(web: str) -> None:
     assert (error.reason, str(error)) == ("ended", f"{web}/mjpeg: the stream broke off")
 
 
+@pytest.mark.parametrize(("quality", "size"), [("best", (320, 240)), ("smallest", (160, 96))])
+def test_of_several_qualities_the_one_that_is_asked_for_is_fetched(
+    web: str, tmp_path: Path, quality: str, size: tuple[int, int]
+) -> None:
+    lines = ["#EXTM3U"]
+    for width, height in ((160, 96), (320, 240)):
+        write_file(tmp_path / f"{width}.ts", street(30, width, height), 30, bf="0")
+        segment = f"#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1.0,\n{width}.ts\n#EXT-X-ENDLIST\n"
+        (tmp_path / f"{width}.m3u8").write_text(segment)
+        lines += [f"#EXT-X-STREAM-INF:BANDWIDTH={width}000,RESOLUTION={width}x{height}", f"{width}.m3u8"]
+    (tmp_path / "all.m3u8").write_text("\n".join(lines) + "\n")
+    source = FfmpegSource(f"{web}/all.m3u8", patient(quality=quality))
+    source.open()
+    count = 0
+    while (sample := source.read()) is not None:
+        assert (picture_of(sample).width, picture_of(sample).height) == size
+        count += 1
+    source.close()
+    assert count == 30
+
+
 def test_a_finished_file_over_http_ends_as_a_file(web: str, tmp_path: Path) -> None:
     write_file(tmp_path / "street.mkv", street(60))
     source = FfmpegSource(f"{web}/street.mkv?token=abcdefgh", patient())
