@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from pipeline.frames import Packet
 from pipeline.outputs.encoded_feed import EncodedFeed
 from pipeline.outputs.protocols import Output, OutputContext, View
+from pipeline.outputs.retry import Retry
 
 from .settings import Hls
 
@@ -23,6 +26,10 @@ class HlsOutput(Output):
         self._stats = context.stats
         self._streams = context.hls_streams
         self._feeds = {name: EncodedFeed(name, settings.bitrate, overlay=burnt) for name in self._streams}
+        # Of one camera's pictures: what cannot be encoded stops no other camera.
+        self._retries = {
+            name: Retry(self.name, name, context.stats.outputs[self.name], context.clock) for name in self._streams
+        }
         self._polled = float("-inf")
 
     def needs_frames(self, camera: str) -> bool:
@@ -36,8 +43,13 @@ class HlsOutput(Output):
         if not feed.encodes or not stream.players:
             feed.rest()
             return stream.players > 0
-        stream.put(feed.encode(view))
-        return True
+        packet = self._retries[frame.camera].attempt(partial(feed.encode, view), feed.rest)
+        if packet is not None:
+            stream.put(packet)
+        return packet is not None
+
+    def reopen(self) -> None:
+        """Go on: the streams are there."""
 
     def packet(self, packet: Packet) -> None:
         """Take one packet of any camera; pictures are encoded where it is not H.264, or has to be turned."""
@@ -59,7 +71,7 @@ class HlsOutput(Output):
                 viewers = f"{players} viewer{'s' * (players > 1)}"
                 states.tell(camera, f"live, {viewers}" if stream.fresh else f"waiting for a picture, {viewers}")
             else:
-                states.tell(camera, "")
+                states.tell(camera, self._retries[camera].error)
                 stream.discard(keep=not self._feeds[camera].encodes)
         return True
 

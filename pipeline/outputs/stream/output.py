@@ -10,6 +10,7 @@ from pipeline.frames import Packet
 from pipeline.outputs.encoded_feed import EncodedFeed
 from pipeline.outputs.paths import check_template
 from pipeline.outputs.protocols import Output, OutputContext, View
+from pipeline.outputs.retry import Retry
 
 from .publisher import Publisher
 from .settings import Stream
@@ -34,6 +35,8 @@ class StreamOutput(Output):
             publisher = Publisher(settings.address.replace("{camera}", name), context.clock, lost=counted.skipped)
             publisher.tell = partial(counted.tell, publisher.name)
             self._publishers[name] = publisher
+        # Of one camera's pictures: what cannot be encoded stops no other camera.
+        self._retries = {name: Retry(self.name, name, counted, context.clock) for name in cameras}
         self._feeds = {
             name: EncodedFeed(
                 name, settings.bitrate, overlay=burnt, encodes=burnt or name not in context.packet_cameras
@@ -54,8 +57,14 @@ class StreamOutput(Output):
         publisher, feed = self._publishers[camera], self._feeds[camera]
         if not feed.encodes or not publisher.wanted:
             return False
-        publisher.put(feed.encode(view))
+        packet = self._retries[camera].attempt(partial(feed.encode, view), feed.rest)
+        if packet is None:
+            return False
+        publisher.put(packet)
         return publisher.live
+
+    def reopen(self) -> None:
+        """Go on: each stream has a thread of its own, which never gives up."""
 
     def needs_frames(self, camera: str) -> bool:
         """Only what is encoded here has to be decoded first, while its server takes it."""

@@ -86,9 +86,9 @@ class Publisher:
             self.tell("connecting")
             try:
                 lived = self._publish(first)
-            except OSError as error:
-                # No process or pipe could be made.
-                lived, self._reason = 0.0, error.strerror or type(error).__name__
+            except Exception as error:
+                # Most likely no process or pipe could be made; whatever it is, it is tried again.
+                lived, self._reason = 0.0, getattr(error, "strerror", None) or type(error).__name__
             if self._stopping.is_set():
                 return
             self.wanted = False

@@ -13,7 +13,8 @@ import numpy as np
 
 from pipeline.draw.overlay import blank, stale
 from pipeline.draw.primitives import WHITE, letter_size, letters, printable
-from pipeline.errors import OutputError, unwritable
+from pipeline.errors import OutputError
+from pipeline.files.writing import write_whole
 from pipeline.frames import Image
 from pipeline.outputs.protocols import Output, OutputContext, View
 from pipeline.stats.health import CameraHealth, Level, assess
@@ -185,10 +186,10 @@ class WindowOutput(Output):
         camera = next(iter(self._stats.cameras)) if len(self._stats.cameras) == 1 else "all"
         path = Path(f"{camera}-{self._clock.now().astimezone():%Y%m%d-%H%M%S-%f}"[:-3] + ".png")
         try:
-            path.write_bytes(cv2.imencode(".png", self._canvas)[1].tobytes())
+            write_whole(path, cv2.imencode(".png", self._canvas)[1].tobytes())
             self._tell(f"saved {path}")
-        except OSError as error:
-            self._tell(str(unwritable(path, error)))
+        except OutputError as error:
+            self._tell(str(error))
 
     def _tell(self, words: str) -> None:
         self._say(words)
