@@ -71,7 +71,8 @@ class Results:
     A live camera gives its newest result when asked, a file every one. Those of a camera that is not to be detected
     have `detected` False and no detections; they are decoded for the iteration. The cameras start with the block, or
     with the first result that is asked for. The end of the block, or of the iteration where there is no block, ends
-    all threads and raises the first error of any stage. One thread at a time may ask for results; `stop` may be
+    all threads and raises the first error of any stage; without any, OutputError where an output could not write
+    everything. One thread at a time may ask for results; `stop` may be
     called by any.
     """
 

@@ -8,11 +8,11 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from pipeline.address.faults import Fault
-from pipeline.capture.source import Sample, Source
+from pipeline.capture.source import Sample, SoundSource, Source
 from pipeline.clock import Clock, SystemClock
 from pipeline.config.cameras import Capture
 from pipeline.errors import SourceError
-from pipeline.frames import Packet
+from pipeline.frames import Packet, Sound
 from pipeline.redaction import redacted
 
 _SLOW_INTERVAL_S = 1.0
@@ -71,6 +71,16 @@ class FaultInjector:
     def tap(self, tap: Callable[[Packet], None] | None) -> None:
         self._tap = tap
         self._source.tap = None if tap is None else self._tapped
+
+    @property
+    def sound_tap(self) -> Callable[[Sound], None] | None:
+        """The listener to the sound of the source inside, which no fault changes."""
+        return self._source.sound_tap if isinstance(self._source, SoundSource) else None
+
+    @sound_tap.setter
+    def sound_tap(self, tap: Callable[[Sound], None] | None) -> None:
+        if isinstance(self._source, SoundSource):
+            self._source.sound_tap = tap
 
     @property
     def wanted(self) -> Callable[[], bool] | None:

@@ -74,7 +74,7 @@ class RecordingStore:
         if total < self._floor:
             self.close()
             raise OutputError(
-                f"cannot write {self._template}: record.free keeps {self._floor / 1e6:g} MB of the disk free, "
+                f"cannot write {self._template}: record.free keeps {self._floor / 1e6:.0f} MB of the disk free, "
                 f"but all of it is {total / 1e6:.0f} MB; set record.free lower"
             )
         for recording in list(self._recordings()):

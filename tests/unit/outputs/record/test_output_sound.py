@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import socket
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +12,12 @@ import numpy as np
 import pytest
 
 import pipeline
+from pipeline.capture import open_source
+from pipeline.capture.source import SoundSource
+from pipeline.config.cameras import Capture
 from pipeline.config.root import Config
+from pipeline.errors import SourceError
+from pipeline.frames import Sound
 from pipeline.runtime.runtime import Runtime
 from tests.support.clips import street
 
@@ -123,3 +130,32 @@ def test_a_clip_of_a_recording_has_its_sound(tmp_path: Path, ending: str) -> Non
     assert len(given) - len(kept) <= 8
     with av.open(str(clip)) as container:
         assert sum(1 for _ in container.decode(video=0)) >= 2 * FPS - FPS // 2
+
+
+@pytest.mark.parametrize("rehearsed", ["", "fault:freeze@60:"])
+def test_a_live_stream_gives_its_sound_beside_its_pictures_if_it_is_asked(tmp_path: Path, rehearsed: str) -> None:
+    source = film(tmp_path / "a.ts", "aac", 16000)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        address = f"{rehearsed}tcp://127.0.0.1:{server.getsockname()[1]}"
+
+        def serve() -> None:
+            for _ in range(2):
+                with server.accept()[0] as player:
+                    player.sendall(source.read_bytes())
+
+        serving = threading.Thread(target=serve)
+        serving.start()
+        heard: list[Sound] = []
+        for tap in (heard.append, None):
+            camera = open_source(address, Capture())
+            assert isinstance(camera, SoundSource)
+            camera.sound_tap = tap
+            camera.open()
+            pictures: list[object] = []
+            with pytest.raises(SourceError, match="the stream ended"):
+                pictures.extend(iter(camera.read, None))
+            camera.close()
+            assert len(pictures) == 2 * FPS
+        serving.join()
+    assert [each.data for each in heard] == [data for _, data in sounds(source)][: len(heard)]
+    assert len(heard) > 25
