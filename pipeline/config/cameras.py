@@ -49,7 +49,7 @@ class Capture(Section):
     height: Annotated[int, Field(ge=0, le=16384)] = 0
     """Height in pixels to ask a webcam for; 0 leaves it to the camera."""
     fps: Annotated[float, Field(ge=0, le=1000, allow_inf_nan=False)] = 0.0
-    """Frames a second to ask a webcam for; 0 leaves it to the camera."""
+    """Frames a second to ask a webcam for, or an address of snapshots; 0 as the webcam likes, or one a second."""
     fourcc: Annotated[str, Field(pattern=r"^([ -~]{4})?$")] = "MJPG"
     """Pixel format to ask a webcam for, four letters; empty leaves it to the camera."""
 

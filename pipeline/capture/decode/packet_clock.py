@@ -48,5 +48,5 @@ class PacketClock:
 
 def has_no_times(container: av.container.InputContainer, *, live: bool) -> bool:
     """Tell whether a format holds pictures alone, so that all times that FFmpeg gives them are made up."""
-    in_a_row = container.format.name.endswith("_pipe")
+    in_a_row = container.format.name == "image2" or container.format.name.endswith("_pipe")
     return bool(container.format.flags & _NO_TIMESTAMPS_FLAGS) or (live and in_a_row)

@@ -30,6 +30,8 @@ from .ffmpeg_connection import FfmpegConnection, check_file
 Packets = Generator["av.Packet[Any]", None, None]
 
 _FILE_WAIT_S = 3600.0
+_SNAPSHOTS_FPS = 1.0
+"""How often an address is asked again that gives one picture at a time."""
 
 
 class FfmpegSource:
@@ -62,6 +64,8 @@ class FfmpegSource:
         self._on_demand = OnDemandDecoder()
         self._timeline = Timeline(0.0)
         self._packet_clock = PacketClock(live=self.live)
+        self._asked = 0.0
+        self._read_count = 0
 
     @classmethod
     def check(cls, address: str) -> None:
@@ -80,6 +84,7 @@ class FfmpegSource:
         """Connect and learn the format, within open_timeout in all."""
         self.close()
         self._connection.sound = self.sound_tap is not None
+        self._asked = PROCESS.monotonic()
         stream, decoder = self._connection.open(played=self._stall.started)
         self.live, self.fps = self._connection.live, self._connection.fps
         self.description = self._connection.description
@@ -94,6 +99,9 @@ class FfmpegSource:
         while not self._frames:
             packet = self._next_packet()
             if packet is None:
+                if self.live and self._read_count == 1 and self._connection.gives_one_picture:
+                    self._await_the_next_snapshot()
+                    continue
                 if self.live:
                     raise SourceError(f"{self._connection.name}: the stream ended", "ended")
                 return None
@@ -127,6 +135,12 @@ class FfmpegSource:
         self._frames.clear()
         self._connection.close()
 
+    def _await_the_next_snapshot(self) -> None:
+        """Ask an address again that gives one picture each time; raises SourceError."""
+        pause = 1 / (self._settings.fps or _SNAPSHOTS_FPS)
+        self._connection.deadline.stopping.wait(max(0.0, self._asked + pause - time.monotonic()))
+        self.open()
+
     def _hold_to_what_can_be_shown(self, frame: av.VideoFrame) -> None:
         if words := refusal(frame):
             raise SourceError(f"{self._connection.name}: {words}; record or set it as H.264", "unsupported")
@@ -146,6 +160,7 @@ class FfmpegSource:
         overtaken = self._packet_clock.needed and decoder.has_b_frames
         in_order = not self.live and self._connection.format == "avi"
         self._timeline = Timeline(self.fps, decoding_order=in_order or overtaken)
+        self._read_count = 0
         sounds = self._connection.container.streams.audio[:1] if self.sound_tap is not None else ()
         self._sound = SoundReader(sounds[0]) if sounds else None
         self._packets = cast(Packets, self._connection.container.demux(stream, *sounds))
@@ -174,6 +189,7 @@ class FfmpegSource:
             if self._connection.deadline.passed:
                 raise self._connection.failure(None, silence, played=self._stall.started)
         if packet is not None:
+            self._read_count += packet.size > 0
             self._packet_clock.stamp(packet, PROCESS.monotonic())
             self._stall.data(PROCESS.monotonic())
             self._corruption.packet(packet, heard)

@@ -52,6 +52,8 @@ class FfmpegConnection:
     def __init__(self, address: str, settings: Capture, stopping: threading.Event | None) -> None:
         """Take an address or a path; once `stopping` is set, a call into FFmpeg ends within 0.2 s."""
         remember(address)
+        self._pictures_alone = False
+        """Whether the address is known to give JPEG pictures with anything between them."""
         self._settings = settings
         self.name = redacted(address)
         """The address as it may be shown."""
@@ -115,6 +117,12 @@ class FfmpegConnection:
         return SourceError(f"{self.name}: {words}", reason)
 
     @property
+    def gives_one_picture(self) -> bool:
+        """Whether what is open is a picture, or pictures in a row, rather than a film."""
+        alone = self.format in ("mjpeg", "image2") or self.format.endswith("_pipe")
+        return self.scheme.startswith("http") and alone
+
+    @property
     def format(self) -> str:
         """FFmpeg's name of the container's format, such as rtsp, hls or avi; empty while closed."""
         return self.container.format.name if self.container is not None else ""
@@ -153,6 +161,8 @@ class FfmpegConnection:
         refused: Exception = av.InvalidDataError(0, "no pictures")
         with suppress(av.InvalidDataError, ValueError):
             try:
+                if self._pictures_alone:
+                    raise refused
                 container = av.open(where, "r", options=chosen | _GUESS, timeout=_LIMIT_S)
                 if container.format.name != "mpjpeg" or _width(container):
                     return container
@@ -161,8 +171,10 @@ class FfmpegConnection:
                 refused = error
             container = av.open(where, "r", format="mjpeg", options=chosen, timeout=_LIMIT_S)
             if _width(container):
+                self._pictures_alone = True
                 return container
             container.close()
+        self._pictures_alone = False
         raise refused
 
     def _decodable(self, stream: av.VideoStream) -> av.VideoCodecContext:
@@ -178,7 +190,7 @@ class FfmpegConnection:
 
     def _tune(self, decoder: av.VideoCodecContext) -> None:
         assert self.container is not None
-        if self.live and self._finished():
+        if self.live and self._finished() and not self.gives_one_picture:
             self.live = False
         # Frame threads hold back one picture each, which only files can afford, and only with cores to spare.
         cores = os.cpu_count() or 1

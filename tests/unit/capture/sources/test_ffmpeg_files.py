@@ -348,3 +348,17 @@ def test_of_several_streams_the_one_that_is_asked_for_is_read(tmp_path: Path, qu
     source.close()
     assert sizes == [size] * 5
     assert [(packet.width, packet.height) for packet in packets] == [size] * 5
+
+
+def test_a_file_may_be_named_by_an_address(tmp_path: Path, video: Path) -> None:
+    path = tmp_path / "a film.mp4"
+    path.write_bytes(video.read_bytes())
+    address = f"file://{tmp_path}/a%20film.mp4"
+    FfmpegSource.check(address)
+    assert number_in(picture_of(opened(Path(path)).read()).bgr()) == 0
+    source = FfmpegSource(address, Capture())
+    source.open()
+    assert (source.live, number_in(picture_of(source.read()).bgr())) == (False, 0)
+    source.close()
+    with pytest.raises(SourceError, match="no such file"):
+        FfmpegSource.check(f"file://{tmp_path}/none.mp4")

@@ -23,6 +23,7 @@ from pipeline.capture.sources.ffmpeg import FfmpegSource
 from pipeline.capture.sources.ffmpeg_errors import REFUSED
 from pipeline.config.cameras import Capture
 from pipeline.errors import SourceError
+from pipeline.frames import Image, Packet
 from tests.support.cameras import picture_of
 from tests.support.clips import Clip, encode, number_in, street, write_file
 from tests.support.servers.rtsp import RtspServer
@@ -445,3 +446,31 @@ def test_a_finished_playlist_ends_and_a_growing_one_is_live(web: str, tmp_path: 
     error, silent = drained(source)
     assert error.reason == "timed out"
     assert silent >= 1
+
+
+@pytest.mark.parametrize("ending", [".jpg", ".png"])
+def test_an_address_that_gives_one_picture_is_asked_again_and_again(web: str, tmp_path: Path, ending: str) -> None:
+    def put(picture: Image) -> None:
+        (tmp_path / f"new{ending}").write_bytes(cv2.imencode(ending, picture)[1].tobytes())
+        (tmp_path / f"new{ending}").replace(tmp_path / f"snapshot{ending}")
+
+    pictures = list(street(4))
+    put(pictures[0])
+    source = FfmpegSource(f"{web}/snapshot{ending}", patient(fps=50))
+    packets: list[Packet] = []
+    source.tap = packets.append
+    source.open()
+    times = []
+    for number, picture in enumerate(pictures):
+        put(picture)
+        sample = source.read()
+        while number_in(picture_of(sample).bgr()) != number:
+            sample = source.read()
+        assert sample is not None
+        times.append(sample.pts or 0.0)
+    (tmp_path / f"snapshot{ending}").unlink()
+    error, _ = drained(source)
+    assert error.reason == "not found"
+    assert source.live
+    assert times == sorted(set(times))
+    assert len(packets) >= 4
