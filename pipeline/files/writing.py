@@ -35,8 +35,11 @@ class WrittenFile(io.RawIOBase):
     and what they took a part of is finished first. For one thread at a time.
     """
 
-    def __init__(self, path: Path, *, new: bool = False, append: bool = False) -> None:
-        """Open it, or with `new` make one that was not there; folders above are made. Raises OutputError."""
+    def __init__(self, path: Path, *, new: bool = False, append: bool = False, shared: bool = False) -> None:
+        """Open it, or with `new` make one that was not there; folders above are made. Raises OutputError.
+
+        One that is `shared` is not locked: on network disks others could not even read it meanwhile.
+        """
         self.path = path
         self.waits: Callable[[float], bool] = lambda waited: waited < STALL_S
         """Asked whether to wait on for the reader of a pipe, with the seconds since it took something."""
@@ -50,10 +53,10 @@ class WrittenFile(io.RawIOBase):
             self._descriptor = _opened(path, new=new, append=append)
             self.regular = stat.S_ISREG(os.fstat(self._descriptor).st_mode)
             """Whether it is a file on a disk rather than a pipe or a device."""
-            if self.regular:
+            if self.regular and not shared:
                 lock(self._descriptor, path)
-                if append:
-                    self._end_line()
+            if self.regular and append:
+                self._end_line()
         except OutputError:
             self.close()
             raise
@@ -117,6 +120,10 @@ class WrittenFile(io.RawIOBase):
     def size(self) -> int:
         """Bytes that are in it; 0 for a pipe."""
         return os.fstat(self._descriptor).st_size if self.regular else 0
+
+    def end(self, most: int) -> bytes:
+        """Return the last bytes that are in it, `most` of them at most; raises OSError."""
+        return os.pread(self._descriptor, most, max(0, self.size - most))
 
     def discard(self) -> None:
         """Close it, and remove it if nobody had it before."""

@@ -189,10 +189,14 @@ class Segment:
 
 
 def holds_pictures(path: Path) -> bool:
-    """Tell whether a file has any picture that can be read."""
-    with suppress(OSError, ValueError, av.FFmpegError), av.open(for_ffmpeg(path)) as container:
-        return any(packet.size for stream in container.streams.video for packet in container.demux(stream))
-    return False
+    """Tell whether a file has any picture; one that cannot be read at the moment is taken to have some."""
+    try:
+        with av.open(for_ffmpeg(path)) as container:
+            return any(packet.size for stream in container.streams.video for packet in container.demux(stream))
+    except (av.error.InvalidDataError, av.error.EOFError):
+        return False
+    except (OSError, ValueError, av.FFmpegError):
+        return True
 
 
 MAX_CLIP_BYTES = 64_000_000

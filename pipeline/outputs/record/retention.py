@@ -100,7 +100,7 @@ class RecordingStore:
         """Make the file of a recording that starts at `moment`; raises OutputError."""
         if self._disk is not None:
             self._disk.check()
-        file = WrittenFile(self.path(camera, moment), new=True)
+        file = WrittenFile(self.path(camera, moment), new=True, shared=True)
         if camera in self._journals:
             latest = max(journal.latest for journal in self._journals.values())
             self._journals[camera].add(file.path, max(moment.timestamp(), latest + 1))
@@ -202,7 +202,11 @@ class _Journal:
         """When each began, in seconds since 1970 that never go back from one to the next."""
         self._folder = folder
         self._file = WrittenFile(path, append=True)
-        lines = path.read_bytes()[-_MAX_JOURNAL_BYTES:].splitlines()
+        try:
+            lines = self._file.end(_MAX_JOURNAL_BYTES).splitlines()
+        except OSError as error:
+            self.close()
+            raise unwritable(path, error) from error
         for line in lines:
             moment, _, name = os.fsdecode(line).partition(" ")
             with suppress(ValueError):

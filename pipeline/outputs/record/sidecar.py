@@ -31,7 +31,7 @@ class BoxesFile:
     """Appends whole lines, each in one write, so that a kill loses none that was written."""
 
     def __init__(self, video: Path) -> None:
-        self._file = WrittenFile(video.with_suffix(BOXES), append=True)
+        self._file = WrittenFile(video.with_suffix(BOXES), append=True, shared=True)
 
     def write(self, seconds: float, event: dict[str, Any]) -> None:
         """Add the line of the picture that stands at `seconds` in the video; raises OutputError."""

@@ -9,12 +9,13 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import av
 import pytest
 
 from pipeline.errors import OutputError
 from pipeline.files.writing import WrittenFile
 from pipeline.frames import Packet
-from pipeline.media.muxer import Segment
+from pipeline.media.muxer import Segment, holds_pictures
 from pipeline.outputs.record.retention import RecordingStore
 from tests.support.clips import encode, street, write_file
 
@@ -200,3 +201,17 @@ def test_a_disk_without_locks_is_used_all_the_same(tmp_path: Path, monkeypatch: 
     store.open()
     assert filled(store, DAY).exists()
     store.close()
+
+
+def test_what_cannot_be_read_at_the_moment_is_not_taken_for_empty(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    film = write_file(tmp_path / "film.mp4", street(5, 64, 48))
+    (tmp_path / "none.mp4").write_bytes(b"")
+    assert (holds_pictures(film), holds_pictures(tmp_path / "none.mp4")) == (True, False)
+
+    def refuse(name: str) -> None:
+        raise PermissionError(13, os.strerror(13))
+
+    monkeypatch.setattr(av, "open", refuse)
+    assert holds_pictures(film)
