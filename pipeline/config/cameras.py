@@ -96,7 +96,7 @@ class Camera(Section):
     """One source; its sections start from the ones at the top."""
 
     source: Annotated[str, Field(min_length=1, max_length=4096), WrapValidator(_any_name)]
-    """Camera number, /dev/video*, rtsp:// or http:// address, file, or demo; fault:KIND@SECOND:ADDRESS to rehearse."""
+    """Camera number or device, rtsp:// or http:// address, file, or demo; fault:KIND@SECOND:ADDRESS to rehearse."""
     capture: Capture = Capture()
     """As `capture` at the top."""
     detect: Detect = Detect()

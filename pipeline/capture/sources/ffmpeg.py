@@ -138,7 +138,7 @@ class FfmpegSource:
     def _await_the_next_snapshot(self) -> None:
         """Ask an address again that gives one picture each time; raises SourceError."""
         pause = 1 / (self._settings.fps or _SNAPSHOTS_FPS)
-        self._connection.deadline.stopping.wait(max(0.0, self._asked + pause - time.monotonic()))
+        self._connection.deadline.stopping.wait(max(0.0, self._asked + pause - PROCESS.monotonic()))
         self.open()
 
     def _hold_to_what_can_be_shown(self, frame: av.VideoFrame) -> None:

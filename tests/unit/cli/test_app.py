@@ -347,7 +347,7 @@ def test_a_terminal_is_told_an_address_that_logs_one_browser_in(model: str, tmp_
     assert code not in out.decode() + (tmp_path / "s.json").read_text()
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 0)])
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 0), (signal.SIGHUP, 0)])
 def test_a_signal_ends_the_run_in_order(number: int, code: int, start: Start, model: str, tmp_path: Path) -> None:
     process = start("-m", model, "--events", "e.jsonl", "--summary", "s.json")
     told(tmp_path / "e.jsonl", "detections", process)

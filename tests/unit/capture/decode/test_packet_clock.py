@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import socket
 import threading
-import time
 from fractions import Fraction
 from pathlib import Path
 
@@ -60,7 +59,7 @@ def watched(source: FfmpegSource, server: UntimedServer, count: int = 8) -> list
     sender = threading.Thread(target=send)
     sender.start()
     health = LiveHealthMonitor(Capture())
-    seen, begun = [], time.monotonic()
+    seen, begun = [], PROCESS.monotonic()
     try:
         source.open()
         assert source.live
@@ -69,8 +68,8 @@ def watched(source: FfmpegSource, server: UntimedServer, count: int = 8) -> list
             assert picture_of(sample).width
             assert sample is not None
             assert sample.pts is not None
-            seen.append((sample.pts, begun, time.monotonic()))
-            assert health.judge(sample, sample.pts, time.monotonic())[0] is State.LIVE
+            seen.append((sample.pts, begun, PROCESS.monotonic()))
+            assert health.judge(sample, sample.pts, PROCESS.monotonic())[0] is State.LIVE
     finally:
         done.set()
         sender.join()
@@ -151,7 +150,7 @@ def test_udp_works_as_tcp_does(tmp_path: Path) -> None:
     thread = threading.Thread(target=send)
     thread.start()
     source = FfmpegSource(f"udp://127.0.0.1:{port}", Capture.model_validate(PATIENT))
-    begun = time.monotonic()
+    begun = PROCESS.monotonic()
     try:
         source.open()
         times = []
@@ -165,7 +164,7 @@ def test_udp_works_as_tcp_does(tmp_path: Path) -> None:
         source.close()
     assert begun <= times[0]
     assert times == sorted(set(times))
-    assert times[-1] <= time.monotonic()
+    assert times[-1] <= PROCESS.monotonic()
 
 
 @pytest.mark.parametrize("encoder", ["libx264", "libx265"])
