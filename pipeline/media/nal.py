@@ -18,6 +18,8 @@ PICTURES = {"h264": range(6), "hevc": range(32)}
 
 _START_CODE = b"\0\0\1"
 _LONG_START_CODE = b"\0\0\0\1"
+_MAX_SET_BYTES = 1024
+"""Longest part of a parameter set that is read: more than any needs, and little enough to be read bit by bit."""
 _WITH_CHROMA = {44, 83, 86, 100, 110, 118, 122, 128, 134, 135, 138, 139, 244}
 """Profiles whose parameter sets say how colour is stored."""
 
@@ -127,7 +129,7 @@ class Bits:
 
 def frame_number_width(unit: bytes) -> int:
     """Return how many bits a picture's number has by a sequence parameter set; 0 where the numbers may have gaps."""
-    bits = Bits(unit[1:])
+    bits = Bits(unit[1:_MAX_SET_BYTES])
     profile = bits.take(8)
     bits.take(16)
     bits.golomb()
