@@ -121,7 +121,7 @@ class TokenAuth:
         """
         authorization = headers.get("authorization")
         if authorization is None:
-            if "text/html" in headers.get("accept", "") and scope["method"] == "GET":
+            if "text/html" in headers.get("accept", "") and scope.get("method") == "GET":
                 # A browser that follows another site's link sends no cookie, but does when the page itself goes on.
                 linked = headers.get("sec-fetch-site") in ("cross-site", "same-site")
                 if linked:

@@ -42,6 +42,14 @@ def read(core: openvino.Core, path: Path) -> tuple[openvino.Model, Decoder]:
     """
     _check_head(path)
     try:
+        return _read(core, path)
+    except UnicodeDecodeError as error:
+        # Any name, and any error that quotes one, may be of other bytes.
+        raise ModelError(f"{path}: damaged or not a model: it holds names that are no UTF-8") from error
+
+
+def _read(core: openvino.Core, path: Path) -> tuple[openvino.Model, Decoder]:
+    try:
         model = core.read_model(path) if path.suffix.lower() == ".xml" else _read_onnx(path)
     except (RuntimeError, *_READER_ERRORS) as error:
         raise ModelError(f"{path}: damaged or not a model: {plain(error)}") from error

@@ -376,6 +376,9 @@ def test_the_websocket_opens_only_with_the_token_or_the_cookie(serve: Callable[.
         with pytest.raises(InvalidStatus) as caught:
             connect(address, additional_headers=wrong)
         assert caught.value.response.status_code == 403
+    with pytest.raises(InvalidStatus) as caught:
+        connect(address, additional_headers={"Accept": "text/html"})
+    assert caught.value.response.status_code == 403
     for right in ({"Authorization": f"Bearer {TOKEN}"}, {"Cookie": cookie}):
         with connect(address, additional_headers=right) as page:
             assert "door" in str(page.recv(HANG_S))

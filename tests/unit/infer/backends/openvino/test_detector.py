@@ -206,6 +206,16 @@ def test_weights_cut_or_swapped_or_gone_are_named(colours: Path) -> None:
         loaded(colours)
 
 
+@pytest.mark.parametrize("name", [b'"Param|eter"', b'elem|ent_type="f32"', b"<po|rt "])
+def test_a_model_with_names_of_other_bytes_is_refused_in_one_line(colours: Path, name: bytes) -> None:
+    spoilt = name.replace(b"|", b"\xed\xa0\x80")
+    colours.write_bytes(colours.read_bytes().replace(name.replace(b"|", b""), spoilt))
+    with pytest.raises(ModelError) as caught:
+        loaded(colours)
+    assert str(caught.value).startswith(f"{colours}: ")
+    assert "\n" not in str(caught.value)
+
+
 def test_a_folder_or_nothing_instead_of_a_file_is_named(tmp_path: Path) -> None:
     (tmp_path / "folder.xml").mkdir()
     with pytest.raises(ModelError, match=r"folder\.xml: cannot be read: Is a directory"):
