@@ -244,8 +244,6 @@ def test_the_doctor_does_not_tell_it(
 
 URL = f"rtsp://cam:{PASSWORD}@host/live"
 MISTAKES = [
-    [URL],
-    ["check", URL],
     ["doctor", URL.replace("rtsp://", "rtsp:/"), "-v"],
     ["doctor", f"rtsp://cam:{ENCODED}@host:port/live"],
     ["doctor", f"fault:stal=3:{URL}"],
@@ -285,12 +283,23 @@ def test_a_mistake_in_the_options_does_not_tell_it(
     arguments: list[str], model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    more = [] if {"check", "doctor", "models", URL, "--set", "-m"} & set(arguments) else ["--set", f"model={model}"]
-    more += [] if {"check", "doctor", "models", URL} & set(arguments[:1]) else ["--no-window", "--duration", "1"]
+    more = [] if {"doctor", "models", "--set", "-m"} & set(arguments) else ["--set", f"model={model}"]
+    more += [] if {"doctor", "models"} & set(arguments[:1]) else ["--no-window", "--duration", "1"]
     more += ["--no-web"] if "--no-window" in more and "--web" not in arguments else []
     assert main([*arguments, *more]) in (2, 3, 4, 5)
     printed = capfd.readouterr()
     assert printed.out + printed.err
+    assert leaks(printed.out + printed.err) == []
+
+
+@pytest.mark.parametrize("arguments", [["check", URL], [URL, "--no-window", "--no-web", "--duration", "1"]])
+def test_an_address_in_the_place_of_a_configuration_does_not_tell_it(
+    arguments: list[str], model: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    more = [] if arguments[0] == "check" else ["--set", f"model={model}"]
+    assert main([*arguments, *more]) == 0
+    printed = capfd.readouterr()
+    assert "rtsp://cam:***@host/live" in printed.out + printed.err
     assert leaks(printed.out + printed.err) == []
 
 

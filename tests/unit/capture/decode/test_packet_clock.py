@@ -14,7 +14,7 @@ import pytest
 from pipeline.capture.decode.packet_clock import PacketClock
 from pipeline.capture.health.monitor import LiveHealthMonitor
 from pipeline.capture.sources.ffmpeg import FfmpegSource
-from pipeline.clock import SystemClock
+from pipeline.clock import PROCESS, SystemClock
 from pipeline.config.cameras import Capture
 from pipeline.doctor.packet_probe import PacketProbe
 from pipeline.frames import Packet
