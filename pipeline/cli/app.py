@@ -132,9 +132,8 @@ def check(
     count = len(loaded.cameras)
     outputs = "automatic output" if loaded.outputs is None else ", ".join(each.kind for each in loaded.outputs)
     cameras = f"{count} camera{'s' * (count != 1)}"
-    _say(
-        f"{config}: good: {cameras}, model {loaded.model.name}, device {loaded.infer.device}, {outputs or 'no output'}"
-    )
+    detector = f"model {loaded.model.name}, device {loaded.infer.device}"
+    _say(f"{redacted(str(config))}: good: {cameras}, {detector}, {outputs or 'no output'}")
     return 0
 
 

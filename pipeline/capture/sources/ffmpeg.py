@@ -102,7 +102,7 @@ class FfmpegSource:
                 if self.live and self._read_count == 1 and self._connection.gives_one_picture:
                     self._await_the_next_snapshot()
                     continue
-                if self.live:
+                if self.live and not (self._connection.finished and self._read_count > 1):
                     raise SourceError(f"{self._connection.name}: the stream ended", "ended")
                 return None
             left_out = self.corrupt

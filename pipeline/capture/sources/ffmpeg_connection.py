@@ -66,6 +66,8 @@ class FfmpegConnection:
         """Whether it goes on by itself; of a network address only an answer shows that it does not."""
         self.deadline = Deadline(stopping)
         self.container: av.container.InputContainer | None = None
+        self.finished = False
+        """Whether the server has said where the stream ends, which for one picture means nothing."""
         self.sound = False
         """Whether to ask a camera for its sound too."""
         self.fps = 0.0
@@ -190,7 +192,8 @@ class FfmpegConnection:
 
     def _tune(self, decoder: av.VideoCodecContext) -> None:
         assert self.container is not None
-        if self.live and self._finished() and not self.gives_one_picture:
+        self.finished = self._finished()
+        if self.live and self.finished and not self.gives_one_picture:
             self.live = False
         # Frame threads hold back one picture each, which only files can afford, and only with cores to spare.
         cores = os.cpu_count() or 1

@@ -498,8 +498,9 @@ def test_a_camera_with_any_letters_has_files_of_its_name(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     Path("a.yaml").write_text(f"cameras: {{Haustür: {clip}, 東門: {clip}}}\n", encoding="utf-8")
-    record = "outputs=[video: '{camera}.mp4', events: '{camera}.jsonl', record: 'r/{camera}-{time}.mp4']"
-    assert main(["a.yaml", "-m", model, "--set", record]) == 0
+    record = "record: {path: 'r/{camera}-{time}.mp4', boxes: burnt}"
+    outputs = f"outputs=[video: '{{camera}}.mp4', events: '{{camera}}.jsonl', {record}]"
+    assert main(["a.yaml", "-m", model, "--set", outputs]) == 0
     assert {each.name for each in tmp_path.iterdir()} == {
         *("a.yaml", "r"),
         *(f"{name}.{kind}" for name in ("Haustür", "東門") for kind in ("mp4", "jsonl")),
