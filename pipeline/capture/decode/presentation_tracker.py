@@ -56,6 +56,7 @@ class PresentationTracker:
         self._aspect = said or AS_CODED.pixel_aspect
         self._aspect_is_coded = not said or said == coded
         self._container = AS_CODED
+        self._rotation = 0
         self._changes: deque[tuple[int | None, Presentation]] = deque(maxlen=_MAX_CHANGE_COUNT)
 
     def packet(self, packet: av.Packet[Any]) -> None:
@@ -68,10 +69,12 @@ class PresentationTracker:
 
     def picture(self, frame: av.VideoFrame) -> None:
         """Note what the decoder says of a picture that it has made."""
-        self.declared = True
-        matrix = display_matrix(frame)
-        if not self._changes:
+        # Whose side data was looked at holds itself in a circle, so that its memory is only freed much later.
+        if not self._changes and (not self.declared or frame.rotation != self._rotation):
+            matrix = display_matrix(frame)
             self._container = AS_CODED if matrix is None else from_matrix(matrix)
+            self._rotation = frame.rotation
+        self.declared = True
         if self._aspect_is_coded and self._decoder is not None:
             self._aspect = self._decoder.sample_aspect_ratio or self._aspect
 

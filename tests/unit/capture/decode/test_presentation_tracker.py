@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
@@ -148,3 +149,18 @@ def test_what_is_asked_by_hand_is_done_beside(
     wide = picture.width > picture.height
     assert wide == (size[0] > size[1])
     assert picture.bgr().shape[1::-1] == (picture.width, picture.height)
+
+
+def test_pictures_are_freed_as_soon_as_nobody_holds_them(tmp_path: Path) -> None:
+    source = FfmpegSource(str(film(tmp_path / "film.mp4", Presentation(90), count=12)), Capture())
+    source.open()
+    gc.collect()
+    gc.disable()
+    try:
+        while source.read() is not None:
+            pass
+        held = sum(isinstance(each, av.VideoFrame) for each in gc.get_objects())
+    finally:
+        gc.enable()
+        source.close()
+    assert held <= 2
