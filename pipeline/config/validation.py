@@ -40,7 +40,7 @@ RULES = {
     "dict_type": "must be a block of keys",
     "model_type": "must be a block of keys",
     "model_attributes_type": "must be a block of keys",
-    "invalid_key": "must be a word",
+    "invalid_key": "must have keys that are words in UTF-8",
     "value_error": "{error}",
 }
 """What is said for each kind of error that pydantic finds."""
@@ -90,7 +90,12 @@ def build(root: Block, problems: list[Problem], file: str | None = None) -> Conf
     reported = {(problem.place, problem.rule) for problem in problems}
     # What a camera takes from the top fails there first, and once more under the camera.
     for error in sorted(errors, key=lambda each: len(each["loc"])):
-        problem = _problem(root, error["type"], error["loc"], {"msg": error["msg"], **error.get("ctx", {})})
+        context = {"msg": error["msg"], **error.get("ctx", {})}
+        if error["loc"]:
+            problem = _problem(root, error["type"], error["loc"], context)
+        else:
+            # Of a key that is no text in UTF-8, not even the name can be told.
+            problem = Problem(root.place, (), rule_of(error["type"], context))
         if problem is not None and (problem.place, problem.rule) not in reported:
             reported.add((problem.place, problem.rule))
             problems.append(problem)

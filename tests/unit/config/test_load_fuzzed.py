@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import yaml
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from pipeline.config.load import of_values, parse
@@ -101,5 +101,6 @@ def test_any_text_is_a_configuration_or_refused(text: str) -> None:
 
 
 @given(st.lists(KEYS | TEXTS, min_size=1, max_size=4), TEXTS)
+@example(["\ud800"], "")
 def test_any_override_is_taken_or_refused(path: list[str], value: str) -> None:
     judge(lambda: parse("cameras: {a: demo}\noutputs: [web, video: x.mp4]", "s.yaml", (f"{'.'.join(path)}={value}",)))
