@@ -1,7 +1,7 @@
 # What contributors run; `make setup` first. PYTHON names another interpreter.
 PYTHON ?= .venv/bin/python
 
-.PHONY: setup test test-faults test-loaded test-training mutants docs lint format bench
+.PHONY: setup test test-lowest test-newest test-313 sbom test-faults test-loaded test-training mutants docs lint format bench
 
 setup:            # a virtual environment with all that the tests need
 	python3 -m venv .venv
@@ -9,6 +9,18 @@ setup:            # a virtual environment with all that the tests need
 
 test:             # the default tests
 	$(PYTHON) -m pytest
+
+test-lowest:      # the default tests with the lowest versions that pyproject.toml allows
+	$(PYTHON) -m tests.bounds lowest
+
+test-newest:      # and with the newest
+	$(PYTHON) -m tests.bounds newest
+
+test-313:         # and on Python 3.13
+	PYTHON=python3.13 $(PYTHON) -m tests.bounds newest
+
+sbom:             # what is installed, as CycloneDX, for a release; it needs pip install '.[sbom]'
+	$(PYTHON) -m cyclonedx_py environment --pyproject pyproject.toml --output-file sbom.cdx.json
 
 test-faults:      # the fault suite: cameras and programs that fail on purpose
 	$(PYTHON) -m pytest -n 0 -m faults tests/faults

@@ -206,7 +206,7 @@ def test_weights_cut_or_swapped_or_gone_are_named(colours: Path) -> None:
         loaded(colours)
 
 
-@pytest.mark.parametrize("name", [b'"Param|eter"', b'elem|ent_type="f32"', b"<po|rt "])
+@pytest.mark.parametrize("name", [b'"Param|eter"', b"<po|rt "])
 def test_a_model_with_names_of_other_bytes_is_refused_in_one_line(colours: Path, name: bytes) -> None:
     spoilt = name.replace(b"|", b"\xed\xa0\x80")
     colours.write_bytes(colours.read_bytes().replace(name.replace(b"|", b""), spoilt))
