@@ -148,6 +148,8 @@ def test_any_thread_may_stop_the_loop(nobody: str, quick_model: Path) -> None:
 
 INTERRUPTED = """
 import signal, sys, threading, pipeline
+# Programs that a shell has started in the background are born deaf to Ctrl-C.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 results = pipeline.open({"cameras": {"a": sys.argv[1]}, "model": sys.argv[2]})
 signal.signal(signal.SIGTERM, lambda number, frame: results.stop())
 for event in results.events():
