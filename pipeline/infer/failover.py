@@ -133,7 +133,7 @@ class Failover:
                 fell_at_once = worked_s < self._return_s
                 self._return_s = min(self._return_s * 2, LAST_RETURN_S) if fell_at_once else FIRST_RETURN_S
         self._changed(None)
-        log.warning("%s; pictures of cameras go on without detection meanwhile", error)
+        notify(log, f"{error}; pictures of cameras go on without detection meanwhile")
         for frame in frames:
             if self._live(frame.camera):
                 self._pass_on(frame)
@@ -148,7 +148,7 @@ class Failover:
             loaded = self._loaded(device, self._backoff.next(worked_s))
             if loaded is None or not isinstance(loaded, PipelineError):
                 return None if loaded is None else (device, loaded)
-            log.warning("%s", loaded)
+            notify(log, str(loaded))
             worked_s = 0.0
 
     def _loaded(self, device: str, wait_s: float) -> Detector | PipelineError | None:

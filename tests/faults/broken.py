@@ -9,7 +9,7 @@ import itertools
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -35,12 +35,12 @@ LEAK = 200_000
 class Request:
     """An inference request whose device fails in one of several ways."""
 
-    def __init__(self, real: Any, fault: str) -> None:
-        self._real, self._fault = real, fault
+    def __init__(self, real: Any, fault: str, started: Iterator[int]) -> None:
+        self._real, self._fault, self._started = real, fault, started
         self._count = 0
 
     def start_async(self) -> None:
-        self._count += 1
+        self._count = next(self._started)
         if self._fault == "refuses" and self._count > AFTER:
             raise RuntimeError("Exception from src/plugin.cpp:99: the device was reset")
         self._real.start_async()
@@ -58,9 +58,17 @@ class Request:
 
 
 def device(fault: str) -> None:
-    """From the sixth picture on the device does what `fault` says."""
+    """From the sixth picture on the device does what `fault` says, until it is made ready anew."""
     real = OpenvinoDetector.request
-    OpenvinoDetector.request = lambda self: Request(real(self), fault)  # type: ignore[method-assign]
+    first: list[OpenvinoDetector] = []
+    started = itertools.count(1)
+
+    def request(self: OpenvinoDetector) -> Any:
+        if not first:
+            first.append(self)
+        return Request(real(self), fault, started) if first[0] is self else real(self)
+
+    OpenvinoDetector.request = request  # type: ignore[method-assign]
 
 
 def nonsense() -> None:
