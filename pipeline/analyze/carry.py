@@ -21,14 +21,15 @@ class BoxCarrier:
         self._lock = threading.Lock()
         self._tracker = Tracker()
         self._offset = 0.0
-        self._newest: Result | None = None
+        self._newest: tuple[float, int, int] | None = None
+        """When the picture of the last detections was captured, its width and height; not the picture itself."""
 
     def update(self, result: Result) -> None:
         """Take what was found in a picture; results come in the order of their pictures."""
         frame = result.frame
         with self._lock:
             self._tracker.update(result.detections, self._seconds(frame))
-            self._newest = result
+            self._newest = frame.captured, frame.picture.width, frame.picture.height
 
     def carry(self, frame: Frame) -> Result:
         """Return where those who were found last are in a later picture; not detected where that is too long ago."""
@@ -37,9 +38,8 @@ class BoxCarrier:
             newest = self._newest
             detections = self._tracker.at(self._seconds(frame), width, height)
         if newest is not None:
-            age_s = frame.captured - newest.frame.captured
-            same_size = (newest.frame.picture.width, newest.frame.picture.height) == (width, height)
-            if 0 <= age_s <= MAX_CARRY_S and same_size:
+            age_s = frame.captured - newest[0]
+            if 0 <= age_s <= MAX_CARRY_S and newest[1:] == (width, height):
                 return Result(frame, detections, Timing(frame.decode), carried_s=age_s)
         return Result(frame, detections[:0], Timing(frame.decode), detected=False)
 

@@ -114,7 +114,8 @@ class PresentationTracker:
 
 def display_matrix(frame: av.VideoFrame) -> tuple[int, ...] | None:
     """Return the nine numbers of a picture's display matrix; None where it has none."""
-    found: Any = frame.side_data.get("DISPLAYMATRIX")
+    # `frame.side_data` would tie the frame, with all its pixels, to itself until the collector comes by.
+    found: Any = av.sidedata.sidedata.SideDataContainer(frame).get("DISPLAYMATRIX")  # type: ignore[call-arg]
     return None if found is None else tuple(memoryview(found).cast("B").cast("i"))
 
 
