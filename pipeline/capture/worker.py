@@ -90,6 +90,7 @@ class CaptureWorker:
         if sound is not None and isinstance(self.source, SoundSource):
             self.source.sound_tap = self._sounded
         self._opened = False
+        self._told = ""
         self._live_since: float | None = None
         self._state = State.CONNECTING
         self._health = LiveHealthMonitor(settings.capture)
@@ -120,8 +121,12 @@ class CaptureWorker:
             raise
         except Exception as error:
             log.debug("%s", self.name, exc_info=True, extra={"camera": self.name})
-            where = redacted(self._address)
-            raise SourceError(f"{where}: cannot be read: {type(error).__name__}: {error}", "unreadable") from error
+            words = f"{redacted(self._address)}: cannot be read: {type(error).__name__}: {error}"
+            # A camera is tried again for ever, so that nobody else would say what was wrong.
+            if self.source.live and words != self._told:
+                self._told = words
+                self._log(logging.ERROR, words)
+            raise SourceError(words, "unreadable") from error
 
     def _open_and_play(self) -> bool:
         """Play one connection from its opening to its end; False when there will be no other."""
