@@ -95,7 +95,8 @@ class PictureFeed:
     def take(self, result: Result, show: Callable[[], None]) -> bool:
         """Learn from an answer, in the detector's thread; call `show`, unless its picture or a later one was shown."""
         with self._lock:
-            if result.detected:
+            # Nothing is ever carried on to a file's pictures.
+            if result.detected and self.lane.latest:
                 self._carrier.update(result)
                 self._pace.answered(result.frame, self._clock.monotonic())
             self._at_once.discard(result.frame.seq)
