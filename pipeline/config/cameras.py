@@ -54,6 +54,10 @@ class Capture(Section):
     """Pixel format to ask a webcam for, four letters; empty leaves it to the camera."""
 
 
+Show = Literal["auto", "live", "exact"]
+"""The ways of showing a camera's pictures."""
+
+
 class Detect(Section):
     """Whether to look for anything, and which detections count."""
 
@@ -63,7 +67,7 @@ class Detect(Section):
     """Detections with a lower score are left out."""
     labels: tuple[str, ...] = ()
     """Labels to keep, such as [person]; empty keeps all the model knows."""
-    show: Literal["auto", "live", "exact"] = "auto"
+    show: Show = "auto"
     """How a camera's pictures are shown: live at once with boxes carried on, exact with their own; auto by speed."""
 
 

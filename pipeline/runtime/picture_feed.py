@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from typing import Literal
 
 from pipeline.analyze.carry import BoxCarrier
 from pipeline.clock import Clock
 from pipeline.concurrency.queues import Lane
+from pipeline.config.cameras import Show
 from pipeline.frames import Frame, Result
 from pipeline.stats.camera import CameraStats
-
-Show = Literal["auto", "live", "exact"]
 
 _NO_ANSWER_S = 1.0
 """Seconds without any answer of the detector after which pictures wait for it no longer."""
@@ -47,7 +45,8 @@ class PictureFeed:
         self._show = show
         self._lost = lost
         self._carrier = BoxCarrier()
-        self._pace = DetectorPace(mode)
+        self._carries = mode != "exact"
+        self._pace = DetectorPace(always_behind=mode == "live")
         self._lock = threading.Lock()
         self._shown_seq = -1
         self._at_once: set[int] = set()
@@ -84,7 +83,7 @@ class PictureFeed:
 
     def put(self, frame: Frame) -> bool:
         """Hand over one frame; False means nobody will read it or any later one."""
-        if self.lane.latest and not self.lane.closed:
+        if self._carries and self.lane.latest and not self.lane.closed:
             with self._lock:
                 if self._pace.shows_at_once(frame):
                     self._shown_seq = frame.seq
@@ -96,7 +95,7 @@ class PictureFeed:
         """Learn from an answer, in the detector's thread; call `show`, unless its picture or a later one was shown."""
         with self._lock:
             # Nothing is ever carried on to a file's pictures.
-            if result.detected and self.lane.latest:
+            if self._carries and result.detected and self.lane.latest:
                 self._carrier.update(result)
                 self._pace.answered(result.frame, self._clock.monotonic())
             self._at_once.discard(result.frame.seq)
@@ -124,9 +123,10 @@ class PictureFeed:
 class DetectorPace:
     """Whether a detector keeps up with one camera; used under its feed's lock."""
 
-    def __init__(self, mode: Show) -> None:
-        self._mode = mode
-        self._behind = mode == "live"
+    def __init__(self, *, always_behind: bool) -> None:
+        """Take whether it is to count as one that does not, however quick it is."""
+        self._always_behind = always_behind
+        self._behind = always_behind
         self._interval_s = 0.0
         self._share, self._delay_s = 1.0, 0.0
         self._captured: float | None = None
@@ -143,8 +143,7 @@ class DetectorPace:
         self._captured = frame.captured
         if self._answered is None:
             self._answered = frame.captured
-        silent = frame.captured - self._answered > _NO_ANSWER_S
-        return self._mode != "exact" and (self._behind or (silent and self._mode == "auto"))
+        return self._behind or frame.captured - self._answered > _NO_ANSWER_S
 
     def answered(self, frame: Frame, now: float) -> None:
         """Take note of an answer that came at `now`."""
@@ -152,7 +151,7 @@ class DetectorPace:
         self._seq, self._answered = frame.seq, now
         self._share += _SMOOTHING_RATIO * (share - self._share)
         self._delay_s += _SMOOTHING_RATIO * (now - frame.captured - self._delay_s)
-        if self._mode != "auto":
+        if self._always_behind:
             return
         least_share, most_intervals, most_s = _LEVEL if self._behind else _BEHIND
         longest_s = max(most_intervals * self._interval_s, most_s)

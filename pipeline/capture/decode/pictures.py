@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import heapq
 import threading
+from abc import ABC, abstractmethod
 from functools import lru_cache
 
 import av
@@ -56,15 +57,13 @@ INTERPOLATION = Interpolation.AREA
 """How pictures are scaled on their way from YUV to the model's size."""
 
 
-class YuvPicture:
-    """A decoded frame as a Picture: converted to BGR, and scaled in the same step, only when somebody asks."""
+class _PresentedPicture(ABC):
+    """Pixels that are scaled, turned and converted to BGR only when somebody asks."""
 
-    def __init__(self, frame: av.VideoFrame, scalers: Scalers, presentation: Presentation = AS_CODED) -> None:
-        """Take a frame, and how it is to be shown."""
-        self._frame = frame
-        self._scalers = scalers
+    def __init__(self, width: int, height: int, presentation: Presentation) -> None:
+        """Take the size before anything is turned, in pixels, and how it is to be shown."""
         self._presentation = presentation
-        self._size = presentation.shown_size(frame.width, frame.height)
+        self._size = presentation.shown_size(width, height)
         self._bgr: Image | None = None
 
     @property
@@ -85,12 +84,32 @@ class YuvPicture:
     def bgr(self) -> Image:
         """Return the picture at full size, converted by the first caller."""
         if self._bgr is None:
-            self._bgr = self._converted(self.width, self.height)
+            self._bgr = self._shown(self.width, self.height)
         return self._bgr
 
     def resized(self, width: int, height: int) -> Image:
-        """Return the picture scaled to `width` x `height` on the way out of YUV, aspect not kept."""
-        return self.bgr() if (width, height) == (self.width, self.height) else self._converted(width, height)
+        """Return the picture scaled to `width` x `height` in one step, aspect not kept."""
+        return self.bgr() if (width, height) == self._size else self._shown(width, height)
+
+    def _shown(self, width: int, height: int) -> Image:
+        size = (height, width) if self._presentation.rotation % 180 else (width, height)
+        pixels = self._presentation.turn(self._scaled(*size))
+        pixels.flags.writeable = False
+        return pixels
+
+    @abstractmethod
+    def _scaled(self, width: int, height: int) -> Image:
+        """Return the pixels in that size, before anything is turned."""
+
+
+class YuvPicture(_PresentedPicture):
+    """A decoded frame as a Picture, scaled on the way out of YUV."""
+
+    def __init__(self, frame: av.VideoFrame, scalers: Scalers, presentation: Presentation = AS_CODED) -> None:
+        """Take a frame, and how it is to be shown."""
+        super().__init__(frame.width, frame.height, presentation)
+        self._frame = frame
+        self._scalers = scalers
 
     def glance(self) -> bytes:
         """Return every eighth value of every eighth line of the brightness."""
@@ -98,53 +117,23 @@ class YuvPicture:
         lines = np.frombuffer(memoryview(plane), np.uint8).reshape(-1, plane.line_size)
         return lines[::8, : self._frame.width : 8].tobytes()
 
-    def _converted(self, width: int, height: int) -> Image:
-        size = (height, width) if self._presentation.rotation % 180 else (width, height)
-        pixels = self._presentation.turn(self._scalers.convert(self._frame, *size))
-        pixels.flags.writeable = False
-        return pixels
+    def _scaled(self, width: int, height: int) -> Image:
+        return self._scalers.convert(self._frame, width, height)
 
 
-class TurnedPicture:
+class TurnedPicture(_PresentedPicture):
     """Another picture, shown in another way than it came."""
 
     def __init__(self, picture: Picture, presentation: Presentation) -> None:
+        super().__init__(picture.width, picture.height, presentation)
         self._picture = picture
-        self._presentation = presentation
-        self._size = presentation.shown_size(picture.width, picture.height)
-        self._bgr: Image | None = None
-
-    @property
-    def width(self) -> int:
-        """Pixels, square and turned."""
-        return self._size[0]
-
-    @property
-    def height(self) -> int:
-        """Pixels, square and turned."""
-        return self._size[1]
-
-    @property
-    def presentation(self) -> Presentation:
-        """What is done to the other picture."""
-        return self._presentation
-
-    def bgr(self) -> Image:
-        """Return the picture at full size, turned by the first caller."""
-        if self._bgr is None:
-            self._bgr = self.resized(self.width, self.height)
-        return self._bgr
-
-    def resized(self, width: int, height: int) -> Image:
-        """Return the picture scaled to `width` x `height`, aspect not kept."""
-        size = (height, width) if self._presentation.rotation % 180 else (width, height)
-        pixels = self._presentation.turn(self._picture.resized(*size))
-        pixels.flags.writeable = False
-        return pixels
 
     def glance(self) -> bytes:
         """Return what the other picture gives."""
         return self._picture.glance()
+
+    def _scaled(self, width: int, height: int) -> Image:
+        return self._picture.resized(width, height)
 
 
 _ABORTING = ("yaf32le", "yaf32be")

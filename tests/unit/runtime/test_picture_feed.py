@@ -7,8 +7,9 @@ import pytest
 
 from pipeline.capture.decode.pictures import ArrayPicture
 from pipeline.concurrency.queues import Funnel
+from pipeline.config.cameras import Show
 from pipeline.frames import Detections, Frame, Result
-from pipeline.runtime.picture_feed import PictureFeed, Show
+from pipeline.runtime.picture_feed import PictureFeed
 from pipeline.stats.registry import Stats
 from tests.support.clock import ManualClock
 
