@@ -430,9 +430,12 @@ def test_a_flood_of_clips_leaves_room_for_pictures_and_nothing_behind(served: Se
     asked = request("/api/cameras/door/clip.mp4?before=1&after=60").replace(b"Connection: close\r\n", b"")
     threads = threading.active_count()
     with contextlib.ExitStack() as flood:
-        lines = [flood.enter_context(socket.create_connection(("127.0.0.1", served.port), HANG_S)) for _ in range(60)]
-        for line in lines:
-            line.sendall(asked)
+        lines = []
+        for _ in range(60):
+            lines.append(flood.enter_context(socket.create_connection(("127.0.0.1", served.port), HANG_S)))
+            lines[-1].sendall(asked)
+            # An answer shows that the server has read what came before: newcomers beyond a share are closed unread.
+            assert served.bearer("/api/cameras")[0] == 200
         assert until(lambda: len(select.select(lines, [], [], 0.1)[0]) == 52)
         assert all(b" 503 " in line.recv(4096) for line in select.select(lines, [], [], 0)[0])
         assert len(served.clips._buffers["door"]._wanted) == 8
